@@ -1,0 +1,126 @@
+"""The hf engine against a plain `model.generate` loop, and against itself inside `simulate`.
+
+    python benchmarks/engine.py [--model chain-base] [--prefixes 640] [--repeats 3]
+
+Both sides roll the same real prefixes out, 8 draws each, at temperature 1 with the same limits. Useful tokens are those up to and
+including the end of text; what a row computes after that is not counted. Prints medians and ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import time
+from dataclasses import replace
+
+import torch
+
+from evals.records import Problem
+from evals.tasks import task_of
+from evals.worlds import chain
+from stages.engines.base import Draw, Request, generate, seed_of
+from stages.engines.hf import HFEngine
+from stages.models import load_policy
+from stages.runner import Tally
+from stages.sample import Sampler, SampleSettings
+from stages.simulate import Simulation
+from stages.strategies.prefixes import SimulateSettings, prefixes
+
+DRAWS, NEW_TOKENS = 8, 96
+
+
+async def sampled(engine: HFEngine, problems: int, paths: int) -> list[Problem]:
+    """Problems with sampled paths, as `sipf sample` leaves them."""
+    sampler = Sampler(engine, SampleSettings(n=paths))
+    lines = await asyncio.gather(*[sampler(p, Tally()) for p in chain.problems("train", problems, 7)])
+    return [line[0] for line in lines]
+
+
+def requests(lines: list[Problem], most: int) -> list[Request]:
+    """One request of 8 draws for each distinct prefix."""
+    found = []
+    for line in lines:
+        for text in prefixes(task_of(line), line.paths).places:
+            draws = tuple(Draw(seed_of("simulate", line.id, 0, [text, i])) for i in range(DRAWS))
+            found.append(Request(line, draws, text, max_tokens=NEW_TOKENS, eager=True))
+    return found[:most]
+
+
+def plain(engine: HFEngine, wanted: list[Request]) -> tuple[int, float]:
+    """Useful tokens and seconds of one `generate` call a prefix."""
+    model, tokenizer = engine.model, engine.tokenizer
+    torch.manual_seed(0)
+    useful, began = 0, time.perf_counter()
+    for request in wanted:
+        ids = engine.prompter(request.problem).encode(request.problem, request.prefix, end=False).ids
+        with torch.inference_mode():
+            written = model.generate(
+                torch.tensor([ids]), attention_mask=torch.ones(1, len(ids), dtype=torch.int64), do_sample=True,
+                temperature=1.0, top_k=0, top_p=1.0, num_return_sequences=DRAWS, max_new_tokens=NEW_TOKENS,
+                pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
+            )[:, len(ids) :]  # fmt: skip
+        for row in written.tolist():
+            end = row.index(tokenizer.eos_token_id) + 1 if tokenizer.eos_token_id in row else len(row)
+            useful += end
+            tokenizer.decode(row[:end], skip_special_tokens=True)
+    return useful, time.perf_counter() - began
+
+
+def all_at_once(engine: HFEngine, wanted: list[Request]) -> tuple[int, float]:
+    """Useful tokens and seconds of the engine fed every request at once."""
+
+    async def feed() -> None:
+        await asyncio.gather(*[generate(engine, request) for request in wanted])
+
+    before, began = replace(engine.usage), time.perf_counter()
+    asyncio.run(feed())
+    return engine.usage.tokens - before.tokens, time.perf_counter() - began
+
+
+def inside_simulate(engine: HFEngine, lines: list[Problem]) -> tuple[int, float]:
+    """Useful tokens and seconds of `simulate --strategy brute` on the lines."""
+    stage = Simulation(engine, SimulateSettings(strategy="brute", k=DRAWS, max_tokens=NEW_TOKENS, gold=False))
+
+    async def feed() -> None:
+        await asyncio.gather(*[stage(line.model_copy(deep=True), Tally()) for line in lines])
+
+    before, began = replace(engine.usage), time.perf_counter()
+    asyncio.run(feed())
+    return engine.usage.tokens - before.tokens, time.perf_counter() - began
+
+
+def main() -> None:
+    """Run all three sides and print what they did."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="chain-base")
+    parser.add_argument("--prefixes", type=int, default=640)
+    parser.add_argument("--rows", type=int)
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    engine = HFEngine(load_policy(arguments.model, device="cpu"), rows=arguments.rows)
+    lines = asyncio.run(sampled(engine, max(20, arguments.prefixes // 16), 6))
+    wanted = requests(lines, arguments.prefixes)
+    lines = [line for line in lines if line.id in {request.problem.id for request in wanted}]
+    print(f"{len(wanted)} prefixes, {DRAWS} draws each, {engine.loop.max_rows} rows")
+    rates: dict[str, list[float]] = {"generate": [], "engine": [], "simulate": []}
+    for _ in range(arguments.repeats):
+        steps, rows = engine.loop.steps, engine.loop.row_steps
+        for name, (tokens, seconds) in {
+            "generate": plain(engine, wanted),
+            "engine": all_at_once(engine, wanted),
+            "simulate": inside_simulate(engine, lines),
+        }.items():
+            rates[name].append(tokens / seconds)
+            print(
+                f"  {name:9} {tokens:8,} useful tokens {seconds:7.2f} s {tokens / seconds:9,.0f} tokens/s", flush=True
+            )
+        live = (engine.loop.row_steps - rows) / (engine.loop.steps - steps) / engine.loop.peak_rows
+        print(f"  rows live, averaged over decode steps: {live:.2f}")
+    middle = {name: statistics.median(values) for name, values in rates.items()}
+    print(f"engine / generate: {middle['engine'] / middle['generate']:.2f} times")
+    print(f"simulate / engine: {middle['simulate'] / middle['engine']:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Rates, intervals and tests that a report quotes. Pure Python, exact where a closed form exists.
+
+>>> wilson(580, 1319)
+(0.413..., 0.466...)
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from fractions import Fraction
+
+from evals.answers import normal
+
+Z95 = 1.959963984540054
+"""The two-sided 95 % quantile of the standard normal distribution."""
+
+
+def wilson(successes: int, n: int, z: float = Z95) -> tuple[float, float]:
+    """Wilson's score interval of a rate; (0, 1) when nothing was tried.
+
+    Returns:
+        Lower and upper end, in [0, 1].
+    """
+    if not 0 <= successes <= n:
+        raise ValueError(f"{successes} successes in {n} trials")
+    if n == 0:
+        return 0.0, 1.0
+    rate, spread = successes / n, z * z / n
+    centre = (rate + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * math.sqrt(rate * (1 - rate) / n + spread / (4 * n))
+    lower = 0.0 if successes == 0 else max(0.0, centre - half)
+    return lower, 1.0 if successes == n else min(1.0, centre + half)
+
+
+def pass_at_k(n: int, c: int, k: int) -> float | None:
+    """Chance that at least one of k of the n draws, c of them right, is right: 1 - C(n-c, k)/C(n, k).
+
+    Returns:
+        None when fewer than k were drawn: the estimate does not exist then.
+    """
+    if not 0 <= c <= n or k < 1:
+        raise ValueError(f"pass@{k} of {c} right in {n} draws")
+    if n < k:
+        return None
+    return float(1 - Fraction(math.comb(n - c, k), math.comb(n, k)))
+
+
+def majority(answers: Sequence[str | None], seed: int | None = None) -> str | None:
+    """The most frequent answer, in the form it was first given; None where nobody gave one.
+
+    Equal answers count together (`18`, `18.0`, `$18`). None and "[invalid]" have no vote.
+
+    Args:
+        seed: how a tie is broken: by who came first if None, else by a draw with this seed.
+    """
+    votes: dict[str, int] = {}
+    first: dict[str, str] = {}
+    for answer in answers:
+        if answer is None or answer.strip().casefold() in ("", "[invalid]"):
+            continue
+        key = normal(answer)
+        first.setdefault(key, answer)
+        votes[key] = votes.get(key, 0) + 1
+    if not votes:
+        return None
+    most = max(votes.values())
+    tied = [key for key, count in votes.items() if count == most]
+    return first[tied[0] if seed is None else random.Random(seed).choice(tied)]
+
+
+def mcnemar(b: int, c: int) -> float:
+    """Exact two-sided McNemar test of two models on the same items.
+
+    Args:
+        b: items only the first model has right.
+        c: items only the second has right.
+
+    Returns:
+        The p-value: the chance of a split at least this uneven if both were equally good.
+    """
+    if b < 0 or c < 0:
+        raise ValueError(f"{b} and {c} discordant items")
+    tail = sum(math.comb(b + c, i) for i in range(min(b, c) + 1))
+    return float(min(Fraction(1), Fraction(2 * tail, 2 ** (b + c))))
+
+
+def auc(labels: Sequence[bool | int], scores: Sequence[float]) -> float | None:
+    """Chance that a positive scores above a negative, ties half (Mann-Whitney, by ranks, O(n log n)).
+
+    Returns:
+        None where there are no positives or no negatives.
+    """
+    _same_length(labels, scores)
+    positives = sum(1 for label in labels if label)
+    negatives = len(labels) - positives
+    if not positives or not negatives:
+        return None
+    order = sorted(range(len(scores)), key=scores.__getitem__)
+    ranks, start = 0.0, 0
+    while start < len(order):
+        end = start
+        while end < len(order) and scores[order[end]] == scores[order[start]]:
+            end += 1
+        mean_rank = (start + 1 + end) / 2
+        ranks += mean_rank * sum(1 for i in order[start:end] if labels[i])
+        start = end
+    return (ranks - positives * (positives + 1) / 2) / (positives * negatives)
+
+
+def calibration_error(labels: Sequence[bool | float], scores: Sequence[float], bins: int = 10) -> float:
+    """Expected calibration error: |mean score - mean label| over equal bins of [0, 1], weighted by their size.
+
+    Labels may be soft. Raises ValueError on nothing to measure.
+    """
+    _some(labels, scores)
+    score_sum, label_sum = [0.0] * bins, [0.0] * bins
+    for label, score in zip(labels, scores, strict=True):
+        where = min(bins - 1, max(0, int(score * bins)))
+        score_sum[where] += score
+        label_sum[where] += label
+    return sum(abs(a - b) for a, b in zip(score_sum, label_sum, strict=True)) / len(scores)
+
+
+def accuracy_at(labels: Sequence[bool | int], scores: Sequence[float], threshold: float = 0.5) -> float:
+    """Share of items whose label is what `score >= threshold` says. Raises ValueError on nothing to measure."""
+    _some(labels, scores)
+    hits = sum((score >= threshold) == bool(label) for label, score in zip(labels, scores, strict=True))
+    return hits / len(labels)
+
+
+def first_error(step_flags: Sequence[bool]) -> int:
+    """The first step that is not right (`step_flags`: True for a right step), or -1 if all are."""
+    return next((j for j, right in enumerate(step_flags) if not right), -1)
+
+
+def _same_length(labels: Sequence[float], scores: Sequence[float]) -> None:
+    if len(labels) != len(scores):
+        raise ValueError(f"{len(labels)} labels for {len(scores)} scores")
+
+
+def _some(labels: Sequence[float], scores: Sequence[float]) -> None:
+    _same_length(labels, scores)
+    if not labels:
+        raise ValueError("no labels and scores to measure")

@@ -1,0 +1,185 @@
+"""The line every stage reads and writes: one problem, and what the stages have added to it so far.
+
+    {"id": "chain/test/17", "task": "chain", "question": "...", "answer": "72", "solution": ["40+32=72"],
+     "paths": [{"id": "chain/test/17#0", "source": "sample", "round": 0, "text": "40+32=72\nThe answer is 72",
+                "steps": ["40+32=72"], "answer": "72", "correct": true, "finish": "stop", "tokens": 14, "seed": 991,
+                "labels": [{"k": 8, "delta": 0, "draws": 2, "hits": 1, "settled": true, "rollouts": [...]}],
+                "scores": {"prm": {"steps": [0.98], "mean": 0.98, "min": 0.98, "product": 0.98, "last": 0.98}}}]}
+
+Keys that are not named here are kept and written back as they came. A field is only written when it was read or set.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal, NoReturn, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from evals.errors import DataError
+
+
+class Record(BaseModel):
+    """Base of every record: strict types, unknown keys carried through."""
+
+    model_config = ConfigDict(extra="allow", strict=True, validate_default=False)
+
+    def to_json(self) -> str:
+        """One line of JSON without the newline; only fields that were read or set are written."""
+        return self.model_dump_json(exclude_unset=True)
+
+
+class Rollout(Record):
+    """One completion drawn from a step prefix, and its verdict."""
+
+    answer: str | None = None
+    correct: bool
+    seed: int
+    tokens: int = 0
+    text: str | None = None
+
+
+class StepLabel(Record):
+    """What the simulator found out about one step.
+
+    `draws` rollouts stand behind it, of which `hits` were right; `k` were allowed. `settled` says that the hard label
+    (more than `delta` of `k` hits) is decided by the draws made. A gold step is right without any draw.
+    """
+
+    k: int = Field(ge=1)
+    delta: int = Field(default=0, ge=0)
+    draws: int = Field(ge=0)
+    hits: int = Field(ge=0)
+    settled: bool
+    gold: bool = False
+    rollouts: list[Rollout] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.hits > self.draws:
+            raise ValueError(f"hits ({self.hits}) is more than draws ({self.draws})")
+        if self.draws > self.k:
+            raise ValueError(f"draws ({self.draws}) is more than k ({self.k})")
+        return self
+
+    @property
+    def hard(self) -> bool | None:
+        """True if the step is right, False if not, None while the draws do not decide it."""
+        if self.gold:
+            return True
+        return self.hits > self.delta if self.settled else None
+
+    @property
+    def soft(self) -> float | None:
+        """Share of draws that were right: unbiased only when all `k` were made, else None."""
+        if self.gold:
+            return 1.0
+        return self.hits / self.k if self.draws == self.k else None
+
+
+class StepScores(Record):
+    """A reward model's scores in [0, 1], one a step, and the four aggregates of a path."""
+
+    steps: list[float]
+    mean: float
+    min: float
+    product: float
+    last: float
+
+
+class Match(Record):
+    """Whether the path's answer is right under each of the three answer rules."""
+
+    strict: bool
+    flexible: bool
+    robust: bool
+
+
+class Path(Record):
+    """One reasoning path. `text` is exactly what was written; `steps` are its labelled lines, answer line excluded."""
+
+    id: str
+    source: Literal["sample", "gold", "tree", "eval"] = "sample"
+    round: int = Field(default=0, ge=0)
+    text: str
+    steps: list[str] = Field(default_factory=list)
+    answer: str | None = None
+    correct: bool | None = None
+    match: Match | None = None
+    finish: Literal["stop", "length"] | None = None
+    tokens: int | None = None
+    seed: int | None = None
+    labels: list[StepLabel] | None = None
+    scores: dict[str, StepScores] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        m = len(self.steps)
+        if self.labels is not None and len(self.labels) != m:
+            raise ValueError(f"{len(self.labels)} labels for {m} steps")
+        for name, scores in (self.scores or {}).items():
+            if len(scores.steps) != m:
+                raise ValueError(f"scores.{name}: {len(scores.steps)} scores for {m} steps")
+        return self
+
+
+class Problem(Record):
+    """One problem and everything the stages have found out about it."""
+
+    id: str = Field(min_length=1)
+    task: str = Field(min_length=1)
+    question: str = Field(min_length=1)
+    answer: str | None = None
+    solution: list[str] | None = None
+    choices: list[str] | None = None
+    tests: dict[str, Any] | None = None
+    paths: list[Path] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        ids = [path.id for path in self.paths]
+        if len(set(ids)) != len(ids):
+            twice = next(i for i in ids if ids.count(i) > 1)
+            raise ValueError(f"paths: the id {twice!r} stands twice")
+        return self
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def parse_json(text: str) -> Any:
+    """Parse one JSON value; NaN and infinities are refused, as JSON has none."""
+    return json.loads(text, parse_constant=_no_constant)
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first fault of a record as `field.path: what is wrong`."""
+    fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(str(part) for part in fault["loc"])
+    what = fault["msg"].removeprefix("Value error, ")
+    return f"{where}: {what}" if where else what
+
+
+def parse_problem(text: str, where: str) -> Problem:
+    """Read one line as a problem.
+
+    Args:
+        text: the line, newline or not.
+        where: `file:line`, for the message.
+
+    Raises:
+        DataError: `file:line: field: what is wrong`.
+    """
+    try:
+        value = parse_json(text)
+    except ValueError as error:
+        raise DataError(f"{where}: not a line of JSON ({error})") from error
+    except RecursionError as error:
+        raise DataError(f"{where}: nested too deeply") from error
+    if not isinstance(value, dict):
+        raise DataError(f"{where}: a line must be a JSON object, this one is {type(value).__name__}")
+    try:
+        return Problem.model_validate(value)
+    except ValidationError as error:
+        raise DataError(f"{where}: {first_fault(error)}") from error

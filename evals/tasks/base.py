@@ -1,0 +1,63 @@
+"""What a task is: how a problem of its kind is prompted, split into steps, continued from a prefix and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from evals.records import Match, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The steps of a text. `ends[j]` is the character offset just past step j, its newline not included."""
+
+    steps: list[str]
+    ends: list[int]
+
+    def prefix(self, text: str, j: int) -> str:
+        """The text up to and including step j (0-based), ready to be continued on a new line."""
+        return text[: self.ends[j]] + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer read from a text (None: none found) and whether it is right; `correct` follows the task's rule."""
+
+    answer: str | None
+    correct: bool
+    match: Match | None = None
+
+
+class Task(Protocol):
+    """A kind of problem. Implementations hold no state and use no model."""
+
+    name: str
+    templates: Mapping[str, str]
+    """Plain prompt templates by name; `{question}` is filled in. The first is the default."""
+    max_tokens: int
+    """New tokens a path may take unless the user says otherwise."""
+    stop: tuple[str, ...]
+    """Strings that end a completion; the stop string itself is not part of it."""
+
+    def check(self, problem: Problem) -> None:
+        """Raise DataError (`field: what is wrong`) if the problem lacks what this task needs."""
+
+    def question(self, problem: Problem) -> str:
+        """The text that stands for `{question}` in a template (choices or tests included)."""
+
+    def gold_text(self, problem: Problem) -> str | None:
+        """The gold solution written as a path would be, or None where the problem has none."""
+
+    def split(self, text: str) -> Split:
+        """Cut a text into its labelled steps; the answer line is not one."""
+
+    def judge(self, problem: Problem, text: str) -> Verdict:
+        """Read the answer of a whole path and compare it with the problem's."""
+
+    def signature(self, text: str) -> str:
+        """Two paths with the same signature are the same reasoning (the paper: the same sequence of equations)."""
+
+    def false_equation(self, text: str) -> str | None:
+        """The first annotated equation of the text that does not hold, or None."""

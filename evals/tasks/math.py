@@ -1,0 +1,97 @@
+"""Math problems whose answer is a number (or a short text) and whose solution is one step a line.
+
+Natalia sold 48/2 = <<48/2=24>>24 clips in May.        step 0
+Natalia sold 48+24 = <<48+24=72>>72 clips.             step 1
+The answer is 72                                       the answer line: no step, neither labelled nor scored
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from evals import answers, equations
+from evals.errors import DataError
+from evals.records import Problem
+from evals.tasks.base import Split, Verdict
+
+PAPER = (
+    "Solve the problem step by step, one step a line. Close with a line that says: The answer is, and the result.\n"
+    "\n### Question:\n{question}\n\n### Answer:\n"
+)
+"""The paper's form: an instruction line, the question and the answer under headings of their own."""
+PLAIN = "Question: {question}\nAnswer:\n"
+
+
+def _templates() -> Mapping[str, str]:
+    return {"paper": PAPER, "plain": PLAIN}
+
+
+@dataclass(frozen=True)
+class MathTask:
+    """A task of `evals.tasks.base.Task` for numeric answers.
+
+    Every template ends with a newline, so that a path starts a line of its own just as a rollout does that goes on
+    from a step.
+    """
+
+    name: str
+    templates: Mapping[str, str] = field(default_factory=_templates)
+    max_tokens: int = 512
+    stop: tuple[str, ...] = ("Question:", "\nQ:", "### Question")
+
+    def check(self, problem: Problem) -> None:
+        """Raise DataError if the problem has no answer to compare with."""
+        if problem.answer is None:
+            raise DataError("answer: missing", "Every math problem needs its right answer as a string.")
+        if not problem.answer.strip():
+            raise DataError("answer: empty", "Every math problem needs its right answer as a string.")
+
+    def question(self, problem: Problem) -> str:
+        return problem.question
+
+    def gold_text(self, problem: Problem) -> str | None:
+        """The solution's lines and `The answer is N`, or None where solution or answer is missing."""
+        if not problem.solution or problem.answer is None:
+            return None
+        return "\n".join([*problem.solution, f"The answer is {problem.answer}"])
+
+    def split(self, text: str) -> Split:
+        """The lines up to the answer line, blank ones and a bare `Answer:` heading left out.
+
+        What follows the answer line, or a new question, belongs to no step.
+        """
+        lines = _lines(answers.cut(text))
+        steps, ends = [], []
+        for i, (line, end) in enumerate(lines):
+            below = lines[i + 1][0] if i + 1 < len(lines) else None
+            if below is not None and answers.is_bare_marker(line) and not answers.is_bare_answer(below):
+                continue
+            if answers.ends_steps(line, is_last=below is None):
+                break
+            steps.append(line)
+            ends.append(end)
+        return Split(steps, ends)
+
+    def judge(self, problem: Problem, text: str) -> Verdict:
+        """Read the answer under the robust rule, which decides `correct`; the other two rules stand in `match`."""
+        self.check(problem)
+        answer, match = answers.match(problem.answer or "", text)
+        return Verdict(answer, match.robust, match)
+
+    def signature(self, text: str) -> str:
+        return equations.signature(text)
+
+    def false_equation(self, text: str) -> str | None:
+        return equations.first_false(answers.cut(text))
+
+
+def _lines(text: str) -> list[tuple[str, int]]:
+    """The lines with something on them, stripped, each with the offset just past its last character before `\\r\\n`."""
+    lines, start = [], 0
+    for raw in text.split("\n"):
+        line = raw.strip()
+        if line:
+            lines.append((line, start + len(raw.removesuffix("\r"))))
+        start += len(raw) + 1
+    return lines

@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# The whole loop, one line a stage. Usable as it stands:
+#
+#   examples/loop.sh --model google/gemma-2b --task gsm8k --rounds 3 --config examples/gsm8k.toml --out runs/gemma
+#   examples/loop.sh --model chain-base --task chain --rounds 2 --config examples/demo.toml --out runs/demo
+#
+# A stage that is complete is not run again, so the same command goes on wherever it was stopped. Every file has its
+# manifest beside it. Settings belong into the config file (a table a command) or SIPF_<COMMAND>_<OPTION> variables.
+set -euo pipefail
+
+MODEL=chain-base TASK=chain ROUNDS=2 MODE=restart BASE=m0 FEEDBACK=process CONFIG="" OUT=runs/loop DATA=hub SFT_FROM="" SEED=0
+SFT_N=${SFT_N:-500} QUESTIONS_N=${QUESTIONS_N:-1000} TEST_N=${TEST_N:-1000} OOD_N=${OOD_N:-500}
+
+usage() {
+  cat <<USAGE
+usage: loop.sh [options]
+  --model NAME         the policy's base: folder, hub name or chain-base   (chain-base)
+  --task chain|gsm8k   where the problems come from                        (chain)
+  --data DIR           GSM8K's train.jsonl and test.jsonl instead of the hub
+  --rounds N           rounds of sample ... orpo                           (2)
+  --restart            ORPO starts from --base in every round, as the paper does (default)
+  --continue           ORPO goes on from the round before
+  --base model|m0      what --restart restarts from: --model itself, or the fine-tuned M0  (m0)
+  --feedback process|outcome   pairs by step scores, or by right and wrong alone (process)
+  --config FILE        TOML file of settings, a table a command
+  --sft-from DIR       take data and M0 from another loop's folder
+  --out DIR            everything is written here                          (runs/loop)
+  --seed N             seed of data, sampling and simulation               (0)
+USAGE
+}
+while [ $# -gt 0 ]; do
+  case $1 in
+    --model) MODEL=$2; shift 2 ;;
+    --task) TASK=$2; shift 2 ;;
+    --data) DATA=$2; shift 2 ;;
+    --rounds) ROUNDS=$2; shift 2 ;;
+    --restart) MODE=restart; shift ;;
+    --continue) MODE=continue; shift ;;
+    --base) BASE=$2; shift 2 ;;
+    --feedback) FEEDBACK=$2; shift 2 ;;
+    --config) CONFIG=$2; shift 2 ;;
+    --sft-from) SFT_FROM=$2; shift 2 ;;
+    --out) OUT=$2; shift 2 ;;
+    --seed) SEED=$2; shift 2 ;;
+    -h | --help) usage; exit 0 ;;
+    *) echo "loop.sh: unknown option $1" >&2; usage >&2; exit 2 ;;
+  esac
+done
+
+sipf() { echo "+ sipf $*" >&2; command sipf ${CONFIG:+--config "$CONFIG"} "$@"; }
+mkdir -p "$OUT/data" "$OUT/eval"
+
+# data: problems, one a line. Seconds. The splits of the chain world never share a problem; GSM8K trains on its train split.
+if [ -n "$SFT_FROM" ]; then
+  SOURCE=$SFT_FROM
+else
+  SOURCE=$OUT
+  if [ "$TASK" = chain ]; then
+    sipf data chain --split train -n "$SFT_N" --seed "$((100 + SEED))" -o "$OUT/data/sft.jsonl"
+    sipf data chain --split test -n "$TEST_N" --seed 0 -o "$OUT/data/test.jsonl"
+    sipf data chain --split ood -n "$OOD_N" --seed 0 -o "$OUT/data/ood.jsonl"
+    cat "$OUT/data/test.jsonl" "$OUT/data/ood.jsonl" > "$OUT/data/eval.jsonl"
+    for i in $(seq 0 $((ROUNDS - 1))); do  # new questions for every round
+      sipf data chain --split train -n "$QUESTIONS_N" --seed "$((200 + 10 * SEED + i))" -o "$OUT/data/questions.$i.jsonl"
+    done
+  else
+    path() { if [ "$DATA" = hub ]; then echo hub; else echo "$DATA/$1.jsonl"; fi; }
+    sipf data gsm8k --split train --path "$(path train)" -o "$OUT/data/sft.jsonl"
+    sipf data gsm8k --split test --path "$(path test)" -o "$OUT/data/eval.jsonl"
+  fi
+
+  # sft: M0, the base fine-tuned on gold solutions. Everything after this line needs no gold solution, only answers.
+  sipf sft "$OUT/data/sft.jsonl" --model "$MODEL" -o "$OUT/m0"
+  sipf eval "$OUT/data/eval.jsonl" --model "$MODEL" -o "$OUT/eval/base.jsonl"
+  sipf eval "$OUT/data/eval.jsonl" --model "$OUT/m0" -o "$OUT/eval/sft.jsonl"
+fi
+
+POLICY=$SOURCE/m0
+for i in $(seq 0 $((ROUNDS - 1))); do
+  R=$OUT/r$i
+  mkdir -p "$R"
+  QUESTIONS=$SOURCE/data/questions.$i.jsonl
+  [ -f "$QUESTIONS" ] || QUESTIONS=$SOURCE/data/sft.jsonl
+
+  # sample: paths from this round's policy. Decoding is what it costs. The same questions again draw on from the pool.
+  POOL=""
+  [ "$i" -gt 0 ] && [ "$QUESTIONS" = "$SOURCE/data/sft.jsonl" ] && POOL=$OUT/r$((i - 1))/pool.jsonl
+  sipf sample "$QUESTIONS" --model "$POLICY" --round "$i" --seed "$SEED" ${POOL:+--pool "$POOL"} -o "$R/paths.jsonl"
+
+  if [ "$FEEDBACK" = process ]; then
+    # simulate: is the answer still in reach after this step? The dearest stage: rollouts from every prefix of a share.
+    sipf simulate "$R/paths.jsonl" --model "$POLICY" --seed "$SEED" -o "$R/labels.jsonl"
+    LABELLED=$R/labels.jsonl
+  else
+    LABELLED=$R/paths.jsonl
+  fi
+
+  # the pool: D_{i+1} = D_i and the new samples.
+  if [ "$i" -gt 0 ] && [ -z "$POOL" ]; then
+    cat "$OUT/r$((i - 1))/pool.jsonl" "$LABELLED" > "$R/pool.jsonl"
+  else
+    cp "$LABELLED" "$R/pool.jsonl"
+  fi
+
+  if [ "$FEEDBACK" = process ]; then
+    # train-prm, score: the labels of a share become scores for every path of the pool.
+    sipf train-prm "$R/pool.jsonl" --model "$SOURCE/m0" -o "$R/prm"
+    sipf score "$R/pool.jsonl" --model "$R/prm" --name "prm$i" -o "$R/scored.jsonl"
+    sipf pairs "$R/scored.jsonl" --name "prm$i" --seed "$SEED" -o "$R/pairs.jsonl"
+  else
+    # pairs: without a reward model, right paths above wrong ones. As many pairs as another arm had, where PAIRS_FROM names it.
+    MOST=""
+    [ -n "${PAIRS_FROM:-}" ] && MOST=$(wc -l < "$PAIRS_FROM/r$i/pairs.jsonl")
+    sipf pairs "$R/pool.jsonl" --feedback outcome --seed "$SEED" ${MOST:+--most "$MOST"} -o "$R/pairs.jsonl"
+  fi
+
+  # orpo: the next policy, from the base again (the paper) or from this one.
+  if [ "$MODE" = continue ]; then
+    sipf orpo "$R/pairs.jsonl" --continue-from "$POLICY" -o "$OUT/m$((i + 1))"
+  elif [ "$BASE" = m0 ]; then
+    sipf orpo "$R/pairs.jsonl" --model "$SOURCE/m0" -o "$OUT/m$((i + 1))"
+  else
+    sipf orpo "$R/pairs.jsonl" --model "$MODEL" -o "$OUT/m$((i + 1))"
+  fi
+  POLICY=$OUT/m$((i + 1))
+
+  # eval: greedy, on problems that no stage has seen.
+  sipf eval "$SOURCE/data/eval.jsonl" --model "$POLICY" -o "$OUT/eval/round$((i + 1)).jsonl"
+done
+
+command sipf report "$OUT"

@@ -1,0 +1,1 @@
+"""Top floor: the `sipf` command line. One module a command; no method logic lives here."""

@@ -1,0 +1,118 @@
+"""How the command line is put together: names and one-line helps first, a command's module only when it is asked for.
+
+    app = new_app()             # in sipf_cli/<command>.py
+
+    @app.command()
+    def merge(...): ...
+
+`sipf --help` reads `COMMANDS` and imports no command. `sipf merge ...` imports `sipf_cli.merge` and hands over to its
+`app`. Every expected error becomes one line (and one of advice) on stderr and the exit code of its class.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from types import FrameType
+from typing import Any, NoReturn
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from evals.errors import Interrupted, SipfError
+from sipf_cli.settings import DEBUG, checked
+
+COMMANDS = {
+    "data": "Write problems, one a line: the chain world, GSM8K, or a file of your own.",
+    "sft": "Fine-tune a model on gold solutions.",
+    "sample": "Draw reasoning paths for every problem.",
+    "simulate": "Label every step of the paths: right if a rollout from its prefix still reaches the answer.",
+    "train-prm": "Train a process reward model on the step labels, or an outcome reward model.",
+    "score": "Score every step of every path with a reward model.",
+    "pairs": "Choose preference pairs by the scores of their paths.",
+    "orpo": "Train a policy on preference pairs with ORPO.",
+    "eval": "Measure a model's accuracy, or compare two result files.",
+    "merge": "Join the shards of one run into one file.",
+    "doctor": "Say what works on this machine, and what to do about the rest.",
+    "report": "Put the results of a loop into one table.",
+}
+"""Command names in the order of the loop, with the sentence that opens each one's help."""
+
+
+def new_app(help: str | None = None) -> typer.Typer:
+    """A Typer app as every command module has it: plain help, plain tracebacks."""
+    return typer.Typer(help=help, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+class LazyCommand(TyperCommand):
+    """Stands for a command until it is run, asked for its help or completed; then its module is imported."""
+
+    def load(self) -> Any:
+        """The command (or group of commands) behind the name."""
+        module = import_module(f"sipf_cli.{str(self.name).replace('-', '_')}")
+        return without_variables(typer.main.get_command(module.app))
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        command = self.load()
+        if parent is not None and parent.default_map and info_name in parent.default_map:
+            parent.default_map[info_name] = checked(parent.default_map[info_name], command, f"[{info_name}]")
+        return command.make_context(info_name, args, parent=parent, **extra)
+
+
+class LazyGroup(TyperGroup):
+    """The root of the command line."""
+
+    def __init__(self, **attrs: Any) -> None:
+        super().__init__(**attrs)
+        without_variables(self)
+        for name, sentence in COMMANDS.items():
+            self.add_command(LazyCommand(name, short_help=sentence, rich_markup_mode=None))
+
+    def invoke(self, ctx: Any) -> Any:
+        with _sigterm_interrupts():
+            try:
+                return super().invoke(ctx)
+            except SipfError as error:
+                show_error(error, debug=bool(ctx.meta.get(DEBUG)))
+                raise typer.Exit(error.exit_code) from error
+
+
+def without_variables(command: Any) -> Any:
+    """The command with no variable in its help: their names follow one rule, which the root's help states once."""
+    for param in command.params:
+        param.show_envvar = False
+    for nested in getattr(command, "commands", {}).values():
+        without_variables(nested)
+    return command
+
+
+def show_error(error: SipfError, *, debug: bool) -> None:
+    """Print an expected error on stderr: `sipf: what is wrong`, then what to do next."""
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    print(f"sipf: {error.message}", file=sys.stderr)
+    if error.advice:
+        print(f"      {error.advice}", file=sys.stderr)
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Make SIGTERM an `Interrupted` wherever a stage does not catch it itself (while it loads a model, say)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+        raise Interrupted("stopped by SIGTERM", "the same command again goes on from here")
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,136 @@
+"""`sipf data`: where problems come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from sipf_cli.app import COMMANDS, new_app
+from sipf_cli.console import emit
+from sipf_cli.options import Config, Debug, Json, Output, Overwrite, Seed
+
+if TYPE_CHECKING:
+    from evals.records import Problem
+
+app = new_app(help=COMMANDS["data"])
+
+
+class ChainSplit(StrEnum):
+    train = "train"
+    validation = "validation"
+    test = "test"
+    ood = "ood"
+
+
+class Gsm8kSplit(StrEnum):
+    train = "train"
+    test = "test"
+
+
+First = Annotated[int | None, typer.Option("-n", min=1, help="Problems to write, from the first on; all unless given.")]
+File = Annotated[str, typer.Option("--path", metavar="FILE", help="File to read: .jsonl, .jsonl.gz, or - for stdin.")]
+
+
+@app.command()
+def chain(
+    output: Output,
+    split: Annotated[ChainSplit, typer.Option("--split", help="Splits never share a problem.")],
+    n: Annotated[int, typer.Option("-n", min=1, help="Problems to write.")],
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+    config: Config = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Generate problems of the chain world: word problems solved by a chain of arithmetic steps.
+
+    The same seed gives the same problems, and fewer of them are the first of more. The out-of-domain split (ood) has
+    more steps than any other, in other words.
+
+    \b
+    Example:
+      sipf data chain --split test -n 100 --seed 1 -o test.jsonl
+    """
+    from evals.worlds import chain as world
+
+    options = {"task": "chain", "split": split.value, "n": n, "seed": seed}
+    _write(world.problems(split.value, n, seed), output, options, overwrite=overwrite, json=json)
+
+
+@app.command()
+def gsm8k(
+    output: Output,
+    split: Annotated[Gsm8kSplit, typer.Option("--split", help="Which split the problems are; part of their ids.")],
+    path: Annotated[
+        str, typer.Option("--path", metavar="FILE", help="The split's official .jsonl, or 'hub' for the dataset hub.")
+    ] = "hub",
+    annotations: Annotated[
+        Literal["keep", "strip"],
+        typer.Option("--annotations", help="Keep or strip the calculator's <<48/2=24>> in solutions."),
+    ] = "keep",
+    n: First = None,
+    overwrite: Overwrite = False,
+    config: Config = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write GSM8K problems, their gold solutions split into steps.
+
+    \b
+    Example:
+      sipf data gsm8k --path train.jsonl --split train -n 50 -o problems.jsonl
+    """
+    from evals.tasks import gsm8k as task
+    from stages.sources import hub_rows, json_rows
+
+    rows = hub_rows("openai/gsm8k", "main", split.value) if path == "hub" else json_rows(path)
+    options = {"task": "gsm8k", "split": split.value, "annotations": annotations, "n": n, "hub": path == "hub"}
+    problems = islice(task.problems(rows, split.value, annotations), n)
+    _write(problems, output, options, None if path == "hub" else path, overwrite=overwrite, json=json)
+
+
+@app.command()
+def math(
+    output: Output,
+    path: File,
+    n: First = None,
+    overwrite: Overwrite = False,
+    config: Config = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write the problems of a math file of your own.
+
+    Its lines are JSON objects with a question and an answer; id and solution may be there, other keys are kept.
+
+    \b
+    Example:
+      echo '{"question": "Two and three?", "answer": 5}' > mine.jsonl
+      sipf data math --path mine.jsonl -o problems.jsonl
+    """
+    from evals.tasks import userfile
+    from stages.sources import lines_of, stem_of
+
+    problems = islice(userfile.problems(lines_of(path), stem_of(path)), n)
+    _write(problems, output, {"task": "math", "n": n}, path, overwrite=overwrite, json=json)
+
+
+def _write(
+    problems: Iterable[Problem],
+    output: Path,
+    options: Mapping[str, Any],
+    source: str | None = None,
+    *,
+    overwrite: bool,
+    json: bool,
+) -> None:
+    """Write the problems and say how many there were."""
+    from stages.sources import write_problems
+
+    summary = write_problems(problems, str(output), options, source=source, overwrite=overwrite)
+    emit(summary, json=json, data_on_stdout=str(output) == "-")

@@ -1,0 +1,59 @@
+"""The `sipf` command line.
+
+    sipf --config loop.toml sample --model google/gemma-2b problems.jsonl -o paths.jsonl
+
+Commands live in modules of their own, see `sipf_cli.app.COMMANDS`; this is the root they hang from.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from sipf_cli.app import LazyGroup
+from sipf_cli.options import Config, Debug
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"sipf {version('sipf')}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    name="sipf",
+    cls=LazyGroup,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"auto_envvar_prefix": "SIPF"},
+)
+
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version", callback=_print_version, is_eager=True, allow_from_autoenv=False, help="Print the version."
+    ),
+]
+
+
+@app.callback()
+def root(config: Config = None, debug: Debug = False, version: Version = False) -> None:
+    """Self-iterative process feedback for small language models, one stage a command.
+
+    Options come from flags, then SIPF_<COMMAND>_<OPTION> variables, then --config, then --preset, then defaults.
+
+    \b
+    Example:
+      sipf data chain --split train -n 4 -o problems.jsonl
+    """
+
+
+def main() -> None:
+    """Run the command line; the process ends with its exit code."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    app(prog_name="sipf")

@@ -1,0 +1,51 @@
+"""Named sets of options: what `--preset NAME` puts in place of a command's defaults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_LORA_256: dict[str, Any] = {"lora": True, "lora_r": 256, "lora_alpha": 128, "lora_dropout": 0.05, "load_in_4bit": True}
+_LORA_16: dict[str, Any] = {"lora": True, "lora_r": 16, "lora_alpha": 32, "lora_dropout": 0.05, "load_in_4bit": True}
+_POLICY: dict[str, Any] = {
+    **_LORA_256,
+    "epochs": 8,
+    "batch": 2,
+    "accumulation": 10,
+    "schedule": "linear",
+    "warmup": 0.1,
+    "max_grad_norm": 0.3,
+    "dtype": "bfloat16",
+    "seed": 42,
+}
+
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    # arXiv 2412.08393 and the authors' code; a GPU is needed (4-bit, bf16). The time cap of `sample` depends on the
+    # machine's speed, so the manifest of such a run says that it is not reproducible.
+    "paper": {
+        "sft": {**_POLICY, "lr": 2e-4, "max_length": 1024, "packing": True},
+        "sample": {
+            "temperature": 1.0,
+            "top_p": 1.0,
+            "max_tokens": 512,
+            "n": 30,
+            "want_right": 4,
+            "want_wrong": 4,
+            "time_cap": 30.0,
+        },
+        "simulate": {"k": 8, "delta": 0},
+        "train-prm": {
+            **_LORA_16,
+            "lr": 5e-5,
+            "epochs": 10,
+            "batch": 10,
+            "accumulation": 4,
+            "schedule": "cosine",
+            "warmup": 0.1,
+            "max_grad_norm": 0.3,
+            "weight_decay": 0.01,
+        },
+        "orpo": {**_POLICY, "lr": 8e-5, "beta": 0.1, "max_length": 1000},
+        "eval": {"temperature": 0.0, "max_tokens": 512},
+    },
+}
+"""Preset, then command, then option by parameter name."""

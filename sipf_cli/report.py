@@ -1,0 +1,51 @@
+"""`sipf report`: a loop's results in one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sipf_cli import options as o
+from sipf_cli.app import new_app
+from sipf_cli.console import Table, emit
+
+app = new_app()
+
+
+@app.command()
+def report(
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Folders that examples/loop.sh has written.")],
+    against: Annotated[str, typer.Option("--against", help="The policy that gains are measured from.")] = "sft",
+    config: o.Config = None,
+    json: o.Json = False,
+    debug: o.Debug = False,
+) -> None:
+    """Put the results of a loop, or of several with the same test problems, into one table.
+
+    \b
+    Example:
+      mkdir -p run/eval
+      sipf data chain --split test -n 40 -o test.jsonl
+      sipf eval test.jsonl --model chain-base -o run/eval/sft.jsonl
+      sipf eval test.jsonl --engine scripted --script gold:0.6 -o run/eval/better.jsonl
+      sipf report run
+    """
+    from stages.report import report as collect
+
+    result = collect(folders, against)
+    columns = ("policy", "split", "right", "n", "accuracy %", "95 % interval", f"gain over {against}", "p")
+    tables = [Table(columns, [_policy(row) for row in result["policies"]], title="Accuracy")]
+    if result["rounds"]:
+        names = list(result["rounds"][0])
+        rows = [[name, *(row[name] for row in result["rounds"])] for name in names]
+        tables.append(Table(("", *(f"#{i}" for i in range(len(result["rounds"])))), rows, title="What each round took and made"))
+    emit(result, tables, json=json)
+
+
+def _policy(row: dict[str, Any]) -> tuple[object, ...]:
+    interval = f"{100 * row['low']:.1f} to {100 * row['high']:.1f}"
+    gain = f"{100 * row['gain']:+.1f}" if "gain" in row else "-"
+    p = f"{row['p']:.2g}" if "p" in row else "-"
+    return (row["policy"], row["split"], row["right"], row["n"], f"{100 * row['rate']:.1f}", interval, gain, p)

@@ -1,0 +1,72 @@
+"""`sipf score`: the reward model's view of every step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sipf_cli import options as o
+from sipf_cli.app import new_app
+from sipf_cli.groups import LineOptions, Speech, expanded
+
+if TYPE_CHECKING:
+    from evals.records import Problem
+
+app = new_app()
+
+
+@app.command()
+@expanded
+def score(
+    lines: o.Input,
+    output: o.Output,
+    model: o.Model,
+    line: LineOptions,
+    speech: Speech,
+    name: Annotated[str, typer.Option("--name", help="Key of the scores, so that several models fit on a line.")] = "prm",
+    batch_tokens: Annotated[int, typer.Option("--batch-tokens", min=0, help="Tokens a batch; 0: by device.")] = 0,
+    device: o.DeviceOption = o.Device.auto,
+    dtype: o.DtypeOption = o.Dtype.auto,
+    load_in_4bit: o.LoadIn4bit = False,
+    template: o.Template = "auto",
+    trust_remote_code: o.TrustRemoteCode = False,
+) -> None:
+    """Score every step of every path with a reward model: mean, min, product and last of each path.
+
+    \b
+    Example:
+      sipf data chain --split train -n 16 -o problems.jsonl
+      sipf sample problems.jsonl --model chain-base -n 4 -o paths.jsonl
+      sipf simulate paths.jsonl --model chain-base --k 2 -o labels.jsonl
+      sipf train-prm labels.jsonl --model chain-base --epochs 1 --lr 5e-4 -o prm
+      sipf score paths.jsonl --model prm -o scored.jsonl
+    """
+    from sipf_cli.running import plan, run_over_lines, show
+    from stages.score import Scorer, describe_scorer
+    from stages.simulate import check_paths
+
+    facts = describe_scorer(model, device.value, dtype.value, load_in_4bit=load_in_4bit, template=template)
+
+    def cost(problem: Problem) -> dict[str, int]:
+        return {"paths": len(problem.paths), "steps": sum(len(path.steps) for path in problem.paths)}
+
+    run = line.run("score", lines, output, {"name": name}, facts)
+    if line.dry_run:
+        plan(run, cost, json=speech.json)
+        return
+
+    def open_scorer() -> Scorer:
+        return Scorer(
+            model,
+            device=device.value,
+            dtype=dtype.value,
+            load_in_4bit=load_in_4bit,
+            batch_tokens=batch_tokens,
+            template=template,
+            label=name,
+            trust_remote_code=trust_remote_code,
+        )
+
+    summary = run_over_lines(run, open_scorer, lambda scorer: scorer.work, check_paths)
+    show(summary, run.output, json=speech.json)

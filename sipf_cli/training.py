@@ -1,0 +1,81 @@
+"""What the three training commands share: run, show the log, end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sipf_cli.console import Reporter, Table, emit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from evals.records import Problem
+
+
+def run_training(stage: str, train: Callable[[Any, Callable[[dict[str, Any]], None]], dict[str, Any]]) -> dict[str, Any]:
+    """Train with progress shown and SIGTERM heeded.
+
+    Args:
+        stage: name for the progress line.
+        train: called with the stop flag and a function that takes each logged line; returns the manifest.
+    """
+    from stages.interrupts import catching_signals
+
+    reporter = Reporter()
+    seen = 0
+
+    def log(line: dict[str, Any]) -> None:
+        nonlocal seen
+        if not seen:
+            reporter.start(stage, line["steps"], 0, unit="updates")
+        reporter.advance(count=line["step"] - seen)
+        seen = line["step"]
+
+    try:
+        with catching_signals() as flag:
+            return train(flag, log)
+    finally:
+        reporter.finish()
+
+
+def show_training(manifest: Mapping[str, Any], output: Path, *, json: bool) -> None:
+    """Print what was trained on, what was left out, and how it ended."""
+    keep = ("counts", "result", "eval", "seconds")
+    summary = {"output": str(output), **{key: manifest[key] for key in keep if key in manifest}}
+    rows: list[tuple[str, Any]] = [("output", str(output)), ("seconds", manifest.get("seconds"))]
+    rows += [(name, value) for name, value in manifest.get("counts", {}).items()]
+    rows += [(name, value) for name, value in manifest.get("result", {}).items()]
+    rows += [(f"held-out {name}", value) for name, value in manifest.get("eval", {}).items()]
+    emit(summary, Table(("", ""), rows), json=json)
+
+
+def good_problems(source: str, *, strict: bool = False) -> tuple[list[Problem], int]:
+    """The problems of a file; bad lines are reported, skipped and counted.
+
+    Returns:
+        The problems, and how many lines were bad.
+    """
+    import sys
+
+    from stages.lines import read_problems
+
+    bad = 0
+
+    def report(error: Exception) -> None:
+        nonlocal bad
+        if strict:
+            raise error
+        bad += 1
+        print(f"sipf: {error}", file=sys.stderr)
+
+    return [problem for _, problem in read_problems(source, on_bad=report)], bad
+
+
+def end(bad: int) -> None:
+    """End with exit code 3 when lines were bad."""
+    if bad:
+        import typer
+
+        raise typer.Exit(3)
+

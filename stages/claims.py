@@ -1,0 +1,104 @@
+"""Whose an output is: the file meant, the lock on it, and whether what stands there already is what is asked for.
+
+    path = place_of("results/today.jsonl")
+    with output_lock(path):
+        made = standing(path, identity, overwrite=False)
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from evals.errors import UsageError
+from stages.manifest import differences, read_manifest
+
+OTHER = "Choose another -o, or --overwrite to start over."
+
+
+def place_of(output: str) -> str | None:
+    """The true path of an output file (links followed), or None for stdout, a pipe or a device.
+
+    Raises:
+        UsageError: it is a folder, or lies in none.
+    """
+    if output == "-":
+        return None
+    if os.path.isdir(output):
+        raise UsageError(f"the output {output} is a folder", "Name a file in it: -o FOLDER/NAME.jsonl.")
+    if os.path.exists(output) and not stat.S_ISREG(os.stat(output).st_mode):
+        return None
+    path = os.path.realpath(output)
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        raise UsageError(f"the output's folder {os.path.dirname(output)} does not exist", "Make it first: mkdir -p.")
+    return path
+
+
+@contextmanager
+def output_lock(path: str) -> Iterator[None]:
+    """Hold the output for this process; a killed process holds nothing.
+
+    Raises:
+        UsageError: another process writes this output, or its folder cannot be written to.
+    """
+    name = f"{path}.lock"
+    while True:
+        try:
+            fd = os.open(name, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise UsageError(
+                f"the output's folder cannot be written to ({name}: {error.strerror})", "Choose another -o."
+            ) from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            pid = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(fd)
+            if not isinstance(error, BlockingIOError):
+                raise UsageError(f"{name} cannot be locked ({error.strerror})", "Choose a -o elsewhere.") from error
+            raise UsageError(
+                f"{path} is being written by another run (process {pid})", "Wait for it, or choose another -o."
+            ) from error
+        with suppress(FileNotFoundError):
+            # the holder before may have removed the file between our open and our lock
+            if os.path.samestat(os.fstat(fd), os.stat(name)):
+                break
+        os.close(fd)
+    try:
+        with suppress(OSError):  # the number is for people; the lock does not need it, and the disk may be full
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        with suppress(OSError):
+            os.unlink(name)
+        os.close(fd)
+
+
+def standing(path: str, identity: Mapping[str, Any], overwrite: bool) -> dict[str, Any] | None:
+    """The manifest of an output that is complete and just what is asked for; None if there is work to do.
+
+    Raises:
+        UsageError: the output is there and is something else; every difference is named.
+    """
+    if overwrite:
+        return None
+    made = read_manifest(path)
+    size = os.path.getsize(path) if os.path.exists(path) else None
+    if made is None:
+        if size and not os.path.exists(f"{path}.part"):
+            raise UsageError(f"{path} exists already, and no manifest says how it was made", OTHER)
+        return None
+    if size is None:
+        return None
+    found = differences(made, identity)
+    if found:
+        raise UsageError(f"{path} is complete, but was made otherwise: {'; '.join(found)}", OTHER)
+    if size != made["output"]["bytes"]:
+        raise UsageError(f"{path} was changed after it was made ({size} bytes, not {made['output']['bytes']})", OTHER)
+    return made

@@ -1,0 +1,1 @@
+"""The embedded base model of the `chain` world, and the script that made it."""

@@ -1,0 +1,420 @@
+"""The decode loop: rows that are refilled the moment they finish, and prefixes that are prefilled once.
+
+One row works through one *chain*: the draws of one prefix, one after the other, in place. When a draw ends, the row's
+prefix columns are still there, so the next draw starts without another prefill or copy; a caller that has seen enough
+closes the chain before the next draw has cost a token. Chains that wait are prefilled together, and of prefixes that
+extend each other (the steps of one path) only the longest is computed.
+
+    loop.submit(chain)
+    while loop.step():        # one token for every live row
+        ...                   # chains have been handed their finished draws
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from transformers.cache_utils import Cache, DynamicCache
+
+from evals.errors import ModelError
+from stages.engines.base import Completion, Draw, Usage
+from stages.engines.noise import pick
+from stages.engines.slots import SlotCache, bytes_per_column
+from stages.engines.stops import TextReader
+
+COLUMN_STEP = 32
+"""Slots grow by at least this many columns, so that they seldom grow."""
+
+
+@dataclass(eq=False, slots=True)
+class Chain:
+    """The draws of one prefix. `deliver` is called with each completion, in draw order."""
+
+    ids: list[int]
+    draws: Sequence[Draw]
+    top_p: float
+    max_tokens: int
+    stop: tuple[str, ...]
+    deliver: Callable[[Completion], None]
+    eager: bool = False
+    """All draws are wanted for sure, so spare rows may run ahead."""
+    closed: bool = False
+    started: int = 0
+    delivered: int = 0
+    again: list[int] = field(default_factory=list)
+    done: dict[int, Completion] = field(default_factory=dict)
+
+    def next_draw(self) -> int | None:
+        """The number of the next draw to start, or None when all have been."""
+        if self.closed:
+            return None
+        if self.again:
+            return self.again.pop()
+        if self.started < len(self.draws):
+            self.started += 1
+            return self.started - 1
+        return None
+
+    def waiting(self) -> bool:
+        """True while a draw could still be started."""
+        return not self.closed and (bool(self.again) or self.started < len(self.draws))
+
+    def finish(self, draw: int, completion: Completion) -> None:
+        """Keep a finished draw and hand out those whose turn it is."""
+        self.done[draw] = completion
+        while not self.closed and self.delivered in self.done:
+            self.delivered += 1
+            self.deliver(self.done.pop(self.delivered - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the loop may take: rows at a time, bytes of keys and values, prompt tokens a prefill, and the number of
+    rows below which a step costs about the same."""
+
+    rows: int
+    cache_bytes: int
+    prefill_tokens: int
+    flat_rows: int
+
+
+class DecodeLoop:
+    """Decodes chains on one model. Not asynchronous: `step` does one token for every live row and returns."""
+
+    def __init__(self, model: Any, reader: TextReader, limits: Limits) -> None:
+        config = model.config.get_text_config()
+        self.model, self.reader, self.limits = model, reader, limits
+        self.device = model.device
+        self.max_length: int = getattr(config, "max_position_embeddings", 1 << 30)
+        self.window = _sliding_window(config)
+        self.mixed = "sliding_attention" in (getattr(config, "layer_types", None) or [])
+        self.additive = config._attn_implementation == "eager"
+        self.cache = SlotCache(config.num_hidden_layers)
+        self.column_bytes = 0
+        self.max_rows = limits.rows
+        self.queue: deque[Chain] = deque()
+        self.chains: list[Chain] = []
+        self.drawing: list[int] = []
+        self.usage = Usage()
+        self.steps = 0
+        self.row_steps = 0
+        self.peak_rows = 0
+        self.backed_off = 0
+        self._make_state(min(limits.rows, 64), 64)
+
+    def _make_state(self, rows: int, tokens: int) -> None:
+        self.position = np.zeros(rows, np.int64)
+        self.last = np.zeros(rows, np.int64)
+        self.count = np.zeros(rows, np.int64)
+        self.most = np.zeros(rows, np.int64)
+        self.seed = np.zeros(rows, np.int64)
+        self.temperature = np.zeros(rows, np.float32)
+        self.top_p = np.ones(rows, np.float32)
+        self.written = np.zeros((rows, tokens), np.int64)
+
+    @property
+    def live(self) -> int:
+        """Rows at work."""
+        return len(self.chains)
+
+    def submit(self, chain: Chain) -> None:
+        """Queue a chain. One that fills the model's positions is answered with empty completions."""
+        if len(chain.ids) + 1 <= self.max_length:
+            self.queue.append(chain)
+            return
+        # The context is full before a token is written: each draw ends at once, and what that means is the stage's to say.
+        for number, draw in enumerate(chain.draws):
+            chain.finish(number, Completion("", 0, "length", draw.seed))
+
+    def step(self) -> bool:
+        """One token for every live row; False when there is nothing to do."""
+        try:
+            self._release_closed()
+            self._admit()
+            if not self.live:
+                return False
+            tokens = self._forward()
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            self._back_off(error)
+            return True
+        self._record(tokens)
+        return True
+
+    # rows in and out
+
+    def _release_closed(self) -> None:
+        for row in reversed(range(self.live)):
+            if self.chains[row].closed:
+                self.usage.cancelled_tokens += int(self.count[row])
+                self._remove(row)
+        if self.queue and self.queue[0].closed:
+            self.queue = deque(chain for chain in self.queue if not chain.closed)
+
+    def _remove(self, row: int) -> None:
+        """Free a row; the last live row moves into its place so that live rows stay dense."""
+        last = self.live - 1
+        if row != last:
+            length = int(self.position[last])
+            self.cache.copy(torch.tensor([row]), torch.tensor([last]), length)
+            for state in (self.position, self.last, self.count, self.most, self.seed, self.temperature, self.top_p):
+                state[row] = state[last]
+            self.written[row] = self.written[last]
+            self.chains[row], self.drawing[row] = self.chains[last], self.drawing[last]
+        self.chains.pop()
+        self.drawing.pop()
+
+    def _capacity(self, columns: int) -> int:
+        """Rows that fit when each is `columns` long."""
+        if not self.column_bytes:
+            return self.max_rows
+        return max(1, min(self.max_rows, self.limits.cache_bytes // (self.column_bytes * columns)))
+
+    def _admit(self) -> None:
+        """Fill free rows: first with waiting chains, then with further draws of chains already at work."""
+        while self.queue:
+            batch = self._take_batch()
+            if not batch:
+                break
+            try:
+                self._prefill(batch)
+            except BaseException:
+                self.queue.extendleft(reversed(batch))
+                raise
+        self._run_ahead()
+
+    def _take_batch(self) -> list[Chain]:
+        batch: list[Chain] = []
+        tokens, longest = 0, self.cache.columns
+        while self.queue and tokens < self.limits.prefill_tokens:
+            chain = self.queue[0]
+            need = max(longest, len(chain.ids) + 1)
+            if self.live + len(batch) + 1 > self._capacity(need):
+                break
+            self.queue.popleft()
+            if chain.waiting():
+                batch.append(chain)
+                longest = need
+                tokens += len(chain.ids)
+        # A few rows at a time would cost a forward pass each; wait for a handful unless the loop is running dry.
+        if batch and len(batch) < min(8, self.live // 32) and self.live:
+            self.queue.extendleft(reversed(batch))
+            return []
+        return batch
+
+    def _prefill(self, batch: list[Chain]) -> None:
+        """Compute the prefixes' keys and values (all tokens but the last, which the first decode step feeds)."""
+        leaves, source = _leaves([chain.ids[:-1] for chain in batch])
+        lengths = [len(chain.ids) - 1 for chain in batch]
+        longest = max(len(leaf) for leaf in leaves)
+        if longest:
+            ids = torch.zeros((len(leaves), longest), dtype=torch.int64)
+            for i, leaf in enumerate(leaves):
+                ids[i, : len(leaf)] = torch.tensor(leaf)
+            computed = DynamicCache()
+            # Padding stands on the right, where a causal mask keeps it out of sight.
+            self.model(ids.to(self.device), past_key_values=computed, use_cache=True, logits_to_keep=1)
+            self.usage.prompt_tokens += sum(len(leaf) for leaf in leaves)
+            self._reserve(computed, self.live + len(batch), longest + COLUMN_STEP)
+            rows = torch.arange(self.live, self.live + len(batch), device=self.device)
+            self.cache.fill(rows, computed, torch.tensor(source, device=self.device), max(lengths))
+        else:
+            self._reserve(self._shape(batch[0].ids[0]), self.live + len(batch), COLUMN_STEP)
+        for chain in batch:
+            self._start_row(chain)
+
+    def _shape(self, token: int) -> Cache:
+        """The shapes of the model's keys and values, when no prefix longer than one token has shown them."""
+        computed = DynamicCache()
+        self.model(torch.tensor([[token]], device=self.device), past_key_values=computed, use_cache=True)
+        return computed
+
+    def _start_row(self, chain: Chain) -> None:
+        draw = chain.next_draw()
+        assert draw is not None, "only chains with draws left are given rows"
+        row = self.live
+        self.chains.append(chain)
+        self.drawing.append(draw)
+        self.most[row] = min(chain.max_tokens, self.max_length - len(chain.ids))
+        self.top_p[row] = chain.top_p
+        if self.most[row] > self.written.shape[1]:
+            grown = np.zeros((len(self.written), int(self.most[row])), np.int64)
+            grown[:, : self.written.shape[1]] = self.written
+            self.written = grown
+        self._arm(row, draw)
+
+    def _arm(self, row: int, draw: int) -> None:
+        """Put a row at the end of its prefix, ready for a draw."""
+        chain = self.chains[row]
+        self.drawing[row] = draw
+        self.position[row] = len(chain.ids) - 1
+        self.last[row] = chain.ids[-1]
+        self.count[row] = 0
+        self.seed[row] = chain.draws[draw].seed
+        self.temperature[row] = chain.draws[draw].temperature
+
+    def _run_ahead(self) -> None:
+        """Start further draws of chains at work in spare rows: all of an eager chain's, and while the loop is so
+        empty that rows are nearly free, those of any chain (a caller may close it and waste them)."""
+        if not self.live or self.queue:
+            return
+        for source in range(self.live):
+            chain = self.chains[source]
+            while chain.waiting() and self.live < self._capacity(max(self.cache.columns, 1)):
+                if not chain.eager and self.live >= self.limits.flat_rows:
+                    break
+                self._reserve(self.cache, self.live + 1, self.cache.columns)
+                self.cache.copy(torch.tensor([self.live]), torch.tensor([source]), len(chain.ids) - 1)
+                self._start_row(chain)
+
+    def _reserve(self, like: Cache, rows: int, columns: int) -> None:
+        """Make sure that `rows` rows of `columns` columns exist."""
+        self.column_bytes = self.column_bytes or bytes_per_column(like)
+        columns = max(columns, self.cache.columns)
+        if rows > self.cache.rows or columns > self.cache.columns:
+            fitting = self._capacity(columns)
+            rows = min(max(rows, 2 * self.cache.rows if rows > self.cache.rows else self.cache.rows), fitting)
+            self.cache.allocate(like, max(rows, self.live), columns)
+        if self.cache.rows > len(self.position):
+            self._grow_state(self.cache.rows)
+
+    def _grow_state(self, rows: int) -> None:
+        for name in ("position", "last", "count", "most", "seed", "temperature", "top_p", "written"):
+            old = getattr(self, name)
+            fresh = np.zeros((rows, *old.shape[1:]), old.dtype)
+            fresh[: len(old)] = old
+            setattr(self, name, fresh)
+
+    # one token
+
+    def _forward(self) -> np.ndarray:
+        """Run the model on every live row's last token and pick the next."""
+        longest = int(self.position[: self.live].max()) + 1
+        if longest > self.cache.columns:
+            self._make_longer(longest)
+        live, device = self.live, self.device
+        longest = int(self.position[:live].max()) + 1
+        position = torch.from_numpy(self.position[:live]).to(device)
+        self.cache.aim(torch.arange(live, device=device), position, longest)
+        logits = self.model(
+            torch.from_numpy(self.last[:live, None]).to(device),
+            attention_mask=self._mask(position, longest),
+            position_ids=position[:, None],
+            past_key_values=self.cache,
+            use_cache=True,
+        ).logits[:, -1]
+        self.steps += 1
+        self.row_steps += live
+        self.peak_rows = max(self.peak_rows, live)
+        top_p = self.top_p[:live]
+        tokens = pick(
+            logits,
+            torch.from_numpy(self.seed[:live]).to(device),
+            torch.from_numpy(self.count[:live]).to(device),
+            torch.from_numpy(self.temperature[:live]).to(device),
+            torch.from_numpy(top_p).to(device) if (top_p < 1).any() else None,
+        )
+        return tokens.cpu().numpy()
+
+    def _make_longer(self, longest: int) -> None:
+        """Add columns; when memory does not hold them for all, the youngest rows go back to the queue."""
+        columns = max(longest + COLUMN_STEP, longest * 5 // 4)
+        self._put_back(self._capacity(columns))
+        self.cache.allocate(self.cache, max(self.live, self._capacity(columns) and self.live), columns)
+
+    def _put_back(self, keep: int) -> None:
+        """Give up all rows but `keep`; their draws start again later, with the same seeds and so the same text."""
+        while self.live > keep:
+            chain, draw = self.chains.pop(), self.drawing.pop()
+            self.usage.cancelled_tokens += int(self.count[self.live])
+            chain.again.append(draw)
+            self.queue.appendleft(chain)
+
+    def _mask(self, position: torch.Tensor, longest: int) -> Any:
+        """(live, 1, 1, columns): what each row may look at; by layer type where some layers see a window only."""
+        columns = torch.arange(longest, device=self.device)
+        seen = columns[None, :] <= position[:, None]
+        full = self._as_mask(seen)
+        if self.window is None:
+            return full
+        near = self._as_mask(seen & (columns[None, :] > position[:, None] - self.window))
+        return {"full_attention": full, "sliding_attention": near} if self.mixed else near
+
+    def _as_mask(self, seen: torch.Tensor) -> torch.Tensor:
+        mask = seen[:, None, None, :]
+        if not self.additive:
+            return mask
+        lowest = torch.finfo(self.model.dtype).min
+        return torch.zeros(mask.shape, dtype=self.model.dtype, device=self.device).masked_fill(~mask, lowest)
+
+    def _record(self, tokens: np.ndarray) -> None:
+        """Write the tokens down; hand out the draws that ended and start the next ones in their rows."""
+        live = self.live
+        self.written[np.arange(live), self.count[:live]] = tokens
+        self.count[:live] += 1
+        self.position[:live] += 1
+        self.last[:live] = tokens
+        ended = self.reader.is_end[tokens]
+        full = self.count[:live] >= self.most[:live]
+        for row in np.flatnonzero(ended | full | self.reader.suspicious[tokens])[::-1]:
+            self._consider(int(row), bool(ended[row]), bool(full[row]))
+
+    def _consider(self, row: int, ended: bool, full: bool) -> None:
+        """Finish the row's draw if it has ended, is full or has written a stop string."""
+        chain, draw = self.chains[row], self.drawing[row]
+        written = self.written[row, : self.count[row]].tolist()
+        text, stopped = self.reader.read(chain.ids, written[:-1] if ended else written, chain.stop)
+        if not (ended or full or stopped):
+            return
+        finish = "stop" if ended or stopped else "length"
+        seed = chain.draws[draw].seed
+        self.usage.completions += 1
+        self.usage.tokens += len(written)
+        chain.finish(draw, Completion(text, len(written), "stop" if finish == "stop" else "length", seed))
+        following = chain.next_draw()
+        if following is None:
+            self._remove(row)
+        else:
+            self._arm(row, following)
+
+    def _back_off(self, error: Exception) -> None:
+        """Halve the rows after running out of memory; anything else is passed on."""
+        text = str(error).lower()
+        if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in text:
+            raise error
+        if self.max_rows <= 1:
+            raise ModelError(
+                "out of memory with a single row", "Use a smaller model, --dtype bfloat16, --load-in-4bit or --max-tokens."
+            ) from error
+        self.max_rows = max(1, min(self.max_rows, max(self.live, 2)) // 2)
+        self.backed_off += 1
+        self._put_back(0)
+        self.cache.free()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _sliding_window(config: Any) -> int | None:
+    """The window of the model's sliding layers, or None when every layer sees everything."""
+    window = getattr(config, "sliding_window", None)
+    types = getattr(config, "layer_types", None)
+    if window is None or (types is not None and "sliding_attention" not in types):
+        return None
+    return int(window)
+
+
+def _leaves(prefixes: list[list[int]]) -> tuple[list[list[int]], list[int]]:
+    """The prefixes that no other one extends, and for each prefix the leaf that begins with it."""
+    order = sorted(range(len(prefixes)), key=prefixes.__getitem__, reverse=True)
+    leaves: list[list[int]] = []
+    source = [0] * len(prefixes)
+    for i in order:
+        # In descending order, whatever extends a prefix stands right before it.
+        if not leaves or leaves[-1][: len(prefixes[i])] != prefixes[i]:
+            leaves.append(prefixes[i])
+        source[i] = len(leaves) - 1
+    return leaves, source

@@ -1,0 +1,149 @@
+"""The `hf` engine: a transformers model behind the refilling decode loop, on CPU, CUDA or MPS.
+
+The loop blocks while it computes and lets the strategies run between two tokens, all on one thread, so nothing here
+needs a lock. fp32 on one device and one set of versions gives the same completions whatever the batch; with other
+types the last bits of a logit may depend on it, and the manifest says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import psutil
+import torch
+
+from evals.errors import ModelError
+from evals.records import Problem
+from evals.tasks import task_of
+from stages.engines.base import Completion, Request, Usage
+from stages.engines.decode import Chain, DecodeLoop, Limits
+from stages.engines.stops import TextReader
+from stages.models import Loaded
+from stages.prompts import Prompter, make_prompter
+
+CPU_ROWS, GPU_ROWS = 512, 512
+BACKLOG = 1.0
+"""Chains kept waiting, as a share of the rows, so that a finished row never waits for a problem to be read."""
+
+
+class HFEngine:
+    """Writes text with a loaded policy.
+
+    Args:
+        loaded: model, tokenizer and device (`stages.models.load_policy`).
+        template: as for `stages.prompts.make_prompter`.
+        rows: draws decoded at a time; None: chosen from the device and its memory.
+    """
+
+    def __init__(self, loaded: Loaded, template: str = "auto", rows: int | None = None) -> None:
+        self.template, self.recorded = template, loaded.template_recorded
+        self._prompters: dict[str, Prompter] = {}
+        self.model, self.tokenizer = loaded.model, loaded.tokenizer
+        self.model.eval()
+        vocabulary = self.model.get_output_embeddings().weight.shape[0]
+        reader = TextReader(self.tokenizer, _end_ids(self.model, self.tokenizer), vocabulary)
+        self.loop = DecodeLoop(self.model, reader, _limits(self.model, rows))
+        self._task: asyncio.Task[None] | None = None
+        self._open: dict[Chain, asyncio.Queue[Completion | BaseException]] = {}
+
+    @property
+    def usage(self) -> Usage:
+        """What has been spent so far."""
+        return self.loop.usage
+
+    def prompter(self, problem: Problem) -> Prompter:
+        """What builds the prompts of the problem's task."""
+        if problem.task not in self._prompters:
+            templates = task_of(problem).templates
+            self._prompters[problem.task] = make_prompter(self.tokenizer, templates, self.template, self.recorded)
+        return self._prompters[problem.task]
+
+    def hungry(self) -> bool:
+        """True while fewer chains wait than the backlog that keeps the rows full."""
+        return len(self.loop.queue) < self.loop.max_rows * BACKLOG
+
+    async def stream(self, request: Request) -> AsyncGenerator[Completion, None]:
+        """See `Engine.stream`."""
+        queue: asyncio.Queue[Completion | BaseException] = asyncio.Queue()
+        encoded = self.prompter(request.problem).encode(request.problem, request.prefix, end=False)
+        self.loop.reader.watch(request.stop)
+        chain = Chain(
+            ids=encoded.prompt_ids + encoded.completion_ids, draws=request.draws, top_p=request.top_p,
+            max_tokens=request.max_tokens, stop=request.stop, deliver=queue.put_nowait, eager=request.eager,
+        )
+        self.loop.submit(chain)
+        self._open[chain] = queue
+        self._wake()
+        try:
+            for _ in request.draws:
+                item = await queue.get()
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            chain.closed = True
+            del self._open[chain]
+
+    def _wake(self) -> None:
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        try:
+            with torch.inference_mode():
+                while self.loop.step():
+                    await asyncio.sleep(0)
+        except Exception as error:
+            for queue in self._open.values():
+                queue.put_nowait(error)
+
+    async def loglikelihood(self, problem: Problem, continuations: Sequence[str]) -> list[float]:
+        """See `Engine.loglikelihood`. One forward pass for all continuations of a problem."""
+        encoded = [self.prompter(problem).encode(problem, text, end=False) for text in continuations]
+        if any(not item.completion_ids for item in encoded):
+            raise ModelError("a continuation without a token has no likelihood")
+        width = max(len(item.ids) for item in encoded)
+        ids = torch.zeros((len(encoded), width), dtype=torch.int64)
+        for row, item in enumerate(encoded):
+            ids[row, : len(item.ids)] = torch.tensor(item.ids)
+        ids = ids.to(self.model.device)
+        with torch.inference_mode():
+            logits = self.model(ids, use_cache=False).logits.float()
+            token = logits[:, :-1].log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
+        self.usage.prompt_tokens += sum(len(item.ids) for item in encoded)
+        spans = [(len(item.prompt_ids) - 1, len(item.ids) - 1) for item in encoded]
+        await asyncio.sleep(0)
+        return [float(token[row, start:end].sum()) for row, (start, end) in enumerate(spans)]
+
+    def spent(self) -> dict[str, int]:
+        """See `Engine.spent`."""
+        return asdict(self.usage)
+
+    async def close(self) -> None:
+        """Stop the loop and free the slots."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        self.loop.cache.free()
+
+
+def _end_ids(model: Any, tokenizer: Any) -> set[int]:
+    """Every token that ends a text, as the model's generation settings and the tokenizer name them."""
+    named = model.generation_config.eos_token_id
+    ids = set(named) if isinstance(named, list) else {named}
+    return {i for i in (*ids, tokenizer.eos_token_id) if i is not None}
+
+
+def _limits(model: Any, rows: int | None) -> Limits:
+    """Rows and memory for the model's device: keys and values may take 80 % of what is free (half, of main memory)."""
+    device = model.device
+    if device.type == "cuda":
+        free = int(torch.cuda.mem_get_info(device)[0] * 0.8)
+        return Limits(rows or GPU_ROWS, free, 16_384, 128)
+    free = psutil.virtual_memory().available // 2
+    return Limits(rows or CPU_ROWS, free, 4_096, 16)

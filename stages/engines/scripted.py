@@ -1,0 +1,142 @@
+"""The `scripted` engine: canned answers, so that the whole command line runs without a model (or torch).
+
+    --engine scripted --script gold:0.4           answers like a model that is right 40 % of the time
+    --engine scripted --script answers.jsonl      {"id": "gsm8k/train/0", "completions": ["...", "..."]}; id "*": all others
+
+With `gold:p` every draw from a prefix that agrees with the gold solution is right with probability p, by its seed; a
+draw from a prefix that has left it is always wrong. So which steps must be labelled right is known beforehand.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from evals.errors import DataError, ModelError, UsageError
+from evals.records import Problem, parse_json
+from evals.tasks import task_of
+from stages.engines.base import Completion, Draw, Request, Usage
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_ANNOTATED = re.compile(r"<<([^<>=]+)=(\d+)>>(\d*)")
+
+Script = Callable[[Request, Draw], str]
+
+
+class ScriptedEngine:
+    """Answers from a script. `tokens` counts words."""
+
+    def __init__(self, script: str) -> None:
+        self.usage = Usage()
+        self._write = _gold_policy(script) if script.startswith("gold:") else _from_file(script)
+
+    def hungry(self) -> bool:
+        """Always: an answer takes no time."""
+        return True
+
+    async def stream(self, request: Request) -> AsyncGenerator[Completion, None]:
+        """See `Engine.stream`."""
+        for draw in request.draws:
+            text = self._write(request, draw)
+            places = [place for place in (text.find(stop) for stop in request.stop) if place >= 0]
+            text = text[: min(places)] if places else text
+            tokens = len(text.split())
+            self.usage.completions += 1
+            self.usage.tokens += tokens
+            yield Completion(text, tokens, "stop", draw.seed)
+
+    async def loglikelihood(self, problem: Problem, continuations: Sequence[str]) -> list[float]:
+        """A script knows no likelihoods."""
+        raise ModelError("the scripted engine has no log-likelihoods", "Use --engine hf.")
+
+    def spent(self) -> dict[str, int]:
+        """See `Engine.spent`."""
+        return asdict(self.usage)
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def _from_file(name: str) -> Script:
+    """Completions by problem id; a draw takes the one its seed falls on."""
+    if not Path(name).is_file():
+        raise UsageError(f"there is no script {name!r}", "Give gold:SHARE or a JSONL file of id and completions.")
+    known: dict[str, list[str]] = {}
+    with open(name, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                row = parse_json(line)
+                completions = row["completions"]
+                if not completions or not all(isinstance(text, str) for text in completions):
+                    raise ValueError("completions: a list of strings is needed")
+                known[row["id"]] = completions
+            except (ValueError, KeyError, TypeError) as error:
+                raise DataError(f"{name}:{number}: {error}", 'A line is {"id": ..., "completions": [...]}.') from error
+
+    def write(request: Request, draw: Draw) -> str:
+        completions = known.get(request.problem.id) or known.get("*")
+        if completions is None:
+            raise DataError(f"{name}: no completions for problem {request.problem.id!r}", 'Add a line with id "*".')
+        return completions[draw.seed % len(completions)]
+
+    return write
+
+
+def _gold_policy(script: str) -> Script:
+    try:
+        share = float(script.removeprefix("gold:"))
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise UsageError(f"{script!r}: the share of right answers must be between 0 and 1", "For example gold:0.4.")
+
+    def write(request: Request, draw: Draw) -> str:
+        rng = random.Random(draw.seed)
+        gold = _gold_lines(request.problem)
+        written = request.prefix.splitlines()
+        rest = gold[len(written) :]
+        if written == gold[: len(written)] and rng.random() < share:
+            return "\n".join(rest)
+        return "\n".join(_spoil(rng, rest or gold[-1:]))
+
+    return write
+
+
+def _gold_lines(problem: Problem) -> list[str]:
+    text = task_of(problem).gold_text(problem)
+    if text is None:
+        raise DataError(f"{problem.id}: solution: missing, and gold:SHARE writes from it", "Use a script file instead.")
+    return text.splitlines()
+
+
+def _spoil(rng: random.Random, lines: list[str]) -> list[str]:
+    """The lines with a wrong answer, and from some line on with a wrong step. Most wrong equations hold (of other
+    numbers than the problem's), some do not, as with a real model."""
+    first = rng.randrange(len(lines))
+    shift = rng.randint(1, 9)
+    holds = rng.random() < 0.75
+    spoiled = [*lines[:first], *(_shifted(line, shift, holds) for line in lines[first:-1])]
+    return [*spoiled, _last_number(lines[-1], shift)]
+
+
+def _shifted(line: str, shift: int, holds: bool) -> str:
+    if _ANNOTATED.search(line) is None:
+        return _last_number(line, shift)
+
+    def wrong(found: re.Match[str]) -> str:
+        result = int(found[2]) + shift
+        left = f"{found[1]}+{shift}" if holds else found[1]
+        return f"<<{left}={result}>>{result if found[3] else ''}"
+
+    return _ANNOTATED.sub(wrong, line)
+
+
+def _last_number(line: str, shift: int) -> str:
+    found = list(_NUMBER.finditer(line))
+    if not found:
+        return f"{line} {shift}"
+    start, end = found[-1].span()
+    return f"{line[:start]}{float(found[-1][0]) + shift:g}{line[end:]}"

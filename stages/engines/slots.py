@@ -1,0 +1,104 @@
+"""Where the decode loop keeps keys and values: one slot a row, every row at its own length.
+
+    k[layer]: (rows, kv heads, columns, head size)
+
+Row r holds its prefix in columns 0..n-1 and what it has generated after that. Live rows are kept dense, 0..live-1, so a
+decode step computes on a slice and never on an empty row. A draw that ends is followed by the next draw of the same prefix in
+place: its columns stay, the generated ones are written over.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers.cache_utils import Cache, CacheLayerMixin
+
+
+class _SlotLayer(CacheLayerMixin):
+    """One layer's slots. `update` writes one new column a live row and returns the columns in use."""
+
+    is_sliding = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.index: tuple[torch.Tensor, torch.Tensor] | None = None
+        self.live = 0
+        self.columns = 0
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        raise RuntimeError("slots are allocated by SlotCache.allocate")
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        assert self.keys is not None and self.values is not None and self.index is not None
+        rows, columns = self.index
+        self.keys[rows, :, columns] = key_states[:, :, 0]
+        self.values[rows, :, columns] = value_states[:, :, 0]
+        return self.keys[: self.live, :, : self.columns], self.values[: self.live, :, : self.columns]
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self.columns, 0
+
+    def get_seq_length(self) -> int:
+        return self.columns
+
+    def get_max_length(self) -> int:
+        return -1
+
+
+class SlotCache(Cache):
+    """Slots for a model of `layers` layers. The shapes are learned from the first prefill."""
+
+    def __init__(self, layers: int) -> None:
+        super().__init__(layers=[_SlotLayer() for _ in range(layers)])
+        self.rows = 0
+        self.columns = 0
+
+    def allocate(self, like: Cache, rows: int, columns: int) -> None:
+        """Make room for `rows` rows of `columns` columns, keeping what is stored; `like` gives shapes and types."""
+        for mine, theirs in zip(self.layers, like.layers, strict=True):
+            assert theirs.keys is not None and theirs.values is not None
+            for name, pattern in (("keys", theirs.keys), ("values", theirs.values)):
+                fresh = pattern.new_zeros((rows, pattern.shape[1], columns, pattern.shape[3]))
+                stored = getattr(mine, name)
+                if stored is not None:
+                    r, c = min(rows, stored.shape[0]), min(columns, stored.shape[2])
+                    fresh[:r, :, :c] = stored[:r, :, :c]
+                setattr(mine, name, fresh)
+            mine.is_initialized = True
+        self.rows, self.columns = rows, columns
+
+    def free(self) -> None:
+        """Give the memory back; the next allocate starts empty."""
+        for layer in self.layers:
+            layer.keys = layer.values = None
+        self.rows = self.columns = 0
+
+    def aim(self, rows: torch.Tensor, columns: torch.Tensor, longest: int) -> None:
+        """Say where the next step writes: column `columns[i]` of row `rows[i]`; `longest` columns are read."""
+        for layer in self.layers:
+            assert isinstance(layer, _SlotLayer)
+            layer.index, layer.live, layer.columns = (rows, columns), len(rows), longest
+
+    def fill(self, rows: torch.Tensor, prefilled: Cache, sources: torch.Tensor, length: int) -> None:
+        """Copy the first `length` columns of `prefilled`'s rows `sources` into `rows`."""
+        for mine, theirs in zip(self.layers, prefilled.layers, strict=True):
+            mine.keys[rows, :, :length] = theirs.keys[sources, :, :length]
+            mine.values[rows, :, :length] = theirs.values[sources, :, :length]
+
+    def copy(self, targets: torch.Tensor, sources: torch.Tensor, length: int) -> None:
+        """Copy the first `length` columns of rows `sources` over rows `targets`."""
+        for layer in self.layers:
+            layer.keys[targets, :, :length] = layer.keys[sources, :, :length]
+            layer.values[targets, :, :length] = layer.values[sources, :, :length]
+
+
+def bytes_per_column(cache: Cache) -> int:
+    """Bytes that one token of one row takes over all layers."""
+    total = 0
+    for layer in cache.layers:
+        for tensor in (layer.keys, layer.values):
+            total += tensor.shape[1] * tensor.shape[3] * tensor.element_size()
+    return total

@@ -1,0 +1,263 @@
+"""The problems in flight: admitted in input order, as many as the engine can use, never far ahead of the oldest.
+
+    flight = Flight(reader, work, landing, hungry, reporter, flag)
+    await flight.fly()          # every line read, every problem landed, failed or bad
+
+Each problem is a task on the one event loop that the engine runs on as well. Memory is bounded by the window and not
+by the input: a problem is admitted only while it is fewer than `window` lines after the oldest unfinished one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from evals.errors import DataError, SomeFailed, UsageError
+from evals.records import Problem, Record
+from stages.interrupts import StopFlag
+from stages.lines import Line, ProblemReader
+from stages.manifest import Ranges
+from stages.outputs import to_line
+
+BURST = 32
+"""Problems admitted between two looks at the other tasks. An engine takes one decode step at each look, so one at a
+time would fill its rows one step at a time; it can be ahead of a `hungry` that counts by this many."""
+_POLL, _TAIL, _SPELL = 0.005, 0.05, 256
+"""Seconds between two looks at `hungry` or at an idle pipe, at the stop flag; lines passed over between two breaths."""
+_WARNINGS = 20
+
+
+class ProblemFailed(SomeFailed):
+    """One problem could not be done; the others go on, and the same command tries it again."""
+
+
+class Tally:
+    """Counts of one problem, journalled with it, so that sums are right however often a run was killed."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def count(self, name: str, n: int = 1) -> None:
+        """Add `n` to the count of that name."""
+        self.counts[name] += n
+
+
+class Reporter(Protocol):
+    """What the person sees of a run."""
+
+    def start(self, stage: str, total: int | None, done: int) -> None:
+        """A run begins: `total` lines (None: unknown), of which `done` were finished before."""
+
+    def advance(self, tokens: int = 0) -> None:
+        """One more line is done, with so many tokens generated."""
+
+    def warn(self, text: str) -> None:
+        """Something the person should know."""
+
+    def finish(self) -> None:
+        """The run has ended, well or not."""
+
+
+class Quiet:
+    """A reporter that says nothing."""
+
+    def start(self, stage: str, total: int | None, done: int) -> None:
+        """See `Reporter`."""
+
+    def advance(self, tokens: int = 0) -> None:
+        """See `Reporter`."""
+
+    def warn(self, text: str) -> None:
+        """See `Reporter`."""
+
+    def finish(self) -> None:
+        """See `Reporter`."""
+
+
+class Landing(Protocol):
+    """Where finished problems go."""
+
+    def digest(self, position: int) -> str | None:
+        """The digest of the line that an earlier attempt finished at this position, or None."""
+
+    def admit(self, position: int) -> None:
+        """The problem at this position is on its way."""
+
+    def land(self, line: Line, position: int, counts: Mapping[str, int], payload: list[str]) -> None:
+        """It is finished: its counts and its output lines."""
+
+    def lose(self, position: int) -> None:
+        """It failed: nothing comes."""
+
+
+Work = Callable[[Problem, Tally], Awaitable[Sequence[Record | Mapping[str, Any]]]]
+
+
+class Flight:
+    """One way through the input. `bad`, `gaps`, `failed` and `landed` say afterwards what became of the lines."""
+
+    def __init__(
+        self,
+        reader: ProblemReader,
+        work: Work,
+        landing: Landing,
+        hungry: Callable[[], bool],
+        reporter: Reporter,
+        flag: StopFlag,
+        window: int = 4096,
+        strict: bool = False,
+    ) -> None:
+        self.reader, self.work, self.landing, self.hungry = reader, work, landing, hungry
+        self.reporter, self.flag, self.strict = reporter, flag, strict
+        self.window = max(1, window)
+        self.step = reader.shard.count if reader.shard else 1
+        self.bad, self.gaps = Ranges(self.step), Ranges(self.step)
+        self.bad_count = self.landed = 0
+        self.failed: list[tuple[int, str, str]] = []
+        """Line number, problem id and reason of each problem that failed."""
+        self.last = -1
+        """The last position read."""
+        self._flying: OrderedDict[int, asyncio.Task[None]] = OrderedDict()
+        self._crash: BaseException | None = None
+        self._closing = False
+        self._wake: asyncio.Future[None] | None = None
+        self._burst = self._passed = 0
+        self._warned: Counter[str] = Counter()
+
+    async def fly(self) -> None:
+        """Read every line and do every problem.
+
+        Raises:
+            DataError: a bad line with `strict`, or input that cannot be read on.
+            UsageError: a line is not what it was when it was finished.
+            Interrupted, KeyboardInterrupt: asked to stop, or no room.
+        """
+        try:
+            for line in self.reader:
+                self._look()
+                if line is None:
+                    await self._pause(_POLL)
+                else:
+                    await self._take(line)
+            while self._flying:
+                await self._pause(_TAIL)
+                self._look()
+            self._look()
+        finally:
+            await self._ground()
+
+    async def _take(self, line: Line) -> None:
+        self.last = position = line.n // self.step
+        known = self.landing.digest(position)
+        if known is not None and known != line.digest:
+            raise UsageError(
+                f"{self.reader.source}:{line.n + 1} is not the line that was finished before",
+                "Give the same input as before, or start over with --overwrite.",
+            )
+        if line.problem is None:
+            self._pass_over(line)
+        elif known is None:
+            await self._room(position)
+            self._launch(line, line.problem, position)
+            return
+        self._passed += 1
+        if self._flying and self._passed % _SPELL == 0:
+            await asyncio.sleep(0)
+
+    def _pass_over(self, line: Line) -> None:
+        self.gaps.add(line.n)
+        self.reporter.advance()
+        if line.fault is None:
+            return
+        if self.strict:
+            raise line.fault
+        self.bad.add(line.n)
+        self.bad_count += 1
+        self._warn("bad line", line.fault.message)
+
+    def _warn(self, kind: str, text: str) -> None:
+        self._warned[kind] += 1
+        if self._warned[kind] <= _WARNINGS:
+            self.reporter.warn(f"{kind} skipped: {text}" if kind == "bad line" else text)
+        elif self._warned[kind] == _WARNINGS + 1:
+            self.reporter.warn(f"more than {_WARNINGS} times: {kind}; further ones are counted, not shown")
+
+    async def _room(self, position: int) -> None:
+        """Wait until one more problem may be admitted."""
+        while self._flying:
+            oldest = next(iter(self._flying))
+            if position < oldest + self.window and self.hungry():
+                break
+            self._burst = 0
+            await self._pause(_POLL)
+            self._look()
+        self._burst += 1
+        if self._burst >= BURST:
+            self._burst = 0
+            await asyncio.sleep(0)
+
+    def _launch(self, line: Line, problem: Problem, position: int) -> None:
+        self.landing.admit(position)
+        self._flying[position] = asyncio.get_running_loop().create_task(self._one(line, problem, position))
+
+    async def _one(self, line: Line, problem: Problem, position: int) -> None:
+        # the work fills in the problem, so what is needed of it later is kept now
+        identity, tally = problem.id, Tally()
+        try:
+            records = await self.work(problem, tally)
+            if not self._closing:
+                self.landing.land(line, position, tally.counts, [to_line(record) for record in records])
+                self.landed += 1
+                self.reporter.advance(tally.counts["tokens"])
+        except ProblemFailed as error:
+            self.failed.append((line.n, identity, error.message))
+            self.landing.lose(position)
+            self.reporter.advance()
+            self._warn("problem failed", f"{self.reader.source}:{line.n + 1}: {identity} failed: {error.message}")
+        except BaseException as error:
+            if not self._closing and self._crash is None:
+                self._crash = error
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            del self._flying[position]
+            self._rouse()
+
+    def _look(self) -> None:
+        if self._crash is not None:
+            if isinstance(self._crash, asyncio.CancelledError):
+                raise RuntimeError("a problem was cancelled from inside") from self._crash
+            raise self._crash
+        self.flag.check()
+
+    async def _pause(self, seconds: float) -> None:
+        """Let the others run until one ends, at most so long."""
+        loop = asyncio.get_running_loop()
+        self._wake = loop.create_future()
+        timer = loop.call_later(seconds, self._rouse)
+        try:
+            await self._wake
+        finally:
+            timer.cancel()
+
+    def _rouse(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    async def _ground(self) -> None:
+        """End what still flies; nothing lands any more."""
+        self._closing = True
+        rest = list(self._flying.values())
+        for task in rest:
+            task.cancel()
+        if rest:
+            await asyncio.gather(*rest, return_exceptions=True)
+
+    def nothing_good(self) -> DataError | None:
+        """The error for an input without a single good line."""
+        if self.reader.good:
+            return None
+        lines = f"{self.reader.lines} lines, {self.bad_count} of them bad" if self.reader.lines else "it is empty"
+        return DataError(f"{self.reader.source}: no line holds a problem ({lines})", "Is it the right file?")

@@ -1,0 +1,74 @@
+"""How a run is told to stop: signals set a flag, and the run looks at it where stopping is safe.
+
+with catching_signals() as flag:
+    asyncio.run(run_lines(..., flag=flag))
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from evals.errors import Interrupted
+
+AGAIN = "Run the same command again: it goes on from here."
+
+
+class StopFlag:
+    """Whether the run was asked to stop, and by which signal."""
+
+    def __init__(self) -> None:
+        self.reason: signal.Signals | None = None
+
+    @property
+    def requested(self) -> bool:
+        """True once a signal has come."""
+        return self.reason is not None
+
+    def request(self, reason: signal.Signals) -> None:
+        """Ask the run to stop; the first reason stays."""
+        if self.reason is None:
+            self.reason = reason
+
+    def check(self) -> None:
+        """Stop here if that was asked for.
+
+        Raises:
+            Interrupted: after SIGTERM.
+            KeyboardInterrupt: after SIGINT.
+        """
+        if self.reason is None:
+            return
+        if self.reason == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise Interrupted(f"stopped by {self.reason.name}", AGAIN)
+
+
+@contextmanager
+def catching_signals() -> Iterator[StopFlag]:
+    """Turn SIGTERM and SIGINT into a flag while the block runs; a second SIGINT raises KeyboardInterrupt at once.
+
+    Only the main thread can catch signals: elsewhere the flag is never set.
+    """
+    flag = StopFlag()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGINT and flag.reason == signal.SIGINT:
+            raise KeyboardInterrupt
+        flag.request(signal.Signals(number))
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield flag
+    finally:
+        for number, handler in before.items():
+            # None: the handler before was not set from Python and cannot be put back
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -1,0 +1,184 @@
+"""The small file written last: its presence says that the output beside it is complete, and how it came about.
+
+    problems.jsonl.manifest.json
+    {"sipf": "0.1.0", "stage": "sample", "complete": true, "options": {"n": 8}, "facts": {"model": "..."},
+     "shard": null, "input": {"path": "train.jsonl", "sha256": "...", "lines": 600},
+     "output": {"sha256": "...", "lines": 599, "bytes": 81234, "one_each": true},
+     "counts": {"problems": 599, "bad lines": 1, "failed": 0, "tokens": 70123}, "bad_lines": [[17, 17]], "gaps": [[17, 17]],
+     "failed": [], "seconds": 12.5, "usage": {"tokens": 70123}, "started": "...", "finished": "...",
+     "platform": {"python": "3.11.9", "torch": "2.13.0"}, "parents": [{"path": "train.jsonl", "sha256": "...", ...}]}
+
+Line numbers count from 1, as editors do. `bad_lines` and `gaps` (the lines without a record: bad, blank, failed) are
+[first, last] pairs; those of a shard mean every count-th line in between.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from evals.errors import DataError
+
+
+def toolkit_version() -> str:
+    """The installed version of the toolkit, "0" where it runs without being installed."""
+    try:
+        return version("sipf")
+    except PackageNotFoundError:
+        return "0"
+
+
+def now() -> str:
+    """The present time, ISO 8601 in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def manifest_path(output: str) -> str:
+    """Where the manifest of an output lies."""
+    return f"{output}.manifest.json"
+
+
+def hash_file(path: str) -> str:
+    """The sha256 of a file's bytes, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync_folder(path: str) -> None:
+    """Make a rename into the folder of `path` last through a power cut, where the file system can."""
+    with suppress(OSError):
+        fd = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def write_manifest(path: str, data: Mapping[str, Any]) -> None:
+    """Write a manifest so that it is there whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    temporary = f"{path}.tmp"
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            json.dump(data, file, ensure_ascii=False, allow_nan=False, indent=1)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    sync_folder(path)
+
+
+def read_manifest(output: str) -> dict[str, Any] | None:
+    """The manifest of an output, or None if it has none.
+
+    Raises:
+        DataError: there is one and it cannot be read.
+    """
+    path = manifest_path(output)
+    try:
+        with open(path, encoding="utf-8") as file:
+            data = json.load(file)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error})", "Delete it and run the command again.") from error
+    if not isinstance(data, dict) or data.get("complete") is not True:
+        raise DataError(f"{path}: is no manifest of a complete output", "Delete it and run the command again.")
+    return data
+
+
+def plain(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The mapping as it reads after a way through JSON (tuples become lists, keys strings)."""
+    result: dict[str, Any] = json.loads(json.dumps(dict(data), allow_nan=False))
+    return result
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key, part in value.items():
+            yield from _flat(part, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, value
+
+
+def differences(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """What differs between a recorded run and the wanted one, one phrase a difference.
+
+    Compared are `stage`, `options`, `facts`, `shard`, and the input's hash where both know it.
+    """
+    found = []
+    for part in ("stage", "shard", "options", "facts"):
+        prefix = "" if part in {"options", "facts"} else part
+        old, new = dict(_flat(before.get(part), prefix)), dict(_flat(wanted.get(part), prefix))
+        for name in [*old, *(name for name in new if name not in old)]:
+            if not name or old.get(name) == new.get(name):
+                continue
+            was, is_now = (json.dumps(side.get(name), ensure_ascii=False) for side in (old, new))
+            found.append(f"{name} was {was} and is now {is_now}")
+    old_hash, new_hash = ((side.get("input") or {}).get("sha256") for side in (before, wanted))
+    if old_hash is not None and new_hash is not None and old_hash != new_hash:
+        found.append("the input's content has changed")
+    return found
+
+
+def parent_of(path: str, sha256: str | None) -> dict[str, Any]:
+    """What made an input: its own manifest, one level of it, where it has one that still fits its content."""
+    parent: dict[str, Any] = {"path": path, "sha256": sha256}
+    made = None if path == "-" else read_manifest(os.path.realpath(path))
+    if made is None:
+        return parent
+    if made["output"]["sha256"] != sha256:
+        return {**parent, "changed_since": made["finished"]}
+    return {**parent, **{key: made.get(key) for key in ("sipf", "stage", "options", "facts", "shard", "counts")}}
+
+
+def surroundings() -> dict[str, str]:
+    """The versions a result may depend on; torch's only where it was used."""
+    found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
+    if "torch" in sys.modules:
+        found["torch"] = str(sys.modules["torch"].__version__)
+    return found
+
+
+@dataclass
+class Ranges:
+    """Ascending line numbers (from 0), kept as [first, last] pairs of numbers that lie `step` apart."""
+
+    step: int = 1
+    pairs: list[list[int]] = field(default_factory=list)
+
+    def add(self, n: int) -> None:
+        """Add a number larger than all before."""
+        if self.pairs and n == self.pairs[-1][1] + self.step:
+            self.pairs[-1][1] = n
+        else:
+            self.pairs.append([n, n])
+
+    def __iter__(self) -> Iterator[int]:
+        for first, last in self.pairs:
+            yield from range(first, last + 1, self.step)
+
+    def for_people(self) -> list[list[int]]:
+        """The pairs, counted from 1."""
+        return [[first + 1, last + 1] for first, last in self.pairs]
+
+    @classmethod
+    def from_people(cls, pairs: Sequence[Sequence[int]], step: int) -> Ranges:
+        """What `for_people` wrote."""
+        return cls(step, [[first - 1, last - 1] for first, last in pairs])

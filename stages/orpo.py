@@ -1,0 +1,210 @@
+"""Preference training with ORPO, through TRL's trainer: the only module that touches `trl.experimental`.
+
+    {"prompt": "Question: ...", "chosen": "40+32=72\\n...", "rejected": "...", "task": "chain", "question": "..."}
+    run_orpo(pairs, model="chain-base", out="runs/m1", options=TrainOptions(epochs=2, lr=5e-4), beta=0.1)
+
+    L = NLL(prompt + chosen) - beta * log sigmoid(log odds(chosen) - log odds(rejected)),  odds = P / (1 - P)
+
+with P from the mean log-probability of a completion's tokens (the paper, in TRL's form). TRL's own tokenisation is not
+used: prompts, BOS and EOS come from `Prompter`, as for every other stage, and no pair is cut or dropped in silence.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from evals.errors import DataError, UsageError
+from evals.records import Problem, first_fault
+from stages.modelfolder import ModelFolder, hash_rows
+from stages.models import choose_device, choose_dtype, fingerprint, load_tokenizer, quiet_libraries, read_card
+from stages.prompts import Encoded, Prompter, make_prompter, task_of
+from stages.training import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
+
+IGNORED = -100
+# What TRL logs, in this toolkit's words. TRL's "log_odds_ratio" is log sigmoid of what everybody else calls so.
+NAMES = {
+    "logps/chosen": "chosen_logps",
+    "logps/rejected": "rejected_logps",
+    "log_odds_chosen": "log_odds_ratio",
+    "log_odds_ratio": "log_sigmoid_odds",
+    "rewards/accuracies": "accuracy",
+    "rewards/margins": "margin",
+}
+
+
+def run_orpo(
+    pairs: Iterable[Mapping[str, Any]],
+    *,
+    model: str,
+    out: str,
+    options: TrainOptions,
+    beta: float = 0.1,
+    max_prompt_length: int | None = None,
+    template: str = "auto",
+    stop: Stop | None = None,
+    log: Log | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Train a policy on preference pairs.
+
+    Args:
+        pairs: lines of `sipf pairs`, or anybody's {"prompt", "chosen", "rejected"} (text or messages).
+        model: the policy to start from; the paper restarts from the base in each round.
+        out: folder of the new model.
+        beta: weight of the odds-ratio term.
+        max_prompt_length: in tokens; pairs with a longer prompt are left out.
+        template, stop, log, overwrite: as for `run_sft`.
+
+    Returns:
+        The manifest, with "counts" (pairs, and left out by reason) and "result" (last logged metrics).
+
+    Raises:
+        DataError: no pair is left, or a field of a pair is not what it should be.
+        UsageError, ModelError, Interrupted: see `ModelFolder` and `fit`.
+    """
+    if not 0 <= beta < float("inf"):
+        raise UsageError(f"beta is {beta}", "Give a weight of 0 or more; the paper uses 0.1.")
+    if options.packing:
+        raise UsageError("pairs cannot be packed", "Leave --packing out.")
+    lines = list(pairs)
+    tokenizer = load_tokenizer(model, options.trust_remote_code)
+    problems = [_problem(line, number) for number, line in enumerate(lines, 1)]
+    templates = next((task_of(problem).templates for problem in problems if problem), {"bare": "{question}"})
+    prompter = make_prompter(tokenizer, templates, template, read_card(model).get("template"))
+    rows, counts = orpo_rows(lines, prompter, options.max_length, max_prompt_length)
+    if not rows:
+        raise DataError(f"no pair is left to train on ({dict(counts)})", "Look at what was left out and why.")
+    run = describe_run("orpo", model, fingerprint(model), prompter.describe(), options, counts=dict(counts), beta=beta)
+    identity = {
+        "stage": "orpo",
+        "model": run["model"]["fingerprint"],
+        "template": run["template"]["sha256"],
+        "data": hash_rows(rows),
+        "beta": beta,
+        **options.identity(),
+    }
+    with ModelFolder(out, identity, overwrite, is_main_process()) as folder:
+        if folder.done:
+            return folder.manifest()
+        trainer = orpo_trainer(rows, tokenizer, model, options, str(folder.checkpoints), beta=beta)
+        from stages.trainer import fit
+
+        run["result"] = fit(trainer, folder, options, base=model, stop=stop, log=log, names=NAMES)
+        if not is_main_process():
+            return run
+        return folder.finish({"kind": "policy", "template": prompter.recorded, "stage": "orpo", "base": model}, run)
+
+
+def orpo_rows(
+    pairs: Iterable[Mapping[str, Any]], prompter: Prompter, max_length: int, max_prompt_length: int | None = None
+) -> tuple[list[dict[str, list[int]]], Counter[str]]:
+    """Tokenised pairs, in the columns that TRL's collator and loss read.
+
+    Returns:
+        Rows, and counts: "pairs", "empty completion", "chosen equals rejected", "prompt too long", "too long".
+
+    Raises:
+        DataError: `line N: field: what is wrong`.
+    """
+    rows = []
+    counts: Counter[str] = Counter(pairs=0)
+    for number, line in enumerate(pairs, 1):
+        chosen, rejected = _text(line, "chosen", number), _text(line, "rejected", number)
+        if not chosen.strip() or not rejected.strip():
+            counts["empty completion"] += 1
+            continue
+        if chosen == rejected:
+            counts["chosen equals rejected"] += 1
+            continue
+        good = _encode(line, prompter, number, chosen, line.get("chosen_finish"))
+        bad = _encode(line, prompter, number, rejected, line.get("rejected_finish"))
+        if max_prompt_length is not None and len(good.prompt_ids) > max_prompt_length:
+            counts["prompt too long"] += 1
+        elif max(len(good.ids), len(bad.ids)) > max_length:
+            counts["too long"] += 1
+        else:
+            counts["pairs"] += 1
+            rows.append(_row(good, bad))
+    return rows, counts
+
+
+def orpo_trainer(
+    rows: list[dict[str, list[int]]], tokenizer: Any, model: str, options: TrainOptions, output_dir: str, *, beta: float
+) -> Any:
+    """TRL's ORPOTrainer over rows that are tokenised already."""
+    quiet_libraries()
+    from datasets import Dataset, disable_progress_bars
+    from trl.experimental.orpo import ORPOConfig, ORPOTrainer
+
+    from stages.trainer import Guarded, load_trainable
+
+    class Trainer(Guarded, ORPOTrainer):  # type: ignore[misc]
+        @staticmethod
+        def tokenize_row(feature: dict[str, Any], model: Any = None) -> dict[str, Any]:
+            """Nothing to do. (Static, or `datasets` would pickle the trainer to name its cache.)"""
+            return {"prompt_input_ids": feature["prompt_input_ids"]}
+
+    disable_progress_bars()
+    device = choose_device(options.device)
+    args = ORPOConfig(
+        **training_arguments(options, output_dir, device, choose_dtype(options.dtype, device)),
+        max_length=options.max_length,
+        beta=beta,
+        # TRL would switch the adapter's own dropout off as well.
+        disable_dropout=not options.lora,
+    )
+    args._n_gpu = min(args.n_gpu, 1)  # several GPUs are for `accelerate launch`, one process each
+    text = {"prompt": "", "chosen": "", "rejected": ""}  # looked at, and left alone, before tokenize_row
+    trainer = Trainer(
+        model=load_trainable(model, "AutoModelForCausalLM", options, "CAUSAL_LM"),
+        args=args,
+        train_dataset=Dataset.from_list([{**text, **row} for row in rows]).with_format(None),
+        processing_class=tokenizer,
+    )
+    trainer.row_lengths = [len(row["chosen_input_ids"]) + len(row["rejected_input_ids"]) for row in rows]
+    trainer.grouped = options.group_by_length
+    return trainer
+
+
+def _row(good: Encoded, bad: Encoded) -> dict[str, list[int]]:
+    row = {"prompt_input_ids": good.prompt_ids, "prompt_attention_mask": [1] * len(good.prompt_ids)}
+    for name, side in (("chosen", good), ("rejected", bad)):
+        row[f"{name}_input_ids"] = side.ids
+        row[f"{name}_attention_mask"] = [1] * len(side.ids)
+        row[f"{name}_labels"] = [IGNORED] * len(side.prompt_ids) + side.completion_ids
+    return row
+
+
+def _encode(line: Mapping[str, Any], prompter: Prompter, number: int, completion: str, finish: Any) -> Encoded:
+    end = finish != "length"  # a path that was cut off has not chosen to end there
+    problem = _problem(line, number)
+    if problem is not None:
+        return prompter.encode(problem, completion, end)
+    prompt = line.get("prompt")
+    if not isinstance(prompt, (str, list)) or not prompt:
+        raise DataError(f"line {number}: prompt: must be text or a list of messages")
+    return prompter.encode_raw(prompt, completion, end)
+
+
+def _problem(line: Mapping[str, Any], number: int) -> Problem | None:
+    """The pair's problem, if the line brings enough of it along to build the prompt from."""
+    if "task" not in line or "question" not in line:
+        return None
+    known = {name: line[name] for name in ("task", "question", "choices", "tests") if name in line}
+    try:
+        return Problem.model_validate({"id": str(line.get("id", number)) or str(number), **known})
+    except ValidationError as error:
+        raise DataError(f"line {number}: {first_fault(error)}") from error
+
+
+def _text(line: Mapping[str, Any], name: str, number: int) -> str:
+    value = line.get(name)
+    if isinstance(value, list) and value and isinstance(value[-1], dict):
+        value = value[-1].get("content")
+    if not isinstance(value, str):
+        raise DataError(f"line {number}: {name}: must be text, or messages whose last one has text")
+    return value

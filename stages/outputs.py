@@ -1,0 +1,130 @@
+"""Outputs that a stage writes all at once, in one go: whole or not at all, the manifest last.
+
+with atomic_lines("pairs.jsonl", identity={"stage": "pairs", "options": {"eta": 0.1}}) as out:
+    if out.already is None:
+        for pair in pairs:
+            out.write(pair)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from evals.errors import UsageError
+from evals.records import Record
+from stages.claims import OTHER, output_lock, place_of, standing
+from stages.interrupts import StopFlag
+from stages.manifest import manifest_path, now, plain, surroundings, toolkit_version, write_manifest
+from stages.sinks import Outflow, Sink, cannot_write, publishing
+
+
+def to_line(record: Record | Mapping[str, Any] | str) -> str:
+    """A record as one line of JSON without line end; text is taken to be one."""
+    if isinstance(record, str):
+        return record
+    if isinstance(record, Record):
+        return record.to_json()
+    return json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+class Lines:
+    """An output being written. `already` is its manifest if it was complete before: then there is nothing to write."""
+
+    def __init__(self, sink: Sink | Outflow | None, flag: StopFlag, already: dict[str, Any] | None = None) -> None:
+        self._sink, self._flag = sink, flag
+        self.already = already
+        self.extra: dict[str, Any] = {}
+        """More for the manifest, `counts` for one; filled in while writing."""
+
+    def write(self, record: Record | Mapping[str, Any] | str) -> None:
+        """Write one record, or one line of JSON without its line end.
+
+        Raises:
+            Interrupted: stopped, or there is no room.
+        """
+        assert self._sink is not None, "the output is complete already"
+        self._flag.check()
+        self._sink.write(f"{to_line(record)}\n".encode())
+
+    __call__ = write
+
+    def facts(self) -> dict[str, Any]:
+        """Hash, bytes and lines written so far."""
+        assert self._sink is not None, "the output is complete already"
+        return self._sink.facts()
+
+
+def save_manifest(paths: list[str], data: Mapping[str, Any]) -> None:
+    """Write the manifest to each of the paths.
+
+    Raises:
+        Interrupted: there is no room.
+    """
+    for path in paths:
+        try:
+            write_manifest(path, data)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+
+@contextmanager
+def atomic_lines(
+    output: str | os.PathLike[str],
+    describe: Callable[[], Mapping[str, Any]] = dict,
+    *,
+    identity: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    manifest: str | None = None,
+    flag: StopFlag | None = None,
+) -> Iterator[Lines]:
+    """Write an output as a whole; on any error nothing appears, and what was there before stays.
+
+    Args:
+        output: a file (packed if it ends in .gz), or `-`.
+        describe: more for the manifest (counts, parents), asked for at the end.
+        identity: stage, options, facts and input ({"path", "sha256"}): what decides the data. Without it there is no
+            manifest, and an output that is there is never taken for complete.
+        manifest: write the manifest here as well; for `-` only here.
+
+    Raises:
+        UsageError: the output is in use, or is there and is something else.
+        Interrupted: stopped, or there is no room.
+    """
+    output, flag = os.fspath(output), flag or StopFlag()
+    wanted = None if identity is None else plain(identity)
+    path = place_of(output)
+    started, begun = now(), time.monotonic()
+
+    def complete(lines: Lines, paths: list[str]) -> None:
+        if wanted is None or not paths:
+            return
+        empty = {"stage": None, "options": {}, "facts": {}, "shard": None, "input": None}
+        data = {"sipf": toolkit_version(), **empty, **wanted, "complete": True, "output": lines.facts()}
+        data |= {"seconds": round(time.monotonic() - begun, 3), "started": started, "finished": now()}
+        save_manifest(paths, {**data, "platform": surroundings(), **lines.extra, **describe()})
+
+    if path is None:
+        outflow = Outflow(output, flag)
+        try:
+            lines = Lines(outflow, flag)
+            yield lines
+        finally:
+            outflow.close()
+        complete(lines, [manifest] if manifest else [])
+        return
+    with output_lock(path):
+        if wanted is None and os.path.exists(path) and os.path.getsize(path) and not overwrite:
+            raise UsageError(f"{output} exists already", OTHER)
+        already = None if wanted is None else standing(path, wanted, overwrite)
+        if already is not None:
+            yield Lines(None, flag, already)
+            return
+        with publishing(path) as sink:
+            lines = Lines(sink, flag)
+            yield lines
+        complete(lines, [manifest_path(path), *([manifest] if manifest else [])])

@@ -1,0 +1,312 @@
+"""pairs: turn scored paths into preference pairs (step 5 of the loop).
+
+    D_pref = {(q, chosen, rejected): r(chosen) - r(rejected) >= eta},  r the aggregated step scores of a path
+
+    {"id": "chain/train/0/7#3>1", "problem": "chain/train/0/7", "task": "chain", "question": "...", "prompt": "Question: ...",
+     "chosen": "40+32=72\\n...", "rejected": "...", "chosen_score": 0.97, "rejected_score": 0.41, "chosen_correct": true, ...}
+
+`--feedback outcome` is the baseline without a reward model: right paths are preferred to wrong ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from evals.errors import DataError
+from evals.records import Path, Problem
+from evals.tasks import task_of
+from stages.lines import is_file, read_problems
+from stages.manifest import hash_file, parent_of
+from stages.outputs import atomic_lines
+
+Aggregate = Literal["mean", "min", "product", "last"]
+SWEEP = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""The etas whose yield is shown."""
+NEXT_TO_NOTHING = 8
+"""Fewer pairs than this teach nothing; the stage stops with advice."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairSettings:
+    """Which pairs are made. Neither eta nor the number of pairs a question is published; all are options.
+
+    `most` caps the number of all pairs; which ones stay is drawn by the seed.
+    `max_length_gap` bounds |chosen - rejected| in tokens where the paths say how long they are, else in characters / 4.
+    """
+
+    name: str = "prm"
+    aggregate: Aggregate = "mean"
+    eta: float = 0.1
+    max_per_problem: int = 4
+    most: int | None = None
+    chosen_correct: bool = True
+    feedback: Literal["process", "outcome"] = "process"
+    max_length_gap: int | None = None
+    gold: bool = False
+    rounds: Literal["all", "last"] = "all"
+    template: str = "auto"
+    seed: int = 0
+
+
+@dataclass
+class PairReport:
+    """What was seen and why pairs are missing."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    sweep: dict[float, int] = field(default_factory=lambda: dict.fromkeys(SWEEP, 0))
+    sweep_problems: dict[float, int] = field(default_factory=lambda: dict.fromkeys(SWEEP, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    path: Path
+    score: float
+
+
+def make_pairs(problems: Iterable[Problem], settings: PairSettings, report: PairReport) -> Iterator[dict[str, Any]]:
+    """The pairs of all problems, in input order, at most `max_per_problem` of each.
+
+    Of a problem's candidates those with the widest score gap come first, and every path is used once before any is used
+    again; with outcome feedback, where gaps are all alike, the order is drawn from the seed.
+
+    Raises:
+        DataError: a path lacks the score or the verdict that the settings need.
+    """
+    for problem in problems:
+        report.counts["problems"] += 1
+        paths = _usable(problem, settings, report)
+        candidates = _candidates(problem, paths, settings, report)
+        if not candidates:
+            report.counts[f"problems without a pair: {_why(paths, settings)}"] += 1
+            continue
+        chosen = _spread(candidates, settings.max_per_problem)
+        report.counts["problems with a pair"] += 1
+        report.counts["pairs"] += len(chosen)
+        report.counts["pairs left out: max-per-problem"] += len(candidates) - len(chosen)
+        for winner, loser in chosen:
+            report.counts["pairs of a right and a wrong path"] += bool(winner.path.correct) and not loser.path.correct
+            report.counts["pairs of two right paths"] += bool(winner.path.correct) and bool(loser.path.correct)
+            report.counts["pairs of two wrong paths"] += not winner.path.correct and not loser.path.correct
+            yield _row(problem, winner, loser, settings)
+
+
+def _usable(problem: Problem, settings: PairSettings, report: PairReport) -> list[_Scored]:
+    last = max((path.round for path in problem.paths), default=0)
+    usable = []
+    for number, path in enumerate(problem.paths):
+        report.counts["paths"] += 1
+        if path.source == "gold" and not settings.gold:
+            report.counts["paths left out: gold"] += 1
+        elif settings.rounds == "last" and path.round != last:
+            report.counts["paths left out: earlier round"] += 1
+        elif path.correct is None:
+            raise DataError(f"{problem.id}: paths.{number}.correct: missing", "Pairs need paths made by sipf sample.")
+        elif settings.feedback == "outcome":
+            usable.append(_Scored(path, 1.0 if path.correct else 0.0))
+        elif path.scores is None or settings.name not in path.scores:
+            report.counts[f"paths left out: no score {settings.name!r}"] += 1
+        else:
+            usable.append(_Scored(path, float(getattr(path.scores[settings.name], settings.aggregate))))
+    return usable
+
+
+def _candidates(
+    problem: Problem, paths: list[_Scored], settings: PairSettings, report: PairReport
+) -> list[tuple[_Scored, _Scored]]:
+    """All pairs that satisfy the definition, best first; also counts the yield of every eta of the sweep."""
+    found: list[tuple[float, str, _Scored, _Scored]] = []
+    gaps: list[float] = []
+    for winner in paths:
+        if settings.chosen_correct and not winner.path.correct:
+            continue
+        for loser in paths:
+            gap = winner.score - loser.score
+            if loser is winner or gap <= 0 or winner.path.text == loser.path.text:
+                continue
+            if settings.max_length_gap is not None and _length_gap(winner.path, loser.path) > settings.max_length_gap:
+                report.counts["pairs left out: length gap"] += 1
+                continue
+            gaps.append(gap)
+            if gap >= settings.eta:
+                found.append((-gap, _lot(problem, winner, loser, settings), winner, loser))
+    for eta in SWEEP:
+        made = min(sum(gap >= eta for gap in gaps), settings.max_per_problem)
+        report.sweep[eta] += made
+        report.sweep_problems[eta] += made > 0
+    found.sort(key=lambda item: item[:2])
+    return [(winner, loser) for _, _, winner, loser in found]
+
+
+def _lot(problem: Problem, winner: _Scored, loser: _Scored, settings: PairSettings) -> str:
+    """What orders pairs of equal gap: a hash, so that neither draw order nor length decides."""
+    return _lot_of(f"{problem.id}/{winner.path.id}/{loser.path.id}", settings.seed)
+
+
+def _lot_of(text: str, seed: int) -> str:
+    return hashlib.blake2b(f"{seed}/{text}".encode(), digest_size=8).hexdigest()
+
+
+def _spread(candidates: list[tuple[_Scored, _Scored]], most: int) -> list[tuple[_Scored, _Scored]]:
+    """The first `most` candidates, taking a path again only when all candidates repeat one."""
+    left = list(candidates)
+    used: Counter[str] = Counter()
+    taken: list[tuple[_Scored, _Scored]] = []
+    while left and len(taken) < most:
+        pair = min(left, key=lambda pair: used[pair[0].path.id] + used[pair[1].path.id])
+        left.remove(pair)
+        taken.append(pair)
+        used.update((pair[0].path.id, pair[1].path.id))
+    return taken
+
+
+def _length_gap(a: Path, b: Path) -> int:
+    if a.tokens is not None and b.tokens is not None:
+        return abs(a.tokens - b.tokens)
+    return abs(len(a.text) - len(b.text)) // 4
+
+
+def _why(paths: list[_Scored], settings: PairSettings) -> str:
+    """Why a problem has no pair."""
+    if len(paths) < 2:
+        return "fewer than two usable paths"
+    if settings.chosen_correct and not any(item.path.correct for item in paths):
+        return "no right path"
+    if settings.feedback == "outcome":
+        return "no wrong path"
+    return f"no gap of {settings.eta:g}"
+
+
+def _row(problem: Problem, winner: _Scored, loser: _Scored, settings: PairSettings) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "id": f"{winner.path.id}>{loser.path.id.rpartition('#')[2]}",
+        "problem": problem.id,
+        "task": problem.task,
+        "question": problem.question,
+        **{key: getattr(problem, key) for key in ("choices", "tests") if getattr(problem, key) is not None},
+        "prompt": prompt_of(problem, settings.template),
+        "chosen": winner.path.text,
+        "rejected": loser.path.text,
+        "chosen_correct": winner.path.correct,
+        "rejected_correct": loser.path.correct,
+        "chosen_finish": winner.path.finish or "stop",
+        "rejected_finish": loser.path.finish or "stop",
+    }
+    if settings.feedback == "process":
+        row |= {"chosen_score": winner.score, "rejected_score": loser.score}
+    return row
+
+
+def prompt_of(problem: Problem, template: str) -> str | list[dict[str, str]]:
+    """The prompt in the field's pair format: text for a plain template, messages for "chat".
+
+    `sipf orpo` builds the prompt from task and question again, for the model that it trains; this field is for others.
+    """
+    kind = task_of(problem)
+    question = kind.question(problem)
+    if template == "chat":
+        return [{"role": "user", "content": question}]
+    name = next(iter(kind.templates)) if template == "auto" else template
+    if name not in kind.templates:
+        raise DataError(f"task {problem.task} has no template {name!r}", f"It has {', '.join(kind.templates)} and chat.")
+    return kind.templates[name].replace("{question}", question)
+
+
+def refuse_nothing(report: PairReport, settings: PairSettings) -> None:
+    """Stop when there is next to nothing to learn from.
+
+    Raises:
+        DataError: fewer than NEXT_TO_NOTHING pairs; the advice depends on what is missing.
+    """
+    pairs = report.counts["pairs"]
+    if pairs >= NEXT_TO_NOTHING:
+        return
+    reasons = {
+        key.partition(": ")[2]: count for key, count in report.counts.items() if key.startswith("problems without a pair")
+    }
+    main = max(reasons, key=lambda reason: reasons[reason], default="no problem was read")
+    raise DataError(f"only {pairs} pairs: next to nothing to learn from (mostly: {main})", _advice(main, report, settings))
+
+
+def _advice(reason: str, report: PairReport, settings: PairSettings) -> str:
+    if reason == "no right path":
+        return "Draw more paths (sipf sample --n, --want-right), train SFT longer, or allow wrong chosen paths with --any."
+    if reason == "no wrong path":
+        return "Take harder questions, draw at a higher temperature, or use --feedback process."
+    if reason == "fewer than two usable paths":
+        return f"Draw more paths, or score them first: sipf score --name {settings.name}."
+    best = max(report.sweep, key=lambda eta: (report.sweep[eta] >= NEXT_TO_NOTHING, eta))
+    return f"Lower --eta: at {best:g} there would be {report.sweep[best]} pairs. A PRM that gives all paths one score separates nothing."
+
+
+def write_pairs(
+    source: str,
+    output: str,
+    settings: PairSettings,
+    *,
+    strict: bool = False,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    manifest: str | None = None,
+    warn: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Make the pairs of a file of scored lines and write them, whole or not at all.
+
+    Args:
+        source: scored lines, or `-`.
+        strict: stop at the first bad line instead of skipping it.
+        dry_run: count, and write nothing.
+        manifest: where the manifest goes as well.
+        warn: gets a line of text for every bad line.
+
+    Returns:
+        "counts", "sweep" ({eta: {"pairs", "problems"}}) and "bad lines".
+
+    Raises:
+        DataError: next to nothing to learn from; nothing is written then.
+        UsageError: the output belongs to another run.
+    """
+    sha256 = hash_file(source) if is_file(source) else None
+    identity = {
+        "stage": "pairs",
+        "options": asdict(settings),
+        "input": {"path": source, "sha256": sha256},
+    }
+    if dry_run:
+        return _collect(source, settings, strict, warn)[1]
+    with atomic_lines(output, identity=identity, overwrite=overwrite, manifest=manifest) as out:
+        if out.already is not None:
+            return {"already complete": True, **out.already["pairs"]}
+        rows, summary = _collect(source, settings, strict, warn)
+        for row in rows:
+            out.write(row)
+        out.extra = {"counts": summary["counts"], "pairs": summary, "parents": [parent_of(source, sha256)]}
+    return summary
+
+
+def _collect(
+    source: str, settings: PairSettings, strict: bool, warn: Callable[[str], None]
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    bad = 0
+
+    def report_bad(error: DataError) -> None:
+        nonlocal bad
+        if strict:
+            raise error
+        bad += 1
+        warn(error.message)
+
+    report = PairReport()
+    problems = (problem for _, problem in read_problems(source, on_bad=report_bad))
+    rows = list(make_pairs(problems, settings, report))
+    refuse_nothing(report, settings)
+    if settings.most is not None and len(rows) > settings.most:
+        report.counts["pairs left out: most"] = len(rows) - settings.most
+        report.counts["pairs"] = settings.most
+        kept = sorted(range(len(rows)), key=lambda i: _lot_of(rows[i]["id"], settings.seed))[: settings.most]
+        rows = [rows[i] for i in sorted(kept)]
+    sweep = {f"{eta:g}": {"pairs": report.sweep[eta], "problems": report.sweep_problems[eta]} for eta in SWEEP}
+    return rows, {"counts": dict(report.counts), "sweep": sweep, "bad lines": bad}

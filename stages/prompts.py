@@ -1,0 +1,242 @@
+"""How a problem becomes token ids: the one place where every stage, training and sampling alike, builds its prompt.
+
+    prompter = make_prompter(tokenizer, task.templates)
+    prompter.prompt(problem)                            # "Question: ...\nAnswer:\n"
+    prompter.encode(problem, "40+32=72\n...", end=True) # Encoded(prompt_ids=[1, ...], completion_ids=[..., 2])
+
+The prompt's ids are the same whatever is appended, because at sampling time the model sees the prompt first and writes
+after it; a completion whose first character would melt into the prompt's last token is tokenised on its own instead.
+BOS stands in front exactly when the tokenizer itself puts it there; a chat template writes its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evals.errors import DataError, ModelError, UsageError
+from evals.records import Problem
+from evals.tasks import task
+from evals.tasks.base import Task
+
+CHAT = "chat"
+SLOT = "{question}"
+# A completion tokenised alone gets a space of its own in front from some tokenizers; behind this it does not.
+ANCHOR = "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Token ids of a prompt and of what follows it."""
+
+    prompt_ids: list[int]
+    completion_ids: list[int]
+
+    @property
+    def ids(self) -> list[int]:
+        """Both, one after the other."""
+        return self.prompt_ids + self.completion_ids
+
+
+@dataclass(frozen=True)
+class Prompter:
+    """Builds prompts for one tokenizer and one template.
+
+    Args:
+        tokenizer: a transformers tokenizer.
+        name: the template's name ("chat": the tokenizer's own chat template).
+        text: the plain template, with `{question}` in it; None for chat.
+    """
+
+    tokenizer: Any
+    name: str
+    text: str | None
+    head: tuple[int, ...] = field(init=False, repr=False)
+    """Ids that stand before every prompt: BOS where the tokenizer adds it, nothing for chat."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "head", () if self.text is None else _head(self.tokenizer))
+
+    @property
+    def recorded(self) -> str:
+        """What a model folder keeps so that the same prompts are built again: "chat" or the template's text."""
+        return CHAT if self.text is None else self.text
+
+    def describe(self) -> dict[str, str]:
+        """Name and sha256 of the template, for manifests."""
+        text = str(self.tokenizer.chat_template) if self.text is None else self.text
+        return {"name": self.name, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+    def prompt(self, problem: Problem) -> str:
+        """The prompt as text, BOS not included."""
+        question = task_of(problem).question(problem)
+        if self.text is None:
+            return self._chat([{"role": "user", "content": question}])
+        return self.text.replace(SLOT, question)
+
+    def prompt_ids(self, problem: Problem) -> list[int]:
+        """The prompt's token ids, BOS included where it belongs."""
+        return self._prompt_ids(self.prompt(problem))
+
+    def encode(self, problem: Problem, completion: str, end: bool) -> Encoded:
+        """Ids of the problem's prompt (always `prompt_ids`) and of a completion; `end` appends EOS."""
+        return self._encode(self.prompt(problem), completion, end)
+
+    def encode_raw(self, prompt: str | list[dict[str, Any]], completion: str, end: bool) -> Encoded:
+        """The same for a prompt that is given: text as it is, or the messages of a chat.
+
+        Raises:
+            DataError: messages, and a tokenizer that has no chat template.
+        """
+        prompt, head = self._given(prompt)
+        return self._encode(prompt, completion, end, head)
+
+    def step_positions(self, problem: Problem, text: str, ends: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Where the steps of a text end, in tokens.
+
+        Args:
+            problem: whose prompt stands before the text.
+            text: the completion.
+            ends: character offset in `text` just past each step.
+
+        Returns:
+            Ids of prompt and text (no EOS), and for each step the index into them of the last token that holds a
+            character of it or of what comes before it.
+
+        Raises:
+            ModelError: the tokenizer is a slow one and knows no character offsets.
+        """
+        return self._positions(self.prompt(problem), self.head, text, ends)
+
+    def step_positions_raw(
+        self, prompt: str | list[dict[str, Any]], text: str, ends: Sequence[int]
+    ) -> tuple[list[int], list[int]]:
+        """The same behind a prompt that is given, as for `encode_raw`."""
+        prompt, head = self._given(prompt)
+        return self._positions(prompt, head, text, ends)
+
+    def _given(self, prompt: str | list[dict[str, Any]]) -> tuple[str, tuple[int, ...]]:
+        if isinstance(prompt, str):
+            bos = self.tokenizer.bos_token
+            return prompt, () if bos and prompt.startswith(bos) else _head(self.tokenizer)
+        if not self.tokenizer.chat_template:
+            raise DataError(
+                "prompt: a list of messages, and the model has no chat template", "Give the prompt as text."
+            )
+        return self._chat(prompt), ()
+
+    def _positions(
+        self, prompt: str, head: tuple[int, ...], text: str, ends: Sequence[int]
+    ) -> tuple[list[int], list[int]]:
+        if not self.tokenizer.is_fast:
+            kind = type(self.tokenizer).__name__
+            raise ModelError(
+                f"{kind} does not say which characters a token covers, so steps cannot be marked",
+                "Use a model whose folder has a tokenizer.json (a fast tokenizer).",
+            )
+        prompt_ids = self._prompt_ids(prompt, head)
+        ids, starts = self._continuation(prompt, text, offsets=True)
+        positions = []
+        for end in ends:
+            inside = [i for i, start in enumerate(starts) if start < end]
+            if not inside:
+                raise DataError(f"steps: no token holds the step that ends at character {end}")
+            positions.append(len(prompt_ids) + inside[-1])
+        return prompt_ids + ids, positions
+
+    def _chat(self, messages: list[dict[str, Any]]) -> str:
+        return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+
+    def _plain(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _prompt_ids(self, prompt: str, head: tuple[int, ...] | None = None) -> list[int]:
+        return [*(self.head if head is None else head), *self._plain(prompt)]
+
+    def _encode(self, prompt: str, completion: str, end: bool, head: tuple[int, ...] | None = None) -> Encoded:
+        prompt_ids = self._prompt_ids(prompt, head)
+        ids, _ = self._continuation(prompt, completion, offsets=False)
+        if end:
+            ids = [*ids, self.tokenizer.eos_token_id]
+        return Encoded(prompt_ids, ids)
+
+    def _continuation(self, prompt: str, completion: str, offsets: bool) -> tuple[list[int], list[int]]:
+        """Ids of the completion, and the character each begins at (empty unless `offsets`).
+
+        Tokenised behind the prompt if that leaves the prompt's own ids as they are, else without it.
+        """
+        if not completion:
+            return [], []
+        for before in (prompt, ANCHOR, ""):
+            known = self._plain(before) if before else []
+            both = self.tokenizer(before + completion, add_special_tokens=False, return_offsets_mapping=offsets)
+            ids = list(both["input_ids"])
+            if ids[: len(known)] == known:
+                spans = both["offset_mapping"][len(known) :] if offsets else []
+                return ids[len(known) :], [start - len(before) for start, _ in spans]
+        raise AssertionError("nothing in front always fits")
+
+
+def task_of(problem: Problem) -> Task:
+    """The problem's task."""
+    return task(problem.task)
+
+
+def make_prompter(
+    tokenizer: Any, task_templates: Mapping[str, str], template: str = "auto", recorded: str | None = None
+) -> Prompter:
+    """Choose the template.
+
+    Args:
+        tokenizer: a transformers tokenizer.
+        task_templates: the task's plain templates by name; the first is its default.
+        template: "auto" (what the model folder recorded, else chat if the tokenizer has a chat template, else the
+            task's first), "chat", a name out of `task_templates`, or the path of a text file with `{question}` in it.
+        recorded: `Prompter.recorded` as kept by the model's folder.
+
+    Raises:
+        UsageError: no such template, no `{question}` in it, or chat for a tokenizer without chat template.
+    """
+    if template == "auto":
+        if recorded is not None:
+            template = recorded
+        elif tokenizer.chat_template:
+            template = CHAT
+        else:
+            template = next(iter(task_templates))
+    if template == CHAT:
+        if not tokenizer.chat_template:
+            raise UsageError("the model has no chat template", f"Choose --template out of {', '.join(task_templates)}.")
+        return Prompter(tokenizer, CHAT, None)
+    if template in task_templates:
+        return Prompter(tokenizer, template, task_templates[template])
+    if SLOT in template:
+        names = [name for name, text in task_templates.items() if text == template]
+        return Prompter(tokenizer, names[0] if names else "recorded", template)
+    return Prompter(tokenizer, Path(template).name, _template_file(template, task_templates))
+
+
+def _template_file(path: str, task_templates: Mapping[str, str]) -> str:
+    if not Path(path).is_file():
+        known = ", ".join([CHAT, *task_templates])
+        raise UsageError(f"no template {path!r}", f"Give one of {known}, or a text file with {SLOT} in it.")
+    try:
+        text = Path(path).read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the template {path} is not UTF-8 text", "Save it as UTF-8.") from error
+    if SLOT not in text:
+        raise UsageError(f"the template {path} does not say where the question goes", f"Write {SLOT} in it.")
+    return text
+
+
+def _head(tokenizer: Any) -> tuple[int, ...]:
+    """The ids the tokenizer itself puts before a text (an EOS that it puts behind is not one of them)."""
+    bare = list(tokenizer("1", add_special_tokens=False)["input_ids"])
+    full = list(tokenizer("1", add_special_tokens=True)["input_ids"])
+    for start in range(len(full) - len(bare) + 1):
+        if full[start : start + len(bare)] == bare:
+            return tuple(full[:start])
+    return ()

@@ -1,0 +1,106 @@
+"""report: what a loop's folder adds up to, read from its result files and manifests.
+
+    RUN/eval/*.jsonl                        one file a policy            -> accuracy, gain, paired p
+    RUN/r*/{paths,labels,pairs}.jsonl       one folder a round           -> draws, label cost, pairs
+    RUN/r*/prm/manifest.json                                             -> the reward model on held-out problems
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from evals.errors import UsageError
+from stages.evaluate import compare, first_answer, rate, whole
+from stages.manifest import read_manifest
+from stages.simulate import cost_report
+
+
+def report(folders: list[Path], against: str = "sft") -> dict[str, Any]:
+    """The results and costs of one or more loops that share their problems.
+
+    Args:
+        folders: written by examples/loop.sh; the first one's policies are named as they are, those of others with the
+            folder's name before them.
+        against: the policy that gains are measured from, where there is one of that name.
+
+    Returns:
+        "policies": rows of name, split, rate and, against the reference, gain and p; "rounds": rows of costs.
+
+    Raises:
+        UsageError: a folder holds no result file.
+    """
+    files = _result_files(folders)
+    splits = {name: _by_split(file) for name, file in files.items()}
+    reference = splits.get(against)
+    policies = []
+    for name, groups in splits.items():
+        for split, verdicts in groups.items():
+            row: dict[str, Any] = {"policy": name, "split": split, **rate(sum(verdicts.values()), len(verdicts))}
+            if reference is not None and name != against and split in reference:
+                row |= _against(reference[split], verdicts)
+            policies.append(row)
+    rounds = [
+        {"loop": folder.name, "round": number, **_round(place)}
+        for folder in folders
+        for number, place in enumerate(sorted(folder.glob("r[0-9]*"), key=lambda path: int(path.name[1:])))
+    ]
+    return {"policies": policies, "rounds": rounds}
+
+
+def _result_files(folders: list[Path]) -> dict[str, Path]:
+    """Result files by policy name, in the order in which they were finished."""
+    found: dict[str, Path] = {}
+    for folder in folders:
+        files = [path for path in folder.glob("eval/*.jsonl") if read_manifest(str(path)) is not None]
+        if not files:
+            raise UsageError(f"{folder} holds no complete results in eval/", "Run examples/loop.sh --out on it first.")
+        for path in sorted(files, key=lambda path: str((read_manifest(str(path)) or {}).get("finished"))):
+            found[path.stem if folder is folders[0] else f"{folder.name}/{path.stem}"] = path
+    return found
+
+
+def _by_split(file: Path) -> dict[str, dict[str, bool]]:
+    """Problem id -> right, by the lines' `split` ("all" where they have none)."""
+    groups: dict[str, dict[str, bool]] = {}
+    for problem in whole(str(file)):
+        split = str(getattr(problem, "split", "all"))
+        groups.setdefault(split, {})[problem.id] = bool(first_answer(problem).correct)
+    return groups
+
+
+def _against(reference: Mapping[str, bool], verdicts: Mapping[str, bool]) -> dict[str, Any]:
+    result = compare(reference, verdicts)
+    return {"gain": result["gain"], "p": result["p"]}
+
+
+def _round(folder: Path) -> dict[str, Any]:
+    """What one round has cost and made; None for what its feedback does not need."""
+    drawn = _counts(folder / "paths.jsonl")
+    labels = _counts(folder / "labels.jsonl")
+    pairs = _counts(folder / "pairs.jsonl")
+    held_out = _json(folder / "prm" / "manifest.json").get("eval", {})
+    cost = cost_report(labels)
+    return {
+        "paths drawn": drawn.get("drawn"),
+        "kept": drawn.get("kept"),
+        "problems labelled": labels.get("problems labelled"),
+        "steps labelled": labels.get("steps labelled"),
+        "rollouts": labels.get("rollouts"),
+        "rollout tokens": labels.get("rollout tokens"),
+        "of brute force": cost.get("rollouts against brute, every prefix"),
+        "PRM accuracy": held_out.get("accuracy"),
+        "PRM AUC": held_out.get("auc"),
+        "PRM first error": held_out.get("first_error_accuracy"),
+        "pairs": pairs.get("pairs"),
+    }
+
+
+def _counts(file: Path) -> dict[str, Any]:
+    return dict((read_manifest(str(file)) or {}).get("counts", {}))
+
+
+def _json(file: Path) -> dict[str, Any]:
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}

@@ -1,0 +1,189 @@
+"""Where bytes go: into a file that appears whole or not at all, or out to a pipe at once.
+
+with publishing("out.jsonl.gz") as sink:
+    sink.write(b'{"id": "a"}\\n')
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import select
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, Any
+
+from evals.errors import Interrupted, SipfError
+from stages.interrupts import AGAIN, StopFlag
+from stages.manifest import manifest_path, sync_folder
+
+_CHUNK = 1 << 16
+
+
+def cannot_write(path: str, error: OSError) -> Interrupted:
+    """The error for a write that failed; nothing that was finished is lost."""
+    if isinstance(error, BrokenPipeError):
+        return Interrupted("the reader of stdout has gone", "Write to a file with -o to keep what is done.")
+    return Interrupted(f"{path}: cannot be written ({error.strerror or error})", f"Mend that. {AGAIN}")
+
+
+class Sink:
+    """Bytes on their way into a file, packed if its name ends in .gz; knows their hash, size and lines.
+
+    Pieces of one size go to the packer, so that the packed bytes depend on the data alone.
+    """
+
+    def __init__(self, path: str, packed: bool) -> None:
+        self._path, self._buffer = path, bytearray()
+        self.lines = self.bytes = 0
+        self._hash = hashlib.sha256()
+        try:
+            self._file: IO[bytes] = open(path, "wb")  # noqa: SIM115 (closed by close)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        self._packer = gzip.GzipFile("", "wb", 6, _Tap(self), mtime=0) if packed else None
+
+    def write(self, data: bytes) -> None:
+        """Take whole lines."""
+        self.lines += data.count(b"\n")
+        self._buffer += data
+        while len(self._buffer) >= _CHUNK:
+            self._send(bytes(self._buffer[:_CHUNK]))
+            del self._buffer[:_CHUNK]
+
+    def _send(self, data: bytes) -> None:
+        if self._packer is None:
+            self.emit(data)
+        else:
+            self._packer.write(data)
+
+    def emit(self, data: bytes) -> None:
+        """Write bytes as they are to be on the disk."""
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise cannot_write(self._path, error) from error
+        self._hash.update(data)
+        self.bytes += len(data)
+
+    def close(self) -> None:
+        """Bring everything to the disk."""
+        self._send(bytes(self._buffer))
+        self._buffer.clear()
+        if self._packer is not None:
+            self._packer.close()
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+        except OSError as error:
+            raise cannot_write(self._path, error) from error
+
+    def drop(self) -> None:
+        """Give the file up."""
+        with suppress(OSError, SipfError):
+            self._file.close()
+        with suppress(OSError):
+            os.unlink(self._path)
+
+    def facts(self) -> dict[str, Any]:
+        """What the manifest says of the output."""
+        return {"sha256": self._hash.hexdigest(), "lines": self.lines, "bytes": self.bytes}
+
+
+class _Tap:
+    """The file that the packer writes to."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def write(self, data: bytes) -> int:
+        self._sink.emit(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+
+@contextmanager
+def publishing(path: str) -> Iterator[Sink]:
+    """Write `path` as a whole: it appears under its name when the block ends well, and not at all otherwise."""
+    sink = Sink(f"{path}.tmp", path.endswith(".gz"))
+    try:
+        yield sink
+        sink.close()
+        try:
+            with suppress(FileNotFoundError):  # a manifest never stands beside data that it does not describe
+                os.unlink(manifest_path(path))
+            os.replace(f"{path}.tmp", path)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+    except BaseException:
+        sink.drop()
+        raise
+    sync_folder(path)
+
+
+class Outflow:
+    """Lines out to stdout, a pipe or a device, at once. Never blocks for longer than a stop signal may wait."""
+
+    def __init__(self, output: str, flag: StopFlag) -> None:
+        self._name = "stdout" if output == "-" else output
+        self._flag, self._fd, self._own = flag, -1, False
+        self._hash, self.bytes, self.lines = hashlib.sha256(), 0, 0
+        try:
+            if output != "-":
+                self._fd, self._own = os.open(output, os.O_WRONLY), True
+            else:
+                sys.stdout.flush()
+                with suppress(OSError, ValueError, AttributeError):  # stdout replaced by something that is no file
+                    self._fd = sys.stdout.fileno()
+        except OSError as error:
+            raise cannot_write(self._name, error) from error
+        self._waits = self._fd >= 0 and not stat.S_ISREG(os.fstat(self._fd).st_mode)
+
+    def write(self, data: bytes) -> None:
+        """Write whole lines.
+
+        Raises:
+            Interrupted: nobody reads, or there is no room.
+        """
+        self._hash.update(data)
+        self.bytes += len(data)
+        self.lines += data.count(b"\n")
+        try:
+            self._write(data)
+        except OSError as error:
+            if isinstance(error, BrokenPipeError) and not self._own and self._fd >= 0:
+                # what the interpreter still holds for stdout goes nowhere, instead of failing again at the end
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, self._fd)
+                os.close(null)
+            raise cannot_write(self._name, error) from error
+
+    def _write(self, data: bytes) -> None:
+        if self._fd < 0:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+            return
+        view = memoryview(data)
+        while view:
+            # a pipe that is ready takes this much without blocking, so a signal never waits for the reader
+            piece = view[: select.PIPE_BUF] if self._waits else view
+            if self._waits:
+                self._flag.check()
+                if not select.select([], [self._fd], [], 0.1)[1]:
+                    continue
+            view = view[os.write(self._fd, piece) :]
+
+    def close(self) -> None:
+        """Close what was opened here."""
+        if self._own:
+            os.close(self._fd)
+
+    def facts(self) -> dict[str, Any]:
+        """What the manifest says of the output."""
+        return {"sha256": self._hash.hexdigest(), "lines": self.lines, "bytes": self.bytes}

@@ -1,0 +1,240 @@
+"""From labelled lines to what a reward model is trained on: token ids, the position of each step's end, and a target.
+
+Two kinds of lines: problems with labelled paths, and the field's stepwise format
+
+    {"prompt": "Question: ...", "completions": ["first step", "second step"], "labels": [true, false]}
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Self
+
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+
+from evals.errors import DataError, UsageError
+from evals.records import Path, Problem, Record, StepLabel, first_fault, parse_json, parse_problem
+from stages.prompts import Prompter, task_of
+
+BRUTE = "Simulate again with --strategy brute, which makes all draws."
+
+
+class Stepwise(Record):
+    """One line of the stepwise format. A label is true, false, a share in [0, 1], or null where nobody knows."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    prompt: str | list[dict[str, Any]]
+    completions: list[str] = Field(min_length=1)
+    labels: list[bool | float | None]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.labels) != len(self.completions):
+            raise ValueError(f"{len(self.labels)} labels for {len(self.completions)} completions")
+        if any(label is not None and not 0 <= label <= 1 for label in self.labels):
+            raise ValueError("labels: a label is true, false, or a share in [0, 1]")
+        return self
+
+
+Example = Problem | Stepwise
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """One path as a reward model sees it. A target is the chance that the step is right; None: unknown, no loss."""
+
+    group: str
+    """Problem id; rows of one problem are never split between training and held-out."""
+    ids: list[int]
+    positions: list[int]
+    targets: list[float | None]
+
+
+@dataclass(frozen=True)
+class LabelKind:
+    """How simulated labels become targets: "hard" (0 or 1), "soft" (share of right draws), or "threshold:T"
+    (1 where that share is at least T)."""
+
+    name: str
+    threshold: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> LabelKind:
+        """Read hard, soft or threshold:T.
+
+        Raises:
+            UsageError: anything else, or T outside (0, 1].
+        """
+        kind, _, value = text.partition(":")
+        if kind in ("hard", "soft") and not value:
+            return cls(kind)
+        try:
+            threshold = float(value)
+        except ValueError:
+            threshold = 0.0
+        if kind != "threshold" or not 0 < threshold <= 1:
+            raise UsageError(f"labels {text!r}?", "Give hard, soft, or threshold:T with T above 0 and at most 1.")
+        return cls(kind, threshold)
+
+    def target(self, label: StepLabel) -> float | None:
+        """The target of a simulated step; None where the draws that were made do not decide it."""
+        if self.threshold is None:
+            value = label.hard if self.name == "hard" else label.soft
+            return None if value is None else float(value)
+        if label.gold or label.hits >= self.threshold * label.k:
+            return 1.0
+        missing = label.k - label.draws
+        return 0.0 if label.hits + missing < self.threshold * label.k else None
+
+    def of_value(self, value: bool | float | None) -> float | None:
+        """The target of a stepwise label: itself for soft; hard calls every share above 0 right, as delta = 0 does."""
+        if value is None or self.name == "soft":
+            return None if value is None else float(value)
+        return float(value > 0 if self.threshold is None else value >= self.threshold)
+
+
+def parse_example(text: str, where: str) -> Example:
+    """Read one line of either kind.
+
+    Raises:
+        DataError: `file:line: field: what is wrong`.
+    """
+    try:
+        value = parse_json(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict) or "completions" not in value:
+        return parse_problem(text, where)
+    try:
+        return Stepwise.model_validate(value)
+    except ValidationError as error:
+        raise DataError(f"{where}: {first_fault(error)}") from error
+
+
+def step_ends(problem: Problem, path: Path) -> list[int]:
+    """Character offsets in the path's text just past each of its steps.
+
+    Raises:
+        DataError: a step does not stand in the text.
+    """
+    split = task_of(problem).split(path.text)
+    if split.steps == path.steps:
+        return list(split.ends)
+    ends, at = [], 0
+    for j, step in enumerate(path.steps):
+        start = path.text.find(step, at)
+        if start < 0:
+            raise DataError(f"{path.id}: steps.{j}: {step!r} does not stand in the text after the step before it")
+        at = start + len(step)
+        ends.append(at)
+    return ends
+
+
+def step_rows(
+    examples: Iterable[Example], prompter: Prompter, kind: LabelKind, max_length: int, outcome: bool = False
+) -> tuple[list[StepRow], Counter[str]]:
+    """What can be trained on, in input order.
+
+    Args:
+        examples: problems with labelled paths, or stepwise lines.
+        kind: which targets are wanted.
+        max_length: in tokens; longer paths are left out.
+        outcome: copy the path's outcome to every step instead (the ORM baseline).
+
+    Returns:
+        Rows, and counts: "paths", "steps", steps left out ("undecided steps", "steps inside the next step's token"),
+        and paths left out by reason.
+
+    Raises:
+        DataError: soft targets are asked for and a label has none, or a step does not stand in its text.
+    """
+    rows: list[StepRow] = []
+    counts: Counter[str] = Counter(paths=0, steps=0)
+    for example in examples:
+        found = (
+            _stepwise(example, prompter, kind, outcome)
+            if isinstance(example, Stepwise)
+            else _problem(example, prompter, kind, outcome)
+        )
+        for row in found:
+            if isinstance(row, str):
+                counts[row] += 1
+            elif len(row.ids) > max_length:
+                counts["too long"] += 1
+            else:
+                counts["undecided steps"] += row.targets.count(None)
+                counts["steps inside the next step's token"] += _one_target_a_token(row)
+                known = sum(target is not None for target in row.targets)
+                if known:
+                    counts["paths"] += 1
+                    counts["steps"] += known
+                    rows.append(row)
+                else:
+                    counts["no decided step"] += 1
+    return rows, counts
+
+
+def held_out(group: str, seed: int, share: float) -> bool:
+    """Whether a problem belongs to the held-out part: a function of its id and the seed alone."""
+    digest = hashlib.blake2b(json.dumps(["held-out", seed, group]).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") < share * 2**64
+
+
+def _one_target_a_token(row: StepRow) -> int:
+    """Where two steps end in one token, only the later one can be labelled there; returns how many were not."""
+    lost = 0
+    for j in range(len(row.positions) - 1):
+        if row.positions[j] == row.positions[j + 1] and row.targets[j] is not None:
+            row.targets[j] = None
+            lost += 1
+    return lost
+
+
+def _problem(problem: Problem, prompter: Prompter, kind: LabelKind, outcome: bool) -> Iterable[StepRow | str]:
+    for path in problem.paths:
+        if not path.steps:
+            yield "no steps"
+            continue
+        targets: list[float | None]
+        if path.source == "gold":
+            targets = [1.0] * len(path.steps)
+        elif outcome:
+            if path.correct is None:
+                yield "no outcome"
+                continue
+            targets = [float(path.correct)] * len(path.steps)
+        elif path.labels is None:
+            yield "no labels"
+            continue
+        else:
+            targets = [_decided(kind, label, path.id, j) for j, label in enumerate(path.labels)]
+        ids, positions = prompter.step_positions(problem, path.text, step_ends(problem, path))
+        yield StepRow(problem.id, ids, positions, targets)
+
+
+def _decided(kind: LabelKind, label: StepLabel, path: str, j: int) -> float | None:
+    target = kind.target(label)
+    if target is None and kind.name == "soft":
+        raise DataError(
+            f"{path}: labels.{j}: settled after {label.draws} of {label.k} draws, so it has no unbiased soft label",
+            BRUTE,
+        )
+    return target
+
+
+def _stepwise(line: Stepwise, prompter: Prompter, kind: LabelKind, outcome: bool) -> Iterable[StepRow | str]:
+    if outcome:
+        yield "no outcome"
+        return
+    text, ends = "", []
+    for step in line.completions:
+        text += ("\n" if text else "") + step
+        ends.append(len(text))
+    ids, positions = prompter.step_positions_raw(line.prompt, text, ends)
+    group = line.prompt if isinstance(line.prompt, str) else json.dumps(line.prompt)
+    yield StepRow(group, ids, positions, [kind.of_value(label) for label in line.labels])

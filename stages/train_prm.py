@@ -1,0 +1,230 @@
+"""Training a reward model: token classification at the last token of each step, cross-entropy with soft targets.
+
+    run_train_prm(problems, model="chain-base", out="runs/prm", options=TrainOptions(epochs=3), labels="hard")
+
+The paper's PRM (and, with `outcome`, its ORM baseline): backbone, Linear(hidden, 2), loss at one token a step. The
+mean is taken over the labelled steps of the whole optimiser step. Problems are split by id into training and held-out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evals.errors import DataError, UsageError
+from evals.metrics import accuracy_at, auc, calibration_error, first_error
+from evals.records import Problem
+from stages.modelfolder import ModelFolder, hash_rows
+from stages.models import choose_device, choose_dtype, fingerprint, load_tokenizer, read_card
+from stages.prompts import make_prompter, task_of
+from stages.stepwise import Example, LabelKind, StepRow, held_out, step_rows
+from stages.training import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
+
+IGNORED = -100.0
+HALF = 0.5
+# Stepwise lines bring their prompt along; a problem scored later is then prompted with its bare question.
+BARE = {"bare": "{question}"}
+
+
+def run_train_prm(
+    examples: Iterable[Example],
+    *,
+    model: str,
+    out: str,
+    options: TrainOptions,
+    labels: str = "hard",
+    outcome: bool = False,
+    held_out_share: float = 0.1,
+    template: str = "auto",
+    stop: Stop | None = None,
+    log: Log | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Train a process (or, with `outcome`, an outcome) reward model.
+
+    Args:
+        examples: problems with labelled paths, or stepwise lines (`stages.stepwise.parse_example`).
+        model: backbone: a causal model (fresh score head) or a reward model to train on.
+        out: folder of the new model.
+        labels: "hard", "soft" or "threshold:T".
+        held_out_share: share of problems kept out of training, to measure on.
+        template, stop, log, overwrite: as for `run_sft`.
+
+    Returns:
+        The manifest, with "counts", "result" and the held-out "eval" (see `evaluate`).
+
+    Raises:
+        DataError: nothing to train on, or soft labels that the draws do not decide.
+        UsageError, ModelError, Interrupted: see `ModelFolder` and `fit`.
+    """
+    if not 0 <= held_out_share < 1:
+        raise UsageError(f"the held-out share is {held_out_share}", "Give a share from 0 up to, not including, 1.")
+    kind = LabelKind.parse(labels)
+    lines = list(examples)
+    tokenizer = load_tokenizer(model, options.trust_remote_code)
+    templates = next((task_of(line).templates for line in lines if isinstance(line, Problem)), BARE)
+    if templates is BARE and template == "auto":
+        template = "bare"
+    prompter = make_prompter(tokenizer, templates, template, read_card(model).get("template"))
+    rows, counts = step_rows(lines, prompter, kind, options.max_length, outcome)
+    train = [row for row in rows if not held_out(row.group, options.seed, held_out_share)]
+    test = [row for row in rows if held_out(row.group, options.seed, held_out_share)]
+    if not train:
+        raise DataError(
+            f"there is no labelled path to train on ({dict(counts)})", "Run `sipf simulate` on the file first."
+        )
+    run = describe_run("train-prm", model, fingerprint(model), prompter.describe(), options, counts=dict(counts))
+    run |= {"labels": labels, "outcome": outcome, "held_out_share": held_out_share}
+    identity = {
+        "stage": "train-prm",
+        "model": run["model"]["fingerprint"],
+        "template": run["template"]["sha256"],
+        "data": hash_rows([row.group, row.ids, row.positions, row.targets] for row in rows),
+        "labels": labels,
+        "outcome": outcome,
+        "held_out_share": held_out_share,
+        **options.identity(),
+    }
+    with ModelFolder(out, identity, overwrite, is_main_process()) as folder:
+        if folder.done:
+            return folder.manifest()
+        trainer, run["result"] = _train(train, folder, tokenizer, model=model, options=options, stop=stop, log=log)
+        if not is_main_process():
+            return run
+        run["eval"] = evaluate(trainer.accelerator.unwrap_model(trainer.model), test, tokenizer.pad_token_id)
+        (folder.final / "eval.json").write_text(json.dumps(run["eval"], indent=1) + "\n", encoding="utf-8")
+        card: dict[str, Any] = {"kind": "prm", "template": prompter.recorded, "stage": "train-prm", "base": model}
+        card |= {"step": "last token of a step", "labels": labels, "outcome": outcome}
+        return folder.finish(card, run)
+
+
+def evaluate(model: Any, rows: Sequence[StepRow], pad: int, batch_tokens: int = 4096) -> dict[str, Any]:
+    """How well a reward model does on held-out paths.
+
+    A step counts as right if its target, and is called right if its score, is at least 0.5. The first error of a path
+    is judged where all of its targets are known.
+
+    Returns:
+        "problems", "paths", "steps" and, None where there is nothing to measure, "accuracy", "auc",
+        "calibration_error" (10 bins, against the targets), "first_error_accuracy" over "first_error_paths".
+    """
+    from stages.score import step_probabilities
+
+    model.eval()
+    scores = step_probabilities(model, [(row.ids, row.positions) for row in rows], pad, batch_tokens)
+    pairs = [
+        (target, score)
+        for row, row_scores in zip(rows, scores, strict=True)
+        for target, score in zip(row.targets, row_scores, strict=True)
+        if target is not None
+    ]
+    targets, given = [target for target, _ in pairs], [score for _, score in pairs]
+    truth = [target >= HALF for target in targets]
+    firsts = [
+        first_error([(target or 0.0) >= HALF for target in row.targets])
+        == first_error([score >= HALF for score in row_scores])
+        for row, row_scores in zip(rows, scores, strict=True)
+        if None not in row.targets
+    ]
+    return {
+        "problems": len({row.group for row in rows}),
+        "paths": len(rows),
+        "steps": len(pairs),
+        "right_steps": sum(truth),
+        "accuracy": accuracy_at(truth, given) if pairs else None,
+        "auc": auc(truth, given) if pairs else None,
+        "calibration_error": calibration_error(targets, given) if pairs else None,
+        "first_error_accuracy": sum(firsts) / len(firsts) if firsts else None,
+        "first_error_paths": len(firsts),
+    }
+
+
+def step_loss(logits: Any, targets: Any, items: Any = None) -> Any:
+    """Cross-entropy of the two classes against P(right) = target, at the labelled tokens.
+
+    Args:
+        logits: (batch, tokens, 2).
+        targets: (batch, tokens), -100 at tokens without a label.
+        items: labelled tokens of the whole optimiser step; None: those of this batch.
+
+    Returns:
+        Sum over the labelled tokens divided by `items`.
+    """
+    import torch
+
+    labelled = targets != IGNORED
+    log_p = torch.log_softmax(logits[labelled].to(torch.promote_types(logits.dtype, torch.float32)), dim=-1)
+    target = targets[labelled].to(log_p.dtype)
+    loss = -(target * log_p[:, 1] + (1 - target) * log_p[:, 0]).sum()
+    return loss / (labelled.sum() if items is None else items)
+
+
+@dataclass(frozen=True)
+class StepCollator:
+    """Pads rows on the right; labels are the targets at step positions and -100 elsewhere."""
+
+    pad: int
+
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Rows {"input_ids", "positions", "targets"} to tensors of shape (batch, tokens)."""
+        import torch
+
+        width = max(len(row["input_ids"]) for row in rows)
+        ids = torch.full((len(rows), width), self.pad, dtype=torch.long)
+        mask = torch.zeros((len(rows), width), dtype=torch.long)
+        labels = torch.full((len(rows), width), IGNORED)
+        for i, row in enumerate(rows):
+            ids[i, : len(row["input_ids"])] = torch.tensor(row["input_ids"])
+            mask[i, : len(row["input_ids"])] = 1
+            for position, target in zip(row["positions"], row["targets"], strict=True):
+                if target is not None:
+                    labels[i, position] = target
+        return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+
+
+def _train(
+    rows: Sequence[StepRow],
+    folder: ModelFolder,
+    tokenizer: Any,
+    *,
+    model: str,
+    options: TrainOptions,
+    stop: Stop | None,
+    log: Log | None,
+) -> tuple[Any, dict[str, Any]]:
+    import transformers
+
+    from stages.score import HEADS
+    from stages.trainer import Guarded, fit, load_trainable
+
+    class Trainer(Guarded, transformers.Trainer):  # type: ignore[misc]
+        pass
+
+    device = choose_device(options.device)
+    dtype = choose_dtype(options.dtype, device)
+    args = transformers.TrainingArguments(**training_arguments(options, str(folder.checkpoints), device, dtype))
+    args._n_gpu = min(args.n_gpu, 1)  # several GPUs are for `accelerate launch`, one process each
+    trainer = Trainer(
+        model=load_trainable(
+            model,
+            "AutoModelForTokenClassification",
+            options,
+            "TOKEN_CLS",
+            fresh=HEADS,
+            num_labels=2,
+            # transformers would put 10 % dropout before the head of a model that never had any.
+            classifier_dropout=0.0,
+        ),
+        args=args,
+        data_collator=StepCollator(tokenizer.pad_token_id),
+        train_dataset=[{"input_ids": r.ids, "positions": r.positions, "targets": r.targets} for r in rows],
+        processing_class=tokenizer,
+        compute_loss_func=lambda outputs, labels, num_items_in_batch=None: step_loss(
+            outputs.logits, labels, num_items_in_batch
+        ),
+    )
+    trainer.row_lengths = [len(row.ids) for row in rows]
+    trainer.grouped = options.group_by_length
+    return trainer, fit(trainer, folder, options, base=model, stop=stop, log=log)

@@ -1,0 +1,145 @@
+"""Annotations are checked without being run, and equal reasoning has an equal signature."""
+
+from __future__ import annotations
+
+import random
+import time
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evals import equations
+
+
+@pytest.mark.parametrize(
+    "equation",
+    [
+        "48/2=24",
+        "2+3*4=14",
+        "(2+3)*4=20",
+        "10-2-3=5",
+        "16/4/2=2",
+        "3*-2=-6",
+        "3--2=5",
+        "10/3=3.33",
+        "10/3=3.3",
+        "2/3=.67",
+        "2/3=0.66",
+        "5+5=10=10",
+        "20/100*50=10",
+        "50*20%=10",
+        "1/4=25%",
+        "10/40*100=25%",
+        "1,000+1=1001",
+        "$5 x 3=15",
+        "6÷3=2",
+        "((((2))))=2",
+        "0.1+0.2=0.30000000000000004",
+    ],
+)
+def test_a_true_equation_holds(equation: str) -> None:
+    assert equations.holds(equation) is True
+
+
+@pytest.mark.parametrize(
+    "equation", ["48/2=25", "7/2=3", "10/3=3.5", "2/3=.65", "5/0=0", "5+5=10=11", "1/4=26%", "2*3=6.01"]
+)
+def test_a_false_equation_does_not(equation: str) -> None:
+    assert equations.holds(equation) is False
+
+
+@pytest.mark.parametrize(
+    "equation",
+    ["", "=", "5", "5=", "2**3=8", "2^3=8", "9**9**9**9=1", "(2=2", "2)=2", "x=5", "1..2=1", "__import__('os')=1"],
+)
+def test_what_is_no_arithmetic_is_neither(equation: str) -> None:
+    assert equations.holds(equation) is None
+
+
+def test_the_first_false_annotation_is_named() -> None:
+    text = "a <<2+2=4>> b <<560//10=56>> c <<2+2=5>> d <<1+1=3>>"
+    assert equations.first_false(text) == "2+2=5"
+    assert equations.first_false("2+2=5 without an annotation") is None
+
+
+def test_annotations_are_stripped() -> None:
+    assert equations.strip_annotations("pays $<<7*5=35>>35 and <<a>b") == "pays $35 and <<a>b"
+
+
+@pytest.mark.parametrize(
+    ("text", "signature"),
+    [
+        ("He pays 7*5 = <<7*5=35>>35.\nThen 8+1=9", "7*5=35"),
+        ("<<1,000*2=2000>> and <<2000-5=1995>>", "1000*2=2000\n2000-5=1995"),
+        ("7+5=12\n12-2=10\nThe answer is 10", "7+5=12\n12-2=10"),
+        ("He sells 7 x 5 = $35. Then 35 + 2 = 37, so the box = 5", "7*5=35\n35+2=37"),
+        ("7 \u00d7 5 = 35", "7*5=35"),
+        ("8 \u00f7 2 = 4 and 9 \u2212 1 = 8", "8/2=4\n9-1=8"),
+        ("x = 5\n2x = 10", "x = 5 2x = 10"),
+        ("He HAS  two\napples", "he has two apples"),
+        ("7+5=12\nQuestion: 1+1=2", "7+5=12"),
+    ],
+)
+def test_the_signature_is_the_sequence_of_equations(text: str, signature: str) -> None:
+    assert equations.signature(text) == signature
+
+
+def test_other_words_keep_the_signature_and_another_order_changes_it() -> None:
+    first = equations.signature("Ann has 7 + 5 = 12.\nShe eats 2: 12-2=10")
+    assert first == equations.signature("Then 7+5=12\nleaves 12 - 2 = 10.")
+    assert first != equations.signature("12-2=10\n7+5=12")
+
+
+LEAF = st.integers(0, 99).map(str)
+EXPRESSION = st.recursive(
+    LEAF,
+    lambda inner: st.tuples(inner, st.sampled_from("+-*"), inner).map(lambda t: f"({t[0]}{t[1]}{t[2]})"),
+    max_leaves=8,
+)
+
+
+@given(EXPRESSION, st.integers(-3, 3))
+def test_the_parser_agrees_with_python(expression: str, off: int) -> None:
+    value = eval(expression)
+    assert equations.evaluate(expression) == Fraction(value)
+    assert equations.holds(f"{expression}={value + off}") is (off == 0)
+
+
+@settings(max_examples=300, deadline=1000)
+@given(st.one_of(st.text(alphabet="0123456789.+-*/()%=, x$<>\n", max_size=120), st.text(max_size=120)))
+def test_no_text_breaks_equations(text: str) -> None:
+    equations.holds(text)
+    equations.first_false(text)
+    equations.first_false(f"<<{text}>>")
+    assert "<<1=1>>" not in equations.strip_annotations(text + "<<1=1>>")
+    assert equations.signature(text) == equations.signature(text)
+
+
+@pytest.mark.parametrize(
+    "piece", ["<<", "<<1=1>>", "1=", "1+", "(", "-", "1-", "9", "1 ", ".", "%", "1..", "x", "=", "5%)("]
+)
+def test_a_long_hostile_text_is_checked_in_linear_time(piece: str) -> None:
+    text = piece * (200_000 // len(piece))
+    start = time.process_time()
+    for candidate in (text, f"<<{text}>>", "1+" + text + "=1"):
+        equations.holds(candidate)
+        equations.first_false(candidate)
+        equations.signature(candidate)
+    assert time.process_time() - start < 10
+
+
+def _reference(a: list[str], b: list[str]) -> int:
+    if not a or not b:
+        return len(a) + len(b)
+    return min(_reference(a[1:], b) + 1, _reference(a, b[1:]) + 1, _reference(a[1:], b[1:]) + (a[0] != b[0]))
+
+
+def test_distance_is_levenshteins() -> None:
+    rng = random.Random(0)
+    for _ in range(60):
+        a = [rng.choice("xyz") for _ in range(rng.randrange(6))]
+        b = [rng.choice("xyz") for _ in range(rng.randrange(6))]
+        assert equations.distance(a, b) == _reference(a, b) == equations.distance(b, a)
+        assert equations.distance(a, b, limit=2) == min(2, _reference(a, b))

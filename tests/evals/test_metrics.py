@@ -1,0 +1,101 @@
+"""Metrics against their definitions, worked out the slow way."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+
+import pytest
+
+from evals import metrics
+
+
+def test_wilson_solves_its_quadratic() -> None:
+    for successes, n in [(1, 10), (5, 10), (580, 1319), (9, 10)]:
+        for end in metrics.wilson(successes, n):
+            # Both ends lie exactly z standard errors (of the end itself) away from the observed rate.
+            z = abs(successes / n - end) / math.sqrt(end * (1 - end) / n)
+            assert z == pytest.approx(metrics.Z95, rel=1e-9)
+
+
+def test_wilson_stays_in_the_unit_interval() -> None:
+    assert metrics.wilson(0, 0) == (0.0, 1.0)
+    assert metrics.wilson(0, 10)[0] == 0.0
+    assert metrics.wilson(10, 10)[1] == 1.0
+    assert metrics.wilson(0, 10)[1] == pytest.approx(0.27753, abs=1e-5)
+    with pytest.raises(ValueError, match="11 successes"):
+        metrics.wilson(11, 10)
+
+
+def test_pass_at_k_counts_the_subsets_with_a_right_draw() -> None:
+    for n in range(1, 8):
+        for c in range(n + 1):
+            for k in range(1, n + 1):
+                subsets = list(itertools.combinations([True] * c + [False] * (n - c), k))
+                assert metrics.pass_at_k(n, c, k) == pytest.approx(sum(map(any, subsets)) / len(subsets))
+
+
+def test_pass_at_k_is_not_available_for_too_few_draws() -> None:
+    assert metrics.pass_at_k(3, 3, 4) is None
+    assert metrics.pass_at_k(0, 0, 1) is None
+    assert metrics.pass_at_k(10_000, 1, 100) == pytest.approx(0.01)
+
+
+def test_equal_answers_vote_together_and_invalid_ones_not_at_all() -> None:
+    assert metrics.majority(["5", "18.0", "$18", None, "[invalid]", "[invalid]", "[invalid]", None]) == "18.0"
+    assert metrics.majority([None, "[invalid]", ""]) is None
+    assert metrics.majority([]) is None
+
+
+def test_a_tie_goes_to_the_first_seen_or_to_the_seed() -> None:
+    assert metrics.majority(["7", "8", "8", "7"]) == "7"
+    drawn = {metrics.majority(["7", "8", "8", "7"], seed) for seed in range(50)}
+    assert drawn == {"7", "8"}
+    assert metrics.majority(["7", "8"], 3) == metrics.majority(["7", "8"], 3)
+
+
+def test_mcnemar_is_the_two_sided_sign_test() -> None:
+    for b, c in itertools.product(range(7), repeat=2):
+        outcomes = list(itertools.product([0, 1], repeat=b + c))
+        uneven = sum(abs(2 * sum(o) - (b + c)) >= abs(b - c) for o in outcomes)
+        assert metrics.mcnemar(b, c) == pytest.approx(uneven / len(outcomes))
+    assert metrics.mcnemar(400, 900) < 1e-40
+
+
+def test_auc_counts_ordered_pairs() -> None:
+    rng = random.Random(1)
+    for _ in range(50):
+        labels = [rng.random() < 0.4 for _ in range(12)]
+        scores = [rng.randrange(5) / 4 for _ in labels]
+        ups = [s for s, label in zip(scores, labels, strict=True) if label]
+        downs = [s for s, label in zip(scores, labels, strict=True) if not label]
+        if not ups or not downs:
+            assert metrics.auc(labels, scores) is None
+            continue
+        wins = sum((u > d) + 0.5 * (u == d) for u in ups for d in downs)
+        assert metrics.auc(labels, scores) == pytest.approx(wins / len(ups) / len(downs))
+
+
+def test_calibration_error_is_the_mean_gap_of_the_bins() -> None:
+    assert metrics.calibration_error([True, False], [1.0, 0.0]) == 0.0
+    assert metrics.calibration_error([True, True], [0.0, 0.0]) == 1.0
+    # Bin 0.7-0.8 holds three with mean score 0.75 and rate 1/3, bin 0.2-0.3 one of score 0.25 and label 0.5.
+    assert metrics.calibration_error([1, 0, 0, 0.5], [0.72, 0.75, 0.78, 0.25]) == pytest.approx(
+        (3 * abs(0.75 - 1 / 3) + abs(0.25 - 0.5)) / 4
+    )
+    with pytest.raises(ValueError, match="no labels"):
+        metrics.calibration_error([], [])
+
+
+def test_accuracy_takes_the_threshold_itself_as_right() -> None:
+    assert metrics.accuracy_at([True, False, True, False], [0.5, 0.5, 0.9, 0.1]) == 0.75
+    assert metrics.accuracy_at([True, False], [0.5, 0.5], threshold=0.6) == 0.5
+    with pytest.raises(ValueError, match="2 labels for 1 scores"):
+        metrics.accuracy_at([True, False], [0.5])
+
+
+def test_the_first_error_is_the_first_step_that_is_not_right() -> None:
+    assert metrics.first_error([True, True, False, True, False]) == 2
+    assert metrics.first_error([True, True]) == -1
+    assert metrics.first_error([]) == -1

@@ -1,0 +1,135 @@
+"""`sipf data` writes problems as lines, whole file or nothing."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evals.records import parse_problem
+
+ROW = {"question": "Two and three?", "answer": "First add.\n2+3=<<2+3=5>>5\n#### 5"}
+REAL = Path(__file__).parents[3] / "shared" / "data" / "gsm8k" / "train.jsonl"
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def test_chain_problems_depend_on_seed_and_split_alone(sipf: Any, tmp_path: Path) -> None:
+    for name, n in (("a", "20"), ("b", "20"), ("c", "5")):
+        result = sipf("data", "chain", "--split", "train", "-n", n, "--seed", "3", "-o", f"{name}.jsonl")
+        assert result.returncode == 0, result.stderr
+    a, b, c = (lines(tmp_path / f"{name}.jsonl") for name in "abc")
+    assert a == b
+    assert a[:5] == c
+    assert len({row["question"] for row in a}) == 20
+    assert parse_problem(json.dumps(a[0]), "a:1").task == "chain"
+
+
+def test_lines_on_stdout_come_alone_and_the_summary_goes_to_stderr(sipf: Any) -> None:
+    result = sipf("data", "chain", "--split", "ood", "-n", "3", "-o", "-", "--json")
+    assert result.returncode == 0, result.stderr
+    assert len([json.loads(line) for line in result.stdout.splitlines()]) == 3
+    assert json.loads(result.stderr)["problems"] == 3
+
+
+def test_json_goes_to_stdout_when_the_lines_go_to_a_file(sipf: Any) -> None:
+    result = sipf("data", "chain", "--split", "test", "-n", "2", "-o", "t.jsonl", "--json")
+    assert json.loads(result.stdout)["problems"] == 2
+    assert result.stderr == ""
+
+
+def test_an_output_that_is_there_is_only_replaced_when_asked(sipf: Any, tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text("mine\n", encoding="utf-8")
+    arguments = ["data", "chain", "--split", "test", "-n", "2", "-o", "t.jsonl"]
+    assert sipf(*arguments).returncode == 2
+    assert (tmp_path / "t.jsonl").read_text(encoding="utf-8") == "mine\n"
+    assert sipf(*arguments, "--overwrite").returncode == 0
+    assert len(lines(tmp_path / "t.jsonl")) == 2
+
+
+def test_the_same_command_again_finds_its_work_done_and_another_is_refused(sipf: Any) -> None:
+    arguments = ["data", "chain", "--split", "test", "-o", "t.jsonl", "--json", "-n"]
+    assert sipf(*arguments, "2").returncode == 0
+    assert json.loads(sipf(*arguments, "2").stdout) == {
+        "output": "t.jsonl",
+        "already complete": True,
+        "problems": 2,
+        "without a solution": 0,
+    }
+    other = sipf(*arguments, "3")
+    assert other.returncode == 2
+    assert "n was 2 and is now 3" in other.stderr
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_gsm8k_lines_become_problems_with_steps(sipf: Any, tmp_path: Path, packed: bool) -> None:
+    text = "\n".join([json.dumps(ROW)] * 3) + "\n"
+    path = tmp_path / ("train.jsonl.gz" if packed else "train.jsonl")
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    result = sipf("data", "gsm8k", "--path", path.name, "--split", "train", "-n", "2", "-o", "p.jsonl")
+    assert result.returncode == 0, result.stderr
+    first, second = lines(tmp_path / "p.jsonl")
+    assert (first["id"], second["id"]) == ("gsm8k/train/0", "gsm8k/train/1")
+    assert first["answer"] == "5"
+    assert first["solution"] == ["First add.", "2+3=<<2+3=5>>5"]
+
+
+def test_annotations_can_be_stripped(sipf: Any, tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text(json.dumps(ROW), encoding="utf-8")
+    arguments = ["--path", "train.jsonl", "--split", "train", "--annotations", "strip"]
+    assert sipf("data", "gsm8k", *arguments, "-o", "p.jsonl").returncode == 0
+    assert lines(tmp_path / "p.jsonl")[0]["solution"] == ["First add.", "2+3=5"]
+
+
+def test_the_hub_that_cannot_be_reached_is_told_in_one_line(sipf: Any, tmp_path: Path) -> None:
+    cache = {"HF_HOME": str(tmp_path / "empty"), "HF_DATASETS_OFFLINE": "1"}
+    result = sipf("data", "gsm8k", "--split", "test", "-o", "p.jsonl", env=cache)
+    assert result.returncode == 3
+    assert "Traceback" not in result.stderr
+    assert "--path" in result.stderr
+    assert not (tmp_path / "p.jsonl").exists()
+
+
+def test_a_file_of_ones_own_keeps_its_keys(sipf: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text(
+        '{"question": "Two and three?", "answer": 5, "note": "easy"}\n', encoding="utf-8"
+    )
+    assert sipf("data", "math", "--path", "mine.jsonl", "-o", "p.jsonl").returncode == 0
+    (row,) = lines(tmp_path / "p.jsonl")
+    assert (row["id"], row["task"], row["answer"], row["note"]) == ("mine/0", "math", "5", "easy")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"question": "a", "answer": 1}\n{"question": "b"}\n', "answer"),
+        ('{"question": "a", "answer": 1, "id": "x"}\n{"question": "b", "answer": 2, "id": "x"}\n', "twice"),
+        ("\n\n", "no problem"),
+        ("not json\n", "JSON"),
+    ],
+)
+def test_a_bad_file_leaves_no_output_behind(sipf: Any, tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "mine.jsonl").write_text(text, encoding="utf-8")
+    result = sipf("data", "math", "--path", "mine.jsonl", "-o", "p.jsonl")
+    assert result.returncode == 3
+    assert said in result.stderr
+    assert not (tmp_path / "p.jsonl").exists()
+
+
+def test_a_broken_archive_is_bad_data(sipf: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl.gz").write_bytes(gzip.compress(b'{"question": "a", "answer": 1}\n')[:-12])
+    assert sipf("data", "math", "--path", "mine.jsonl.gz", "-o", "p.jsonl").returncode == 3
+
+
+def test_real_gsm8k_lines(sipf: Any, tmp_path: Path) -> None:
+    if not REAL.exists():
+        pytest.skip("the GSM8K files are not beside this project")
+    result = sipf("data", "gsm8k", "--path", str(REAL), "--split", "train", "-o", "p.jsonl", "--json")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["problems"] == 7473
+    assert all(row["solution"] and row["answer"] for row in lines(tmp_path / "p.jsonl"))

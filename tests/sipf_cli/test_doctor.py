@@ -1,0 +1,52 @@
+"""`sipf doctor` looks at the machine and says what to do."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+from typing import Any
+
+import pytest
+
+from stages import doctor
+
+
+def test_every_dependency_is_compared_with_its_pin() -> None:
+    found = {finding.name: finding for finding in doctor.versions()}
+    assert found["trl"].found == f"{metadata.version('trl')}, wanted ==1.16.0"
+    assert all(finding.works for finding in found.values() if finding.needed)
+
+
+def test_a_wrong_version_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = metadata.version
+    monkeypatch.setattr(doctor.metadata, "version", lambda name: "0.1" if name == "trl" else real(name))
+    (trl,) = [finding for finding in doctor.versions() if finding.name == "trl"]
+    assert not trl.works
+    assert trl.advice == "pip install 'trl==1.16.0'"
+
+
+def test_what_works_needs_no_advice_and_what_does_not_has_some() -> None:
+    for finding in doctor.examine():
+        assert bool(finding.advice) != finding.works, finding
+
+
+def test_the_report_is_one_json_object_and_agrees_with_the_exit_code(sipf: Any) -> None:
+    result = sipf("doctor", "--json")
+    report = json.loads(result.stdout)
+    assert result.returncode == (0 if report["works"] else 4)
+    areas = {finding["area"] for finding in report["findings"]}
+    assert areas == {"version", "machine", "device", "engine", "privacy"}
+
+
+def test_a_broken_core_ends_with_4(sipf: Any, tmp_path: Any) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('libtorch is gone')\n", encoding="utf-8")
+    result = sipf("doctor", "--json", env={"PYTHONPATH": str(tmp_path)})
+    assert result.returncode == 4
+    assert "cpu" in json.loads(result.stdout)["broken"]
+    assert "libtorch is gone" in result.stdout
+
+
+def test_the_table_says_what_to_do(sipf: Any) -> None:
+    result = sipf("doctor")
+    assert "telemetry off" in result.stdout
+    assert "do this" in result.stdout

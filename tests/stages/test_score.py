@@ -1,0 +1,96 @@
+"""Scoring: alone and in batches, across problems, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from pathlib import Path
+
+import pytest
+
+from evals.errors import ModelError, UsageError
+from stages.score import Scorer
+from stages.train_prm import run_train_prm
+from stages.training import TrainOptions
+from tests.lines import labelled_problem
+from tests.models import build_model
+
+PROBLEMS = [labelled_problem(i * 37) for i in range(12)]
+PATHS = [(problem, path) for problem in PROBLEMS for path in problem.paths]
+
+
+@pytest.fixture(scope="module")
+def reward_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("score")
+    base = build_model(folder / "base", "qwen2", bos=False)
+    options = TrainOptions(epochs=2, batch=4, lr=1e-3, device="cpu")
+    run_train_prm(PROBLEMS, model=base, out=str(folder / "prm"), options=options)
+    return str(folder / "prm")
+
+
+def test_scores_are_the_same_alone_in_batches_and_in_any_order(reward_model: str) -> None:
+    together = Scorer(reward_model).score_paths(PATHS)
+    alone = Scorer(reward_model)
+    assert [alone.score_paths([item])[0] for item in PATHS] == together
+    order = random.Random(1).sample(range(len(PATHS)), len(PATHS))
+    mixed = Scorer(reward_model).score_paths([PATHS[i] for i in order])
+    assert [mixed[order.index(i)] for i in range(len(PATHS))] == together
+    other = Scorer(reward_model, batch_tokens=100).score_paths(PATHS)
+    for a, b in zip(together, other, strict=True):
+        assert a == pytest.approx(b, abs=1e-6)
+
+
+def test_problems_in_flight_are_scored_together_and_as_alone(reward_model: str) -> None:
+    scorer = Scorer(reward_model, label="mine")
+    calls = []
+    forward = scorer.model.forward
+    scorer.model.forward = lambda **inputs: calls.append(inputs["input_ids"].shape) or forward(**inputs)
+
+    async def late(problem: object, turns: int) -> object:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return await scorer.score(problem)  # type: ignore[arg-type]
+
+    async def everything() -> list[object]:
+        return list(await asyncio.gather(*(late(problem, i % 2) for i, problem in enumerate(PROBLEMS))))
+
+    done = asyncio.run(everything())
+    expected = iter(Scorer(reward_model).score_paths(PATHS))
+    for problem in done:
+        for path in problem.paths:  # type: ignore[attr-defined]
+            scores = path.scores["mine"]
+            steps = next(expected)
+            assert scores.steps == steps
+            assert scores.mean == pytest.approx(sum(steps) / len(steps))
+            assert (scores.min, scores.last) == (min(steps), steps[-1])
+            assert scores.product == pytest.approx(math.prod(steps))
+    assert len(calls) < len(PROBLEMS), "problems must share batches"
+
+
+def test_scores_of_several_models_stand_side_by_side(reward_model: str) -> None:
+    once = asyncio.run(Scorer(reward_model, label="prm").score(PROBLEMS[0]))
+    twice = asyncio.run(Scorer(reward_model, label="orm").score(once))
+    assert [sorted(path.scores or {}) for path in twice.paths] == [["orm", "prm"]] * 2
+    assert '"scores":{"prm":{"steps":[' in twice.to_json()
+
+
+def test_a_path_that_is_too_long_says_so_and_is_counted(reward_model: str) -> None:
+    scorer = Scorer(reward_model)
+    scorer.max_length = len(scorer.prompter(PROBLEMS[0]).prompt_ids(PROBLEMS[0])) + 12
+    problem = asyncio.run(scorer.score(PROBLEMS[0]))
+    assert problem.paths[0].scores is None
+    assert problem.paths[0].model_extra["unscored"]["prm"].startswith("too long")  # type: ignore[index]
+    assert '"unscored"' in problem.to_json()
+    assert scorer.counts["too long"] == 2
+
+
+def test_a_policy_is_no_reward_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no reward model"):
+        Scorer(build_model(tmp_path / "m", "llama"))
+
+
+def test_another_template_than_the_trained_one_is_refused(reward_model: str, tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("{question} = ?")
+    with pytest.raises(UsageError, match="was trained with the template"):
+        Scorer(reward_model, template=str(tmp_path / "t.txt")).score_paths(PATHS[:1])
