@@ -38,7 +38,7 @@ COMMANDS = {
     "eval": "Measure a model's accuracy, or compare two result files.",
     "merge": "Join the shards of one run into one file.",
     "doctor": "Say what works on this machine, and what to do about the rest.",
-    "report": "Put the results of a loop into one table.",
+    "report": "Put the results of a loop, or of several with the same test problems, into one table.",
 }
 """Command names in the order of the loop, with the sentence that opens each one's help."""
 

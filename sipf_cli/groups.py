@@ -147,9 +147,9 @@ class TrainingOptions:
     lora_dropout: o.LoraDropout = 0.05
     load_in_4bit: o.LoadIn4bit = False
     merge: o.Merge = False
-    gradient_checkpointing: Annotated[
-        bool, typer.Option("--gradient-checkpointing", help="Trade time for memory.")
-    ] = False
+    gradient_checkpointing: Annotated[bool, typer.Option("--gradient-checkpointing", help="Trade time for memory.")] = (
+        False
+    )
     save_steps: Annotated[int, typer.Option("--save-steps", min=1, help="Updates between two checkpoints.")] = 500
     logging_steps: Annotated[int, typer.Option("--logging-steps", min=1, help="Updates between two log lines.")] = 10
     device: o.DeviceOption = o.Device.auto

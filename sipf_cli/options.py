@@ -142,4 +142,3 @@ def temperature_range(text: str) -> tuple[float, float]:
     if not 0 <= pair[0] <= pair[1]:
         raise typer.BadParameter(f"--temperature {text!r} is neither T nor LOW:HIGH with 0 <= LOW <= HIGH.")
     return pair
-

@@ -43,19 +43,19 @@ def orpo(
     """
     from evals.errors import UsageError
     from sipf_cli.console import emit
-    from sipf_cli.training import end, run_training, show_training
-    from stages.orpo import read_pairs, run_orpo
+    from sipf_cli.training import end, run_training, show_training, tell_bad
+    from stages.orpo import run_orpo
+    from stages.reading import parse_object, read_all
 
     start = model or continue_from
     if start is None or (model and continue_from):
         raise UsageError("give either --model or --continue-from", "--model restarts from the base, as the paper does.")
     settings = training.settings()
-    rows, bad = read_pairs(str(pairs), strict=strict)
+    rows, bad = read_all(str(pairs), parse_object, strict=strict)
+    tell_bad(bad)
     if training.dry_run:
         emit({"would write": str(output), "pairs": len(rows), "bad lines": len(bad)}, json=speech.json)
         return
-    for error in bad:
-        typer.echo(f"sipf: {error}", err=True)
     manifest = run_training(
         "orpo",
         lambda stop, log: run_orpo(
@@ -72,4 +72,4 @@ def orpo(
         ),
     )
     show_training(manifest, output, json=speech.json)
-    end(len(bad))
+    end(bad)

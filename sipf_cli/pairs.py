@@ -40,9 +40,13 @@ def pairs(
     speech: Speech,
     name: Annotated[str, typer.Option("--name", help="Whose scores decide (see sipf score --name).")] = "prm",
     eta: Annotated[float, typer.Option("--eta", min=0.0, help="Least gap between the two scores.")] = 0.1,
-    aggregate: Annotated[Aggregate, typer.Option("--aggregate", help="A path's score out of its steps'.")] = Aggregate.mean,
+    aggregate: Annotated[
+        Aggregate, typer.Option("--aggregate", help="A path's score out of its steps'.")
+    ] = Aggregate.mean,
     max_per_problem: Annotated[int, typer.Option("--max-per-problem", min=1, help="Most pairs of one problem.")] = 4,
-    most: Annotated[int | None, typer.Option("--most", min=1, help="Most pairs in all, drawn evenly by the seed.")] = None,
+    most: Annotated[
+        int | None, typer.Option("--most", min=1, help="Most pairs in all, drawn evenly by the seed.")
+    ] = None,
     chosen_correct: Annotated[
         bool, typer.Option("--chosen-correct/--any", help="The chosen path's answer must be right, or need not be.")
     ] = True,

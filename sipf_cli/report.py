@@ -16,7 +16,7 @@ app = new_app()
 
 @app.command()
 def report(
-    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Folders that examples/loop.sh has written.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Folders that examples/loop.sh wrote.")],
     against: Annotated[str, typer.Option("--against", help="The policy that gains are measured from.")] = "sft",
     config: o.Config = None,
     json: o.Json = False,
@@ -40,7 +40,8 @@ def report(
     if result["rounds"]:
         names = list(result["rounds"][0])
         rows = [[name, *(row[name] for row in result["rounds"])] for name in names]
-        tables.append(Table(("", *(f"#{i}" for i in range(len(result["rounds"])))), rows, title="What each round took and made"))
+        columns = ("", *(f"#{i}" for i in range(len(result["rounds"]))))
+        tables.append(Table(columns, rows, title="What each round took and made"))
     emit(result, tables, json=json)
 
 

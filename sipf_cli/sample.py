@@ -38,7 +38,7 @@ def sample(
     pool: Annotated[
         Path | None, typer.Option("--pool", exists=True, help="File of earlier rounds, whose paths stay.")
     ] = None,
-    round_number: Annotated[int, typer.Option("--round", min=0, help="The round, written to each path.")] = 0,
+    round: Annotated[int, typer.Option("--round", min=0, help="The round, written to each path.")] = 0,
     keep_duplicates: Annotated[bool, typer.Option("--keep-duplicates", help="Keep paths of equal equations.")] = False,
     keep_false_equations: Annotated[
         bool, typer.Option("--keep-false-equations", help="Keep paths with a false <<a+b=c>>.")
@@ -74,7 +74,7 @@ def sample(
         keep_duplicates=keep_duplicates,
         keep_false_equations=keep_false_equations,
         keep_unfinished=keep_unfinished,
-        round=round_number,
+        round=round,
         seed=seed,
     )
     facts = describe_engine(engine.settings())

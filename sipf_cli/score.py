@@ -24,7 +24,7 @@ def score(
     model: o.Model,
     line: LineOptions,
     speech: Speech,
-    name: Annotated[str, typer.Option("--name", help="Key of the scores, so that several models fit on a line.")] = "prm",
+    name: Annotated[str, typer.Option("--name", help="Key of the scores; several models fit on a line.")] = "prm",
     batch_tokens: Annotated[int, typer.Option("--batch-tokens", min=0, help="Tokens a batch; 0: by device.")] = 0,
     device: o.DeviceOption = o.Device.auto,
     dtype: o.DtypeOption = o.Dtype.auto,

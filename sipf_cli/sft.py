@@ -26,11 +26,14 @@ def sft(
       sipf data chain --split train -n 32 -o problems.jsonl
       sipf sft problems.jsonl --model chain-base --epochs 1 --lr 5e-4 -o m0
     """
+    from evals.records import parse_problem
     from sipf_cli.console import emit
-    from sipf_cli.training import end, good_problems, run_training, show_training
+    from sipf_cli.training import end, run_training, show_training, tell_bad
+    from stages.reading import read_all
 
     settings = training.settings()
-    problems, bad = good_problems(str(lines), strict=strict)
+    problems, bad = read_all(str(lines), parse_problem, strict=strict)
+    tell_bad(bad)
     if training.dry_run:
         solved = sum(problem.solution is not None for problem in problems)
         emit({"would write": str(output), "problems": len(problems), "with a solution": solved}, json=speech.json)
@@ -40,7 +43,14 @@ def sft(
     manifest = run_training(
         "sft",
         lambda stop, log: run_sft(
-            problems, model, str(output), settings, training.template, stop, log, training.overwrite
+            problems,
+            model=model,
+            out=str(output),
+            options=settings,
+            template=training.template,
+            stop=stop,
+            log=log,
+            overwrite=training.overwrite,
         ),
     )
     show_training(manifest, output, json=speech.json)

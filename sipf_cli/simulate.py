@@ -29,7 +29,7 @@ def simulate(
     k: Annotated[int, typer.Option("--k", min=1, help="Rollouts a step, at most.")] = 8,
     delta: Annotated[int, typer.Option("--delta", min=0, help="A step is right if more rollouts than this are.")] = 0,
     temperature: Annotated[
-        str, typer.Option("--temperature", metavar="T|LOW:HIGH", help="One temperature, or a range each draw takes from.")
+        str, typer.Option("--temperature", metavar="T|LOW:HIGH", help="One temperature, or a range to draw from.")
     ] = "1.0",
     top_p: o.TopP = 1.0,
     max_tokens: o.MaxTokens = None,

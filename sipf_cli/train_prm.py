@@ -40,16 +40,16 @@ def train_prm(
       sipf train-prm labels.jsonl --model chain-base --epochs 1 --lr 5e-4 -o prm
     """
     from sipf_cli.console import emit
-    from sipf_cli.training import end, run_training, show_training
-    from stages.stepwise import read_examples
+    from sipf_cli.training import end, run_training, show_training, tell_bad
+    from stages.reading import read_all
+    from stages.stepwise import parse_example
 
     settings = training.settings()
-    examples, bad = read_examples(str(lines), strict=strict)
+    examples, bad = read_all(str(lines), parse_example, strict=strict)
+    tell_bad(bad)
     if training.dry_run:
         emit({"would write": str(output), "lines": len(examples), "bad lines": len(bad)}, json=speech.json)
         return
-    for error in bad:
-        typer.echo(f"sipf: {error}", err=True)
     from stages.train_prm import run_train_prm
 
     manifest = run_training(
@@ -69,4 +69,4 @@ def train_prm(
         ),
     )
     show_training(manifest, output, json=speech.json)
-    end(len(bad))
+    end(bad)

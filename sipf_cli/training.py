@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import typer
 
 from sipf_cli.console import Reporter, Table, emit
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from evals.records import Problem
+    from evals.errors import SipfError
 
 
-def run_training(stage: str, train: Callable[[Any, Callable[[dict[str, Any]], None]], dict[str, Any]]) -> dict[str, Any]:
+Log: TypeAlias = Callable[[dict[str, Any]], None]
+
+
+def run_training(stage: str, train: Callable[[Any, Log], dict[str, Any]]) -> dict[str, Any]:
     """Train with progress shown and SIGTERM heeded.
 
     Args:
@@ -50,32 +55,15 @@ def show_training(manifest: Mapping[str, Any], output: Path, *, json: bool) -> N
     emit(summary, Table(("", ""), rows), json=json)
 
 
-def good_problems(source: str, *, strict: bool = False) -> tuple[list[Problem], int]:
-    """The problems of a file; bad lines are reported, skipped and counted.
-
-    Returns:
-        The problems, and how many lines were bad.
-    """
+def tell_bad(bad: Sequence[SipfError]) -> None:
+    """Name every line that was skipped, on stderr."""
     import sys
 
-    from stages.lines import read_problems
-
-    bad = 0
-
-    def report(error: Exception) -> None:
-        nonlocal bad
-        if strict:
-            raise error
-        bad += 1
+    for error in bad:
         print(f"sipf: {error}", file=sys.stderr)
 
-    return [problem for _, problem in read_problems(source, on_bad=report)], bad
 
-
-def end(bad: int) -> None:
+def end(bad: Sequence[SipfError]) -> None:
     """End with exit code 3 when lines were bad."""
     if bad:
-        import typer
-
         raise typer.Exit(3)
-

@@ -1,8 +1,8 @@
 """Whose an output is: the file meant, the lock on it, and whether what stands there already is what is asked for.
 
-    path = place_of("results/today.jsonl")
-    with output_lock(path):
-        made = standing(path, identity, overwrite=False)
+path = place_of("results/today.jsonl")
+with output_lock(path):
+    made = standing(path, identity, overwrite=False)
 """
 
 from __future__ import annotations

@@ -92,7 +92,9 @@ class Results:
                 self.passed[k] = self.passed.get(k, 0.0) + value
                 self.passed_n[k] = self.passed_n.get(k, 0) + 1
         chosen = majority([path.answer for path in paths])
-        self.majority_right += any(path.correct for path in paths if path.answer and chosen and same(path.answer, chosen))
+        self.majority_right += any(
+            path.correct for path in paths if path.answer and chosen and same(path.answer, chosen)
+        )
 
     def summary(self) -> dict[str, Any]:
         """Rates with 95 % Wilson intervals; `pass@k` is null where n < k."""

@@ -2,8 +2,8 @@
 
     OUT.part
     {"stage": "sample", "options": {...}, "input": {...}, "started": "..."}      the header: what decides the data
-    17 \\t <digest of input line 17> \\t {"tokens": 118} \\t <output lines, joined by \\x1e> \\n     one line a problem
-    # \\t {"attempt": 0, "seconds": 12.5, "usage": {...}} \\n                       spent so far; an attempt's last counts
+    17 \\t <digest of input line 17> \\t {"tokens": 118} \\t <output lines, joined by \\x1e> \\n   one line a problem
+    # \\t {"attempt": 0, "seconds": 12.5, "usage": {...}} \\n                     spent so far; an attempt's last counts
 
 JSON escapes control characters, so tabs and \\x1e stand nowhere else. Lines come in the order in which problems finish;
 an index on disk (24 bytes a line, by position) finds them again in input order, whatever that order was.
@@ -29,6 +29,18 @@ from stages.sinks import cannot_write
 _SLOT = struct.Struct("<QQ8s")  # offset of the payload, its length + 1 (0: nothing here), digest of the input line
 _BLOCK = 1024  # slots read at once
 SEPARATOR = b"\x1e"
+
+
+def journal_matches(path: str, header: Mapping[str, Any], *, remove: bool = False) -> bool:
+    """Whether the `.part` file is of these data; with `remove` it is deleted then."""
+    try:
+        with open(path, "rb") as file:
+            same = not differences(json.loads(file.readline()), header)
+    except (OSError, ValueError, AttributeError):
+        return False
+    if same and remove:
+        os.unlink(path)
+    return same
 
 
 class Journal:

@@ -4,8 +4,8 @@
     {"sipf": "0.1.0", "stage": "sample", "complete": true, "options": {"n": 8}, "facts": {"model": "..."},
      "shard": null, "input": {"path": "train.jsonl", "sha256": "...", "lines": 600},
      "output": {"sha256": "...", "lines": 599, "bytes": 81234, "one_each": true},
-     "counts": {"problems": 599, "bad lines": 1, "failed": 0, "tokens": 70123}, "bad_lines": [[17, 17]], "gaps": [[17, 17]],
-     "failed": [], "seconds": 12.5, "usage": {"tokens": 70123}, "started": "...", "finished": "...",
+     "counts": {"problems": 599, "bad lines": 1, "failed": 0, "tokens": 70123}, "bad_lines": [[17, 17]],
+     "gaps": [[17, 17]], "failed": [], "seconds": 12.5, "usage": {"tokens": 70123}, "started": "...", "finished": "...",
      "platform": {"python": "3.11.9", "torch": "2.13.0"}, "parents": [{"path": "train.jsonl", "sha256": "...", ...}]}
 
 Line numbers count from 1, as editors do. `bad_lines` and `gaps` (the lines without a record: bad, blank, failed) are

@@ -72,8 +72,9 @@ class ModelFolder:
     @property
     def done(self) -> bool:
         """OUT is complete and is what this run would make."""
-        manifest = _read(self.out / MANIFEST)
-        return manifest is not None and manifest.get("identity") == self.identity
+        # A helper may look while the main process moves a finished model: it is in the one place or in the other.
+        places = (self.out,) if self._main else (self.final, self.out)
+        return any((_read(place / MANIFEST) or {}).get("identity") == self.identity for place in places)
 
     def manifest(self) -> dict[str, Any]:
         """OUT's manifest (empty if there is none)."""

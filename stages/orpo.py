@@ -18,10 +18,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from evals.errors import DataError, UsageError
-from evals.records import Problem, first_fault
+from evals.records import Problem, first_fault, parse_json
+from evals.tasks import task_of
+from stages.lines import read_lines
 from stages.modelfolder import ModelFolder, hash_rows
 from stages.models import choose_device, choose_dtype, fingerprint, load_tokenizer, quiet_libraries, read_card
-from stages.prompts import Encoded, Prompter, make_prompter, task_of
+from stages.prompts import Encoded, Prompter, make_prompter
 from stages.training import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
 
 IGNORED = -100
@@ -72,7 +74,7 @@ def run_orpo(
         raise UsageError("pairs cannot be packed", "Leave --packing out.")
     lines = list(pairs)
     tokenizer = load_tokenizer(model, options.trust_remote_code)
-    problems = [_problem(line, number) for number, line in enumerate(lines, 1)]
+    problems = [_problem(line, f"line {number}") for number, line in enumerate(lines, 1)]
     templates = next((task_of(problem).templates for problem in problems if problem), {"bare": "{question}"})
     prompter = make_prompter(tokenizer, templates, template, read_card(model).get("template"))
     rows, counts = orpo_rows(lines, prompter, options.max_length, max_prompt_length)
@@ -99,6 +101,26 @@ def run_orpo(
         return folder.finish({"kind": "policy", "template": prompter.recorded, "stage": "orpo", "base": model}, run)
 
 
+def read_pairs(source: str, *, strict: bool = False) -> tuple[list[dict[str, Any]], list[DataError]]:
+    """Read a file of pairs.
+
+    Returns:
+        The good lines, and what is wrong with each bad one (`file:line: field: what is wrong`).
+
+    Raises:
+        DataError: the first bad line, with `strict`.
+    """
+    rows, bad = [], []
+    for n, text in read_lines(source):
+        try:
+            rows.append(_pair(text, f"{source}:{n + 1}"))
+        except DataError as error:
+            if strict:
+                raise
+            bad.append(error)
+    return rows, bad
+
+
 def orpo_rows(
     pairs: Iterable[Mapping[str, Any]], prompter: Prompter, max_length: int, max_prompt_length: int | None = None
 ) -> tuple[list[dict[str, list[int]]], Counter[str]]:
@@ -113,15 +135,16 @@ def orpo_rows(
     rows = []
     counts: Counter[str] = Counter(pairs=0)
     for number, line in enumerate(pairs, 1):
-        chosen, rejected = _text(line, "chosen", number), _text(line, "rejected", number)
+        where = f"line {number}"
+        chosen, rejected = _text(line, "chosen", where), _text(line, "rejected", where)
         if not chosen.strip() or not rejected.strip():
             counts["empty completion"] += 1
             continue
         if chosen == rejected:
             counts["chosen equals rejected"] += 1
             continue
-        good = _encode(line, prompter, number, chosen, line.get("chosen_finish"))
-        bad = _encode(line, prompter, number, rejected, line.get("rejected_finish"))
+        good = _encode(line, prompter, where, chosen, line.get("chosen_finish"))
+        bad = _encode(line, prompter, where, rejected, line.get("rejected_finish"))
         if max_prompt_length is not None and len(good.prompt_ids) > max_prompt_length:
             counts["prompt too long"] += 1
         elif max(len(good.ids), len(bad.ids)) > max_length:
@@ -179,32 +202,56 @@ def _row(good: Encoded, bad: Encoded) -> dict[str, list[int]]:
     return row
 
 
-def _encode(line: Mapping[str, Any], prompter: Prompter, number: int, completion: str, finish: Any) -> Encoded:
+def _pair(text: str, where: str) -> dict[str, Any]:
+    try:
+        line = parse_json(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: not a line of JSON ({error})") from error
+    if not isinstance(line, dict):
+        raise DataError(f"{where}: a line must be a JSON object, this one is {type(line).__name__}")
+    _text(line, "chosen", where)
+    _text(line, "rejected", where)
+    if _problem(line, where) is None:
+        _prompt(line, where)
+    return line
+
+
+def _encode(line: Mapping[str, Any], prompter: Prompter, where: str, completion: str, finish: Any) -> Encoded:
     end = finish != "length"  # a path that was cut off has not chosen to end there
-    problem = _problem(line, number)
+    problem = _problem(line, where)
     if problem is not None:
         return prompter.encode(problem, completion, end)
+    return prompter.encode_raw(_prompt(line, where), completion, end)
+
+
+def _prompt(line: Mapping[str, Any], where: str) -> str | list[dict[str, Any]]:
     prompt = line.get("prompt")
-    if not isinstance(prompt, (str, list)) or not prompt:
-        raise DataError(f"line {number}: prompt: must be text or a list of messages")
-    return prompter.encode_raw(prompt, completion, end)
+    if isinstance(prompt, str) and prompt:
+        return prompt
+    if isinstance(prompt, list) and prompt and all(isinstance(message, dict) for message in prompt):
+        return prompt
+    raise DataError(f"{where}: prompt: must be text or a list of messages")
 
 
-def _problem(line: Mapping[str, Any], number: int) -> Problem | None:
+def _problem(line: Mapping[str, Any], where: str) -> Problem | None:
     """The pair's problem, if the line brings enough of it along to build the prompt from."""
     if "task" not in line or "question" not in line:
         return None
     known = {name: line[name] for name in ("task", "question", "choices", "tests") if name in line}
     try:
-        return Problem.model_validate({"id": str(line.get("id", number)) or str(number), **known})
+        problem = Problem.model_validate({"id": str(line.get("id") or where), **known})
+        task_of(problem)
     except ValidationError as error:
-        raise DataError(f"line {number}: {first_fault(error)}") from error
+        raise DataError(f"{where}: {first_fault(error)}") from error
+    except DataError as error:
+        raise DataError(f"{where}: {error.message}", error.advice) from error
+    return problem
 
 
-def _text(line: Mapping[str, Any], name: str, number: int) -> str:
+def _text(line: Mapping[str, Any], name: str, where: str) -> str:
     value = line.get(name)
     if isinstance(value, list) and value and isinstance(value[-1], dict):
         value = value[-1].get("content")
     if not isinstance(value, str):
-        raise DataError(f"line {number}: {name}: must be text, or messages whose last one has text")
+        raise DataError(f"{where}: {name}: must be text, or messages whose last one has text")
     return value

@@ -40,6 +40,8 @@ class Lines:
         self.already = already
         self.extra: dict[str, Any] = {}
         """More for the manifest, `counts` for one; filled in while writing."""
+        self.one_each: bool | None = None
+        """Whether each problem has just one line, where that is known."""
 
     def write(self, record: Record | Mapping[str, Any] | str) -> None:
         """Write one record, or one line of JSON without its line end.
@@ -56,7 +58,7 @@ class Lines:
     def facts(self) -> dict[str, Any]:
         """Hash, bytes and lines written so far."""
         assert self._sink is not None, "the output is complete already"
-        return self._sink.facts()
+        return {**self._sink.facts(), **({} if self.one_each is None else {"one_each": self.one_each})}
 
 
 def save_manifest(paths: list[str], data: Mapping[str, Any]) -> None:
@@ -103,7 +105,7 @@ def atomic_lines(
     def complete(lines: Lines, paths: list[str]) -> None:
         if wanted is None or not paths:
             return
-        empty = {"stage": None, "options": {}, "facts": {}, "shard": None, "input": None}
+        empty: dict[str, Any] = {"stage": None, "options": {}, "facts": {}, "shard": None, "input": None}
         data = {"sipf": toolkit_version(), **empty, **wanted, "complete": True, "output": lines.facts()}
         data |= {"seconds": round(time.monotonic() - begun, 3), "started": started, "finished": now()}
         save_manifest(paths, {**data, "platform": surroundings(), **lines.extra, **describe()})

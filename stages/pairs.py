@@ -211,7 +211,9 @@ def prompt_of(problem: Problem, template: str) -> str | list[dict[str, str]]:
         return [{"role": "user", "content": question}]
     name = next(iter(kind.templates)) if template == "auto" else template
     if name not in kind.templates:
-        raise DataError(f"task {problem.task} has no template {name!r}", f"It has {', '.join(kind.templates)} and chat.")
+        raise DataError(
+            f"task {problem.task} has no template {name!r}", f"It has {', '.join(kind.templates)} and chat."
+        )
     return kind.templates[name].replace("{question}", question)
 
 
@@ -225,15 +227,21 @@ def refuse_nothing(report: PairReport, settings: PairSettings) -> None:
     if pairs >= NEXT_TO_NOTHING:
         return
     reasons = {
-        key.partition(": ")[2]: count for key, count in report.counts.items() if key.startswith("problems without a pair")
+        key.partition(": ")[2]: count
+        for key, count in report.counts.items()
+        if key.startswith("problems without a pair")
     }
     main = max(reasons, key=lambda reason: reasons[reason], default="no problem was read")
-    raise DataError(f"only {pairs} pairs: next to nothing to learn from (mostly: {main})", _advice(main, report, settings))
+    raise DataError(
+        f"only {pairs} pairs: next to nothing to learn from (mostly: {main})", _advice(main, report, settings)
+    )
 
 
 def _advice(reason: str, report: PairReport, settings: PairSettings) -> str:
     if reason == "no right path":
-        return "Draw more paths (sipf sample --n, --want-right), train SFT longer, or allow wrong chosen paths with --any."
+        return (
+            "Draw more paths (sipf sample --n, --want-right), train SFT longer, or allow wrong chosen paths with --any."
+        )
     if reason == "no wrong path":
         return "Take harder questions, draw at a higher temperature, or use --feedback process."
     if reason == "fewer than two usable paths":

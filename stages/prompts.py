@@ -19,8 +19,7 @@ from typing import Any
 
 from evals.errors import DataError, ModelError, UsageError
 from evals.records import Problem
-from evals.tasks import task
-from evals.tasks.base import Task
+from evals.tasks import task_of
 
 CHAT = "chat"
 SLOT = "{question}"
@@ -178,11 +177,6 @@ class Prompter:
                 spans = both["offset_mapping"][len(known) :] if offsets else []
                 return ids[len(known) :], [start - len(before) for start, _ in spans]
         raise AssertionError("nothing in front always fits")
-
-
-def task_of(problem: Problem) -> Task:
-    """The problem's task."""
-    return task(problem.task)
 
 
 def make_prompter(

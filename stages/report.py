@@ -1,8 +1,8 @@
 """report: what a loop's folder adds up to, read from its result files and manifests.
 
-    RUN/eval/*.jsonl                        one file a policy            -> accuracy, gain, paired p
-    RUN/r*/{paths,labels,pairs}.jsonl       one folder a round           -> draws, label cost, pairs
-    RUN/r*/prm/manifest.json                                             -> the reward model on held-out problems
+RUN/eval/*.jsonl                        one file a policy            -> accuracy, gain, paired p
+RUN/r*/{paths,labels,pairs}.jsonl       one folder a round           -> draws, label cost, pairs
+RUN/r*/prm/manifest.json                                             -> the reward model on held-out problems
 """
 
 from __future__ import annotations

@@ -21,6 +21,8 @@ import torch
 
 from evals.errors import ModelError, UsageError
 from evals.records import Path, Problem, StepScores
+from evals.tasks import task_of
+from stages.flight import Tally
 from stages.models import (
     choose_device,
     choose_dtype,
@@ -30,7 +32,7 @@ from stages.models import (
     load_weights,
     read_card,
 )
-from stages.prompts import Prompter, make_prompter, task_of
+from stages.prompts import Prompter, make_prompter
 from stages.stepwise import step_ends
 
 HEADS = ("score", "classifier")
@@ -44,6 +46,7 @@ class _Job:
     positions: list[int]
     scores: list[float] | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
+    error: Exception | None = None
 
 
 class Scorer:
@@ -73,9 +76,7 @@ class Scorer:
         label: str = "prm",
         trust_remote_code: bool = False,
     ) -> None:
-        self.card = read_card(name)
-        if self.card.get("kind") != "prm":
-            raise ModelError(f"{name} is no reward model", "Give the folder that `sipf train-prm` has written.")
+        self.card = _reward_card(name)
         self.name = name
         self.label = label
         self.device = choose_device(device)
@@ -133,7 +134,7 @@ class Scorer:
         """
         jobs = [self._job(problem, path) for path in problem.paths]
         await self._finished([job for job in jobs if isinstance(job, _Job)])
-        paths = []
+        paths: list[Path] = []
         for path, job in zip(problem.paths, jobs, strict=True):
             if isinstance(job, _Job):
                 assert job.scores is not None
@@ -142,12 +143,28 @@ class Scorer:
                 )
             else:
                 before = (path.model_extra or {}).get("unscored") or {}
-                paths.append(
-                    Path.model_validate(
-                        {**path.model_dump(exclude_unset=True), "unscored": {**before, self.label: job}}
-                    )
-                )
+                paths.append(path.model_copy(update={"unscored": {**before, self.label: job}}))
         return problem.model_copy(update={"paths": paths}) if paths else problem
+
+    async def work(self, problem: Problem, tally: Tally) -> list[Problem]:
+        """`score`, for `run_lines`; counts what was scored, and what was not by reason."""
+        scored = await self.score(problem)
+        for path in scored.paths:
+            if path.scores is not None and self.label in path.scores:
+                tally.count("paths scored")
+                tally.count("steps scored", len(path.steps))
+            else:
+                reason = str((path.model_extra or {})["unscored"][self.label])
+                tally.count(f"paths left unscored: {reason.partition(':')[0]}")
+        return [scored]
+
+    def spent(self) -> dict[str, int]:
+        """What scoring has cost so far: paths, and tokens read (padding not counted)."""
+        return {"paths": self.counts["paths"], "tokens": self.counts["tokens"]}
+
+    async def close(self) -> None:
+        """Let go of the model."""
+        del self.model
 
     def hungry(self) -> bool:
         """True while more problems should be admitted."""
@@ -163,6 +180,7 @@ class Scorer:
             self.counts["too long"] += 1
             return f"too long: {len(ids)} tokens, the model takes {self.max_length}"
         self.counts["paths"] += 1
+        self.counts["tokens"] += len(ids)
         return _Job(ids, positions)
 
     async def _finished(self, jobs: list[_Job]) -> None:
@@ -174,17 +192,22 @@ class Scorer:
             asyncio.get_running_loop().call_soon(self._pump)
         for job in jobs:
             await job.done.wait()
+            if job.error is not None:
+                raise job.error
 
     def _pump(self) -> None:
         """Runs when every task that could go on has: compute full batches, and the rest once nobody adds to it."""
         jobs, quiet = self._waiting, len(self._waiting) == self._seen
         if quiet or not self.hungry():
-            ready, self._waiting = jobs, []
+            self._waiting = []
+            error: Exception | None = None
             try:
-                _run(self.model, ready, self._pad, self.batch_tokens)
-            finally:
-                for job in ready:
-                    job.done.set()
+                _run(self.model, jobs, self._pad, self.batch_tokens)
+            except Exception as raised:  # it belongs to those who wait for these scores
+                error = raised
+            for job in jobs:
+                job.error = error
+                job.done.set()
         self._seen = len(self._waiting)
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._pump)
@@ -192,6 +215,36 @@ class Scorer:
     @property
     def _pad(self) -> int:
         return int(self.tokenizer.pad_token_id)
+
+
+def describe_scorer(
+    name: str, device: str = "auto", dtype: str = "auto", *, load_in_4bit: bool = False, template: str = "auto"
+) -> dict[str, Any]:
+    """What a run of `score` is identified by, without loading the model.
+
+    Raises:
+        ModelError: not a reward model, or no such device.
+    """
+    card = _reward_card(name)
+    device = choose_device(device)
+    dtype = choose_dtype(dtype, device)
+    return {
+        "model": name,
+        "model_sha256": fingerprint(name),
+        "trained_on": {key: card[key] for key in ("labels", "outcome", "base") if key in card},
+        "device": device,
+        "dtype": dtype,
+        "load_in_4bit": load_in_4bit,
+        "template": template,
+        "same whatever the batch": "yes" if dtype == "float32" and device == "cpu" else "not guaranteed",
+    }
+
+
+def _reward_card(name: str) -> dict[str, Any]:
+    card = read_card(name)
+    if card.get("kind") != "prm":
+        raise ModelError(f"{name} is no reward model", "Give the folder that `sipf train-prm` has written.")
+    return card
 
 
 def to_scores(steps: list[float]) -> StepScores:

@@ -13,9 +13,10 @@ from typing import Any
 
 from evals.errors import DataError
 from evals.records import Problem
+from evals.tasks import task_of
 from stages.modelfolder import ModelFolder, hash_rows
 from stages.models import choose_device, choose_dtype, fingerprint, load_tokenizer, read_card
-from stages.prompts import Prompter, make_prompter, task_of
+from stages.prompts import Prompter, make_prompter
 from stages.training import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
 
 IGNORED = -100

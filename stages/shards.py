@@ -55,8 +55,9 @@ class Shard:
             if text is None and default is not None:
                 return default
             if text is None or not text.isdecimal():
+                found = "not set" if text is None else repr(text)
                 raise UsageError(
-                    f"--shard slurm needs SLURM_ARRAY_TASK_{name}, which is {'not set' if text is None else repr(text)}",
+                    f"--shard slurm needs SLURM_ARRAY_TASK_{name}, which is {found}",
                     "Submit the command with sbatch --array=0-3, or name the shard: --shard 0/4.",
                 )
             return int(text)

@@ -18,7 +18,9 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from evals.errors import DataError, UsageError
 from evals.records import Path, Problem, Record, StepLabel, first_fault, parse_json, parse_problem
-from stages.prompts import Prompter, task_of
+from evals.tasks import check_problem, task_of
+from stages.lines import read_lines
+from stages.prompts import Prompter
 
 BRUTE = "Simulate again with --strategy brute, which makes all draws."
 
@@ -114,6 +116,44 @@ def parse_example(text: str, where: str) -> Example:
         return Stepwise.model_validate(value)
     except ValidationError as error:
         raise DataError(f"{where}: {first_fault(error)}") from error
+
+
+def read_examples(source: str, *, strict: bool = False) -> tuple[list[Example], list[DataError]]:
+    """Read a file of lines of either kind.
+
+    Returns:
+        The good lines, and what is wrong with each bad one (an id that stands twice is bad).
+
+    Raises:
+        DataError: the first bad line, with `strict`.
+    """
+    examples: list[Example] = []
+    bad: list[DataError] = []
+    seen: set[str] = set()
+    for n, text in read_lines(source):
+        where = f"{source}:{n + 1}"
+        try:
+            example = parse_example(text, where)
+            if isinstance(example, Problem):
+                _check(example, seen, where)
+            examples.append(example)
+        except DataError as error:
+            if strict:
+                raise
+            bad.append(error)
+    return examples, bad
+
+
+def _check(problem: Problem, seen: set[str], where: str) -> None:
+    if problem.id in seen:
+        raise DataError(f"{where}: id: {problem.id!r} stands twice")
+    seen.add(problem.id)
+    try:
+        check_problem(problem)
+        for path in problem.paths:
+            step_ends(problem, path)
+    except DataError as error:
+        raise DataError(f"{where}: {error.message}", error.advice) from error
 
 
 def step_ends(problem: Problem, path: Path) -> list[int]:

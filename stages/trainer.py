@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import accelerate
 import torch
 import transformers
 
@@ -112,7 +113,8 @@ class _Watch(transformers.TrainerCallback):
             control.should_save = control.should_training_stop = True
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Mark the checkpoint: all its files are written."""
+        """Mark the checkpoint: all its files are written, by every process."""
+        _meet()
         if state.is_world_process_zero:
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
 
@@ -204,16 +206,21 @@ def fit(
     watch = _Watch(folder, stop, log, names or {})
     trainer.add_callback(watch)
     trainer.remove_callback(transformers.PrinterCallback)
+    _meet()
     checkpoint = folder.checkpoint()
     with _stops(trainer, folder, options):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     state = trainer.state
     if watch.stopped:
+        check = getattr(stop, "check", None)
+        if check is not None:
+            check()  # Ctrl-C ends otherwise than SIGTERM
         raise Interrupted(
             f"stopped after step {state.global_step} of {state.max_steps}", "The same command goes on from there."
         )
+    _meet()
     _save(trainer, folder, options, base)
-    last = next((line for line in reversed(state.log_history) if "loss" in line), {})
+    last: dict[str, Any] = next((line for line in reversed(state.log_history) if "loss" in line), {})
     metrics = {watch.names.get(key, key): _number(value) for key, value in last.items() if key not in ("step", "epoch")}
     return {"steps": state.global_step, **metrics}
 
@@ -289,6 +296,11 @@ def _same_shape(name: str, options: TrainOptions) -> None:
             f"{name} is an adapter with r {config.get('r')} and alpha {config.get('lora_alpha')}",
             "Give the same --lora-r and --lora-alpha to train it on, or begin from a full model.",
         )
+
+
+def _meet() -> None:
+    """Wait until all processes of the run have come here (no wait where there is one)."""
+    accelerate.PartialState().wait_for_everyone()
 
 
 def _finite(model: Any) -> bool:

@@ -95,8 +95,13 @@ def pretrain(
         optimizer, lambda s: min((s + 1) / warmup, max(0.05, 1 - s / updates))
     )
     model.train()
+    batches: list[list[str]] = []
     for update in range(updates):
-        texts = [document(rng) + END for _ in range(batch)]
+        if not batches:  # stories of similar length share a batch, for less padding
+            texts = sorted((document(rng) + END for _ in range(8 * batch)), key=len)
+            batches = [texts[i : i + batch] for i in range(0, len(texts), batch)]
+            rng.shuffle(batches)
+        texts = batches.pop()
         encoded = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
         labels = encoded["input_ids"].masked_fill(encoded["attention_mask"] == 0, -100)
         loss = model(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"], labels=labels).loss

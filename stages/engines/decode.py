@@ -93,7 +93,6 @@ class DecodeLoop:
         self.max_length: int = getattr(config, "max_position_embeddings", 1 << 30)
         self.window = _sliding_window(config)
         self.mixed = "sliding_attention" in (getattr(config, "layer_types", None) or [])
-        self.additive = config._attn_implementation == "eager"
         self.cache = SlotCache(config.num_hidden_layers)
         self.column_bytes = 0
         self.max_rows = limits.rows
@@ -335,7 +334,7 @@ class DecodeLoop:
             self.queue.appendleft(chain)
 
     def _mask(self, position: torch.Tensor, longest: int) -> Any:
-        """(live, 1, 1, columns): what each row may look at; by layer type where some layers see a window only."""
+        """(live, 1, 1, columns), additive: what each row may look at; by layer type where some see a window only."""
         columns = torch.arange(longest, device=self.device)
         seen = columns[None, :] <= position[:, None]
         full = self._as_mask(seen)
@@ -346,8 +345,6 @@ class DecodeLoop:
 
     def _as_mask(self, seen: torch.Tensor) -> torch.Tensor:
         mask = seen[:, None, None, :]
-        if not self.additive:
-            return mask
         lowest = torch.finfo(self.model.dtype).min
         return torch.zeros(mask.shape, dtype=self.model.dtype, device=self.device).masked_fill(~mask, lowest)
 
@@ -388,7 +385,8 @@ class DecodeLoop:
             raise error
         if self.max_rows <= 1:
             raise ModelError(
-                "out of memory with a single row", "Use a smaller model, --dtype bfloat16, --load-in-4bit or --max-tokens."
+                "out of memory with a single row",
+                "Use a smaller model, --dtype bfloat16, --load-in-4bit or --max-tokens.",
             ) from error
         self.max_rows = max(1, min(self.max_rows, max(self.live, 2)) // 2)
         self.backed_off += 1

@@ -19,6 +19,7 @@ import torch
 from evals.errors import ModelError
 from evals.records import Problem
 from evals.tasks import task_of
+from stages.engines.attention import use_grouped_attention
 from stages.engines.base import Completion, Request, Usage
 from stages.engines.decode import Chain, DecodeLoop, Limits
 from stages.engines.stops import TextReader
@@ -44,6 +45,7 @@ class HFEngine:
         self._prompters: dict[str, Prompter] = {}
         self.model, self.tokenizer = loaded.model, loaded.tokenizer
         self.model.eval()
+        use_grouped_attention(self.model)
         vocabulary = self.model.get_output_embeddings().weight.shape[0]
         reader = TextReader(self.tokenizer, _end_ids(self.model, self.tokenizer), vocabulary)
         self.loop = DecodeLoop(self.model, reader, _limits(self.model, rows))
@@ -72,8 +74,13 @@ class HFEngine:
         encoded = self.prompter(request.problem).encode(request.problem, request.prefix, end=False)
         self.loop.reader.watch(request.stop)
         chain = Chain(
-            ids=encoded.prompt_ids + encoded.completion_ids, draws=request.draws, top_p=request.top_p,
-            max_tokens=request.max_tokens, stop=request.stop, deliver=queue.put_nowait, eager=request.eager,
+            ids=encoded.prompt_ids + encoded.completion_ids,
+            draws=request.draws,
+            top_p=request.top_p,
+            max_tokens=request.max_tokens,
+            stop=request.stop,
+            deliver=queue.put_nowait,
+            eager=request.eager,
         )
         self.loop.submit(chain)
         self._open[chain] = queue

@@ -72,4 +72,3 @@ def open_engine(settings: EngineSettings) -> Engine:
         settings.model, settings.device, settings.dtype, settings.load_in_4bit, settings.trust_remote_code
     )
     return HFEngine(loaded, settings.template, settings.rows)
-

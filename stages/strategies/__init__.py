@@ -1,7 +1,7 @@
 """How `simulate` labels the steps of one problem: one module a strategy, chosen by name.
 
-    label = strategy("exact")
-    await label(simulator, problem)          # fills in path.labels of every path that is to be labelled
+label = strategy("exact")
+await label(simulator, problem)          # fills in path.labels of every path that is to be labelled
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 
 from evals.errors import DataError
 from stages.models import load_tokenizer
-from stages.orpo import orpo_rows, orpo_trainer
+from stages.orpo import orpo_rows, orpo_trainer, read_pairs
 from stages.prompts import make_prompter
 from stages.training import TrainOptions
 from tests.lines import pair
@@ -103,3 +104,18 @@ def test_a_field_that_is_no_text_is_named_with_its_line(field: str, value: Any) 
     line = {"prompt": "How many?\n", "chosen": "72", "rejected": "8", field: value}
     with pytest.raises(DataError, match=f"line 1: {field}: "):
         orpo_rows([line], make_prompter(build_tokenizer(), PLAIN), 500)
+
+
+def test_bad_lines_of_pairs_are_reported_with_file_and_line(tmp_path: Path) -> None:
+    file = tmp_path / "pairs.jsonl"
+    lines = [json.dumps(pair(1)), "{", "[1]", '{"chosen": "a", "rejected": "b"}', '{"prompt": "p", "chosen": 1}']
+    lines.append(json.dumps({**pair(2), "task": "cooking"}))
+    file.write_text("\n".join(lines) + "\n")
+    rows, bad = read_pairs(str(file))
+    assert rows == [pair(1)]
+    said = [str(error).removeprefix(str(file)) for error in bad]
+    starts = [":2: not a line of JSON", ":3: a line must be", ":4: prompt: ", ":5: chosen: ", ":6: task: "]
+    assert len(said) == len(starts)
+    assert all(line.startswith(start) for line, start in zip(said, starts, strict=True)), said
+    with pytest.raises(DataError, match=":2: "):
+        read_pairs(str(file), strict=True)

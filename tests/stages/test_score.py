@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from evals.errors import ModelError, UsageError
-from stages.score import Scorer
+from stages.flight import Tally
+from stages.score import Scorer, describe_scorer
 from stages.train_prm import run_train_prm
 from stages.training import TrainOptions
 from tests.lines import labelled_problem
@@ -83,6 +84,38 @@ def test_a_path_that_is_too_long_says_so_and_is_counted(reward_model: str) -> No
     assert problem.paths[0].model_extra["unscored"]["prm"].startswith("too long")  # type: ignore[index]
     assert '"unscored"' in problem.to_json()
     assert scorer.counts["too long"] == 2
+
+
+def test_what_was_done_is_tallied_with_the_problem(reward_model: str) -> None:
+    scorer, tally = Scorer(reward_model), Tally()
+    (problem,) = asyncio.run(scorer.work(PROBLEMS[0], tally))
+    assert tally.counts == {"paths scored": 2, "steps scored": 3}
+    assert scorer.spent()["paths"] == 2
+    bare = problem.model_copy(
+        update={"paths": [problem.paths[0].model_copy(update={"steps": [], "labels": [], "scores": None})]}
+    )
+    (problem,) = asyncio.run(scorer.work(bare, tally))
+    assert tally.counts["paths left unscored: no steps"] == 1
+
+
+def test_an_error_in_a_batch_reaches_everybody_who_waits_for_it(reward_model: str) -> None:
+    scorer = Scorer(reward_model)
+
+    def broken(**_: object) -> None:
+        raise ModelError("the model is gone")
+
+    scorer.model.forward = broken
+
+    async def both() -> list[object]:
+        return await asyncio.gather(*(scorer.score(problem) for problem in PROBLEMS[:2]), return_exceptions=True)
+
+    assert [str(error) for error in asyncio.run(both())] == ["the model is gone"] * 2
+
+
+def test_a_scorer_is_described_without_loading_it(reward_model: str) -> None:
+    facts = describe_scorer(reward_model)
+    assert facts["model_sha256"].startswith("sha256:")
+    assert facts["trained_on"]["labels"] == "hard"
 
 
 def test_a_policy_is_no_reward_model(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from evals.errors import DataError, UsageError
 from evals.records import StepLabel
 from stages.models import load_tokenizer, load_weights
 from stages.prompts import make_prompter
-from stages.stepwise import LabelKind, StepRow, Stepwise, held_out, parse_example, step_rows
+from stages.stepwise import LabelKind, StepRow, Stepwise, held_out, parse_example, read_examples, step_rows
 from stages.train_prm import StepCollator, evaluate, run_train_prm, step_loss
 from stages.training import TrainOptions
 from tests.lines import labelled_problem
@@ -204,3 +204,16 @@ def test_nothing_to_train_on_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         run_train_prm(bare, model=base, out=str(tmp_path / "prm"), options=OPTIONS)
     assert "simulate" in caught.value.advice
+
+
+def test_bad_lines_are_reported_and_the_rest_is_read(tmp_path: Path) -> None:
+    good = labelled_problem(1)
+    astray = good.model_copy(update={"id": "p2", "paths": [good.paths[0].model_copy(update={"steps": ["9+9=18"]})]})
+    lines = [good.to_json(), good.to_json(), astray.to_json(), '{"prompt": "?", "completions": [], "labels": []}']
+    (tmp_path / "lines.jsonl").write_text("\n".join(lines) + "\n")
+    examples, bad = read_examples(str(tmp_path / "lines.jsonl"))
+    assert examples == [good]
+    said = [str(error).partition("lines.jsonl")[2] for error in bad]
+    assert said[0] == ":2: id: 'p1' stands twice"
+    assert said[1].startswith(":3: p1#0: steps.0: ")
+    assert said[2].startswith(":4: completions: ")

@@ -124,9 +124,10 @@ def test_a_run_that_was_killed_between_training_and_the_end_is_completed(
 ) -> None:
     run(model=base, out=str(tmp_path / "whole"), options=OPTIONS)
     for method in ("finish", "_publish"):
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        with monkeypatch.context() as patch:
             patch.setattr(ModelFolder, method, _killed)
-            run(model=base, out=str(tmp_path / "torn"), options=OPTIONS)
+            with pytest.raises(KeyboardInterrupt):
+                run(model=base, out=str(tmp_path / "torn"), options=OPTIONS)
         assert not (tmp_path / "torn").exists()
     lines: list[dict[str, Any]] = []
     manifest = run(model=base, out=str(tmp_path / "torn"), options=OPTIONS, log=lines.append)

@@ -1,0 +1,114 @@
+"""What a run over lines is told, what decides its data, and what it says of itself when it is complete."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from evals.errors import UsageError
+from stages.flight import Flight
+from stages.inputs import Fingerprint, stamp_of
+from stages.manifest import Ranges, now, parent_of, plain, surroundings, toolkit_version
+from stages.shards import Shard
+
+
+@dataclass(frozen=True)
+class LineRun:
+    """What is to be done. `options` and `facts` (model, its hash, template) are JSON, and decide the data."""
+
+    stage: str
+    source: str
+    output: str
+    options: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    shard: Shard | None = None
+    strict: bool = False
+    """Stop at the first bad line."""
+    overwrite: bool = False
+    skip_failed: bool = False
+    """Complete the run without the problems that failed."""
+    manifest: str | None = None
+    """Write the manifest here as well; for `-` only here."""
+    window: int = 4096
+    """Lines of the shard that may be in flight at once."""
+
+
+@dataclass
+class Summary:
+    """How a run ended. `done` problems have their lines, `resumed` of them from earlier attempts; `counts` are the
+    tallies' sums; `seconds` of all attempts."""
+
+    done: int = 0
+    resumed: int = 0
+    bad: int = 0
+    failed: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    complete: bool = False
+    already: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """6 if problems failed and are to be tried again, 3 if lines were bad, else 0."""
+        if self.failed and not self.complete:
+            return 6
+        return 3 if self.bad else 0
+
+
+class Course:
+    """One call of `run_lines`: what both kinds of output share."""
+
+    def __init__(self, run: LineRun, usage: Callable[[], Mapping[str, int]] | None, print_: Fingerprint | None) -> None:
+        self.run, self.usage, self.print = run, usage or dict, print_
+        self.begun = time.monotonic()
+        shard = run.shard and {"index": run.shard.index, "count": run.shard.count}
+        sha256 = print_ and print_.sha256
+        self.identity = plain({
+            "stage": run.stage, "options": run.options, "facts": run.facts, "shard": shard,
+            "input": {"path": run.source, "sha256": sha256},
+        })  # fmt: skip
+        self.header = {"sipf": toolkit_version(), **self.identity, "window": run.window, "started": now()}
+
+    @property
+    def seconds(self) -> float:
+        """Since this attempt began."""
+        return time.monotonic() - self.begun
+
+    def total(self) -> int | None:
+        """Lines of the shard, as far as they can be known."""
+        if self.print is None or self.print.lines is None:
+            return None
+        shard = self.run.shard
+        return self.print.lines if shard is None else len(range(shard.index, self.print.lines, shard.count))
+
+    def check_input(self) -> None:
+        """Refuse an input that was changed while it was read."""
+        if self.print is not None and stamp_of(self.run.source) != self.print.stamp:
+            raise UsageError(f"{self.run.source} was changed while it was read", "Start over with --overwrite.")
+
+    def manifest(self, flight: Flight, summary: Summary, output: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+        """The manifest of a complete run (see stages.manifest); `output` and `more` are what the course cannot know."""
+        sha256 = self.print.sha256 if self.print else flight.reader.sha256
+        counts = {"problems": summary.done, "bad lines": summary.bad, "failed": summary.failed}
+        without = flight.gaps
+        if flight.failed:
+            without = Ranges(flight.step)
+            for n in sorted([*flight.gaps, *(n for n, _, _ in flight.failed)]):
+                without.add(n)
+        return {
+            **self.header,
+            "complete": True,
+            "input": {"path": self.run.source, "sha256": sha256, "lines": flight.reader.lines},
+            "output": output,
+            "counts": {**counts, **summary.counts},
+            "bad_lines": flight.bad.for_people(),
+            "gaps": without.for_people(),
+            "failed": [{"line": n + 1, "id": identity, "reason": why} for n, identity, why in sorted(flight.failed)],
+            "seconds": summary.seconds,
+            "finished": now(),
+            "platform": surroundings(),
+            "parents": [parent_of(self.run.source, sha256)],
+            **more,
+        }

@@ -1,0 +1,74 @@
+"""Where finished problems go: into the journal, or out in input order as soon as it is their turn."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+
+from stages.course import Course
+from stages.journal import Journal
+from stages.lines import Line
+from stages.sinks import Outflow
+
+_NOTE_EVERY = 1.0  # seconds between two notes of what was spent; a kill -9 loses at most this much of it
+
+
+class ToJournal:
+    """Finished problems go to the journal."""
+
+    def __init__(self, journal: Journal, course: Course) -> None:
+        self.digest = journal.digest
+        self._journal, self._course, self._noted = journal, course, 0.0
+
+    def admit(self, position: int) -> None:
+        """Nothing waits for it."""
+
+    def land(self, line: Line, position: int, counts: Mapping[str, int], payload: list[str]) -> None:
+        """Write it down at once; now and then also what was spent."""
+        self._journal.add(line.n, line.digest, counts, payload)
+        if self._course.seconds - self._noted > _NOTE_EVERY:
+            self._noted = self._course.seconds
+            self._journal.note(self._noted, self._course.usage())
+
+    def lose(self, position: int) -> None:
+        """It is tried again by the next attempt."""
+
+
+class ToStream:
+    """Finished problems go out in input order; a problem waits for those before it, nothing is kept after that."""
+
+    def __init__(self, outflow: Outflow) -> None:
+        self._outflow = outflow
+        self._order: OrderedDict[int, list[str] | None] = OrderedDict()
+        self.sums: Counter[str] = Counter()
+        self.one_each = True
+
+    def digest(self, position: int) -> str | None:
+        """There are no earlier attempts."""
+        return None
+
+    def admit(self, position: int) -> None:
+        """Its turn comes after those admitted before."""
+        self._order[position] = None
+
+    def land(self, line: Line, position: int, counts: Mapping[str, int], payload: list[str]) -> None:
+        """Write it, and those that waited for it, if it is its turn."""
+        self.sums.update(counts)
+        self.one_each = self.one_each and len(payload) == 1
+        self._settle(position, payload)
+
+    def lose(self, position: int) -> None:
+        """Nobody waits for it any more."""
+        self._settle(position, [])
+
+    def _settle(self, position: int, payload: list[str]) -> None:
+        self._order[position] = payload
+        ready: list[str] = []
+        while self._order:
+            first, lines = next(iter(self._order.items()))
+            if lines is None:
+                break
+            ready += lines
+            del self._order[first]
+        if ready:
+            self._outflow.write("".join(f"{text}\n" for text in ready).encode())
