@@ -2,8 +2,8 @@
 
     python benchmarks/engine.py [--model chain-base] [--prefixes 640] [--repeats 3]
 
-Both sides roll the same real prefixes out, 8 draws each, at temperature 1 with the same limits. Useful tokens are those up to and
-including the end of text; what a row computes after that is not counted. Prints medians and ratios.
+Both sides roll the same real prefixes out, 8 draws each, at temperature 1 with the same limits. Useful tokens are those
+up to and including the end of text; what a row computes after that is not counted. Prints medians and ratios.
 """
 
 from __future__ import annotations

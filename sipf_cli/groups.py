@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def expanded(function: Callable[..., None]) -> Callable[..., None]:
     """The function with each parameter that is a group replaced by the group's fields, as keyword parameters."""
     hints = get_type_hints(function, include_extras=True)
-    groups = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
     parameters = []
     for name, parameter in inspect.signature(function).parameters.items():
         if name not in groups:

@@ -44,14 +44,13 @@ def orpo(
     from evals.errors import UsageError
     from sipf_cli.console import emit
     from sipf_cli.training import end, run_training, show_training, tell_bad
-    from stages.orpo import run_orpo
-    from stages.reading import parse_object, read_all
+    from stages.orpo import read_pairs, run_orpo
 
     start = model or continue_from
     if start is None or (model and continue_from):
         raise UsageError("give either --model or --continue-from", "--model restarts from the base, as the paper does.")
     settings = training.settings()
-    rows, bad = read_all(str(pairs), parse_object, strict=strict)
+    rows, bad = read_pairs(str(pairs), strict=strict)
     tell_bad(bad)
     if training.dry_run:
         emit({"would write": str(output), "pairs": len(rows), "bad lines": len(bad)}, json=speech.json)

@@ -40,8 +40,8 @@ def report(
     if result["rounds"]:
         names = list(result["rounds"][0])
         rows = [[name, *(row[name] for row in result["rounds"])] for name in names]
-        columns = ("", *(f"#{i}" for i in range(len(result["rounds"]))))
-        tables.append(Table(columns, rows, title="What each round took and made"))
+        names_of_rounds = ("", *(f"#{i}" for i in range(len(result["rounds"]))))
+        tables.append(Table(names_of_rounds, rows, title="What each round took and made"))
     emit(result, tables, json=json)
 
 

@@ -41,11 +41,10 @@ def train_prm(
     """
     from sipf_cli.console import emit
     from sipf_cli.training import end, run_training, show_training, tell_bad
-    from stages.reading import read_all
-    from stages.stepwise import parse_example
+    from stages.stepwise import read_examples
 
     settings = training.settings()
-    examples, bad = read_all(str(lines), parse_example, strict=strict)
+    examples, bad = read_examples(str(lines), strict=strict)
     tell_bad(bad)
     if training.dry_run:
         emit({"would write": str(output), "lines": len(examples), "bad lines": len(bad)}, json=speech.json)

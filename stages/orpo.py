@@ -20,10 +20,10 @@ from pydantic import ValidationError
 from evals.errors import DataError, UsageError
 from evals.records import Problem, first_fault, parse_json
 from evals.tasks import task_of
-from stages.lines import read_lines
 from stages.modelfolder import ModelFolder, hash_rows
 from stages.models import choose_device, choose_dtype, fingerprint, load_tokenizer, quiet_libraries, read_card
 from stages.prompts import Encoded, Prompter, make_prompter
+from stages.reading import read_all
 from stages.training import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
 
 IGNORED = -100
@@ -110,15 +110,7 @@ def read_pairs(source: str, *, strict: bool = False) -> tuple[list[dict[str, Any
     Raises:
         DataError: the first bad line, with `strict`.
     """
-    rows, bad = [], []
-    for n, text in read_lines(source):
-        try:
-            rows.append(_pair(text, f"{source}:{n + 1}"))
-        except DataError as error:
-            if strict:
-                raise
-            bad.append(error)
-    return rows, bad
+    return read_all(source, _pair, strict=strict)
 
 
 def orpo_rows(

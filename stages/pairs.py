@@ -2,8 +2,9 @@
 
     D_pref = {(q, chosen, rejected): r(chosen) - r(rejected) >= eta},  r the aggregated step scores of a path
 
-    {"id": "chain/train/0/7#3>1", "problem": "chain/train/0/7", "task": "chain", "question": "...", "prompt": "Question: ...",
-     "chosen": "40+32=72\\n...", "rejected": "...", "chosen_score": 0.97, "rejected_score": 0.41, "chosen_correct": true, ...}
+    {"id": "chain/train/0/7#3>1", "problem": "chain/train/0/7", "task": "chain", "question": "...",
+     "prompt": "Question: ...", "chosen": "40+32=72\\n...", "rejected": "...", "chosen_score": 0.97,
+     "rejected_score": 0.41, "chosen_correct": true, ...}
 
 `--feedback outcome` is the baseline without a reward model: right paths are preferred to wrong ones.
 """
@@ -247,7 +248,8 @@ def _advice(reason: str, report: PairReport, settings: PairSettings) -> str:
     if reason == "fewer than two usable paths":
         return f"Draw more paths, or score them first: sipf score --name {settings.name}."
     best = max(report.sweep, key=lambda eta: (report.sweep[eta] >= NEXT_TO_NOTHING, eta))
-    return f"Lower --eta: at {best:g} there would be {report.sweep[best]} pairs. A PRM that gives all paths one score separates nothing."
+    there = f"at {best:g} there would be {report.sweep[best]} pairs"
+    return f"Lower --eta: {there}. A PRM that gives all paths one score separates nothing."
 
 
 def write_pairs(

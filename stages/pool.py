@@ -39,8 +39,9 @@ class Pool:
 
     def __enter__(self) -> Self:
         if self.source is not None:
-            self._file = gzip.open(self.source) if self.source.suffix == ".gz" else self.source.open("rb")
-            self._index(self._file)
+            file: Any = gzip.open(self.source) if self.source.suffix == ".gz" else self.source.open("rb")
+            self._file = file
+            self._index(file)
         return self
 
     def __exit__(

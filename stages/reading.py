@@ -1,16 +1,15 @@
 """Whole files of any kind of line for the stages that train: every bad line is reported, none hides the next.
 
-pairs, bad = read_all("pairs.jsonl", parse_object)
+problems, bad = read_all("problems.jsonl", parse_problem)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from evals.errors import DataError
-from evals.records import parse_json
-from stages.lines import raw_lines
+from stages.inputs import raw_lines
 
 Line = TypeVar("Line")
 
@@ -49,18 +48,3 @@ def read_all(
     if not good:
         raise bad[0] if bad else DataError(f"{source} holds no line")
     return good, bad
-
-
-def parse_object(text: str, where: str) -> dict[str, Any]:
-    """One line as a JSON object.
-
-    Raises:
-        DataError: `file:line: what is wrong`.
-    """
-    try:
-        value = parse_json(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not a line of JSON ({error})") from error
-    if not isinstance(value, dict):
-        raise DataError(f"{where}: a line must be a JSON object, this one is {type(value).__name__}")
-    return value

@@ -1,10 +1,10 @@
 """sample: draw reasoning paths from the policy, keep the distinct ones (step 1 of the loop).
 
-    {"id": "chain/train/0/7", ...}  ->  the same line with "paths": [{"id": "chain/train/0/7#0", "text": ..., ...}], "drawn": 8
+    {"id": "chain/train/0/7", ...}  ->  the same line with "paths": [{"id": "chain/train/0/7#0", ...}], "drawn": 8
 
 The paper draws in blocks until enough distinct right and wrong paths are there; drops paths without a readable answer
-and paths that hold a false `<<lhs=rhs>>` equation; takes paths with the same sequence of equations for one, keeping the one farther
-(edit distance) from the others. Paths of earlier rounds stay, and numbers and seeds go on after theirs.
+and paths that hold a false `<<lhs=rhs>>` equation; takes paths with the same sequence of equations for one, keeping the
+one farther (edit distance) from the others. Paths of earlier rounds stay, and numbers and seeds go on after theirs.
 """
 
 from __future__ import annotations

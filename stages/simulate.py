@@ -1,6 +1,6 @@
 """simulate: label the steps of sampled paths by rolling their prefixes out (step 2 of the loop).
 
-    path.steps = ["40+32=72", ...]  ->  path.labels = [{"k": 8, "delta": 0, "draws": 1, "hits": 1, "settled": true, ...}, ...]
+    path.steps = ["40+32=72", ...]  ->  path.labels = [{"k": 8, "delta": 0, "draws": 1, "hits": 1, ...}, ...]
 
 How is a strategy's business (stages/strategies/); this module chooses the problems, adds the gold paths and counts what
 was spent against brute force.

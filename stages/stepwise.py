@@ -19,8 +19,8 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from evals.errors import DataError, UsageError
 from evals.records import Path, Problem, Record, StepLabel, first_fault, parse_json, parse_problem
 from evals.tasks import check_problem, task_of
-from stages.lines import read_lines
 from stages.prompts import Prompter
+from stages.reading import read_all
 
 BRUTE = "Simulate again with --strategy brute, which makes all draws."
 
@@ -127,21 +127,15 @@ def read_examples(source: str, *, strict: bool = False) -> tuple[list[Example], 
     Raises:
         DataError: the first bad line, with `strict`.
     """
-    examples: list[Example] = []
-    bad: list[DataError] = []
     seen: set[str] = set()
-    for n, text in read_lines(source):
-        where = f"{source}:{n + 1}"
-        try:
-            example = parse_example(text, where)
-            if isinstance(example, Problem):
-                _check(example, seen, where)
-            examples.append(example)
-        except DataError as error:
-            if strict:
-                raise
-            bad.append(error)
-    return examples, bad
+
+    def parse(text: str, where: str) -> Example:
+        example = parse_example(text, where)
+        if isinstance(example, Problem):
+            _check(example, seen, where)
+        return example
+
+    return read_all(source, parse, strict=strict)
 
 
 def _check(problem: Problem, seen: set[str], where: str) -> None:

@@ -182,9 +182,11 @@ def true_steps(states: Sequence[int], steps: Sequence[str]) -> list[bool]:
             flags.append(False)
             continue
         left, operator, right, result = int(found[1]), found[2], int(found[3]), int(found[4])
-        if operator == "/":
-            holds = right != 0 and left == right * result
-        else:
-            holds = apply(left, operator, right) == result
-        flags.append(holds and result == states[j])
+        flags.append(_holds(left, operator, right, result) and result == states[j])
     return flags
+
+
+def _holds(left: int, operator: str, right: int, result: int) -> bool:
+    if operator == "/":
+        return right != 0 and left == right * result
+    return apply(left, operator, right) == result

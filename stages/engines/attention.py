@@ -1,8 +1,8 @@
 """Attention for the decode loop: grouped queries without repeating keys and values, and logit soft-capping.
 
 transformers' sdpa path copies keys and values once for every query head of a group as soon as there is a mask; for one
-new token a row that copy costs more than the rest of the step. Here the heads of a group are the rows of one matrix product.
-Prefill, which is bound by arithmetic, goes through sdpa as usual unless the model caps its logits.
+new token a row that copy costs more than the rest of the step. Here the heads of a group are the rows of one matrix
+product. Prefill, which is bound by arithmetic, goes through sdpa as usual unless the model caps its logits.
 """
 
 from __future__ import annotations

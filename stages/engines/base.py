@@ -70,7 +70,9 @@ class Usage:
 class Engine(Protocol):
     """Who writes text."""
 
-    usage: Usage
+    @property
+    def usage(self) -> Usage:
+        """What has been spent so far."""
 
     def stream(self, request: Request) -> AsyncGenerator[Completion, None]:
         """The request's completions in draw order. Close it early to give up the rest."""

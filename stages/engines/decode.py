@@ -126,7 +126,7 @@ class DecodeLoop:
         if len(chain.ids) + 1 <= self.max_length:
             self.queue.append(chain)
             return
-        # The context is full before a token is written: each draw ends at once, and what that means is the stage's to say.
+        # The context is full before a token is written: each draw ends at once. What that means is the stage's to say.
         for number, draw in enumerate(chain.draws):
             chain.finish(number, Completion("", 0, "length", draw.seed))
 

@@ -102,7 +102,9 @@ class HFEngine:
     async def _run(self) -> None:
         try:
             with torch.inference_mode():
-                while self.loop.step():
+                busy = True
+                while busy:
+                    busy = self.loop.step()
                     await asyncio.sleep(0)
         except Exception as error:
             for queue in self._open.values():

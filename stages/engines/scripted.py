@@ -1,7 +1,7 @@
 """The `scripted` engine: canned answers, so that the whole command line runs without a model (or torch).
 
     --engine scripted --script gold:0.4           answers like a model that is right 40 % of the time
-    --engine scripted --script answers.jsonl      {"id": "gsm8k/train/0", "completions": ["...", "..."]}; id "*": all others
+    --engine scripted --script answers.jsonl      {"id": "gsm8k/train/0", "completions": ["...", "..."]}; id "*": others
 
 With `gold:p` every draw from a prefix that agrees with the gold solution is right with probability p, by its seed; a
 draw from a prefix that has left it is always wrong. So which steps must be labelled right is known beforehand.

@@ -3,8 +3,8 @@
     k[layer]: (rows, kv heads, columns, head size)
 
 Row r holds its prefix in columns 0..n-1 and what it has generated after that. Live rows are kept dense, 0..live-1, so a
-decode step computes on a slice and never on an empty row. A draw that ends is followed by the next draw of the same prefix in
-place: its columns stay, the generated ones are written over.
+decode step computes on a slice and never on an empty row. A draw that ends is followed by the next draw of the same
+prefix in place: its columns stay, the generated ones are written over.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 
-class _SlotLayer(CacheLayerMixin):
+class _SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
     """One layer's slots. `update` writes one new column a live row and returns the columns in use."""
 
     is_sliding = False
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.index: tuple[torch.Tensor, torch.Tensor] | None = None
         self.live = 0
         self.columns = 0
@@ -32,7 +32,9 @@ class _SlotLayer(CacheLayerMixin):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        assert self.keys is not None and self.values is not None and self.index is not None
+        assert self.keys is not None, "allocated before the first step"
+        assert self.values is not None
+        assert self.index is not None
         rows, columns = self.index
         self.keys[rows, :, columns] = key_states[:, :, 0]
         self.values[rows, :, columns] = value_states[:, :, 0]
@@ -51,6 +53,8 @@ class _SlotLayer(CacheLayerMixin):
 class SlotCache(Cache):
     """Slots for a model of `layers` layers. The shapes are learned from the first prefill."""
 
+    layers: list[Any]
+
     def __init__(self, layers: int) -> None:
         super().__init__(layers=[_SlotLayer() for _ in range(layers)])
         self.rows = 0
@@ -58,8 +62,7 @@ class SlotCache(Cache):
 
     def allocate(self, like: Cache, rows: int, columns: int) -> None:
         """Make room for `rows` rows of `columns` columns, keeping what is stored; `like` gives shapes and types."""
-        for mine, theirs in zip(self.layers, like.layers, strict=True):
-            assert theirs.keys is not None and theirs.values is not None
+        for mine, theirs in zip(self.layers, _layers(like), strict=True):
             for name, pattern in (("keys", theirs.keys), ("values", theirs.values)):
                 fresh = pattern.new_zeros((rows, pattern.shape[1], columns, pattern.shape[3]))
                 stored = getattr(mine, name)
@@ -79,12 +82,11 @@ class SlotCache(Cache):
     def aim(self, rows: torch.Tensor, columns: torch.Tensor, longest: int) -> None:
         """Say where the next step writes: column `columns[i]` of row `rows[i]`; `longest` columns are read."""
         for layer in self.layers:
-            assert isinstance(layer, _SlotLayer)
             layer.index, layer.live, layer.columns = (rows, columns), len(rows), longest
 
     def fill(self, rows: torch.Tensor, prefilled: Cache, sources: torch.Tensor, length: int) -> None:
         """Copy the first `length` columns of `prefilled`'s rows `sources` into `rows`."""
-        for mine, theirs in zip(self.layers, prefilled.layers, strict=True):
+        for mine, theirs in zip(self.layers, _layers(prefilled), strict=True):
             mine.keys[rows, :, :length] = theirs.keys[sources, :, :length]
             mine.values[rows, :, :length] = theirs.values[sources, :, :length]
 
@@ -95,10 +97,15 @@ class SlotCache(Cache):
             layer.values[targets, :, :length] = layer.values[sources, :, :length]
 
 
+def _layers(cache: Cache) -> list[Any]:
+    """The layers of a cache that keeps plain keys and values, whatever their class."""
+    return list(cache.layers)
+
+
 def bytes_per_column(cache: Cache) -> int:
     """Bytes that one token of one row takes over all layers."""
     total = 0
-    for layer in cache.layers:
+    for layer in _layers(cache):
         for tensor in (layer.keys, layer.values):
             total += tensor.shape[1] * tensor.shape[3] * tensor.element_size()
     return total

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 CONTEXT = 4
-"""Prompt tokens decoded in front of a completion, so that a tokenizer which drops a leading space does not drop ours."""
+"""Prompt tokens decoded in front of a completion, as some tokenizers drop a leading space."""
 
 
 class TextReader:

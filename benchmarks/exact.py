@@ -1,0 +1,117 @@
+"""`simulate --strategy exact` against `brute`, on the same sampled paths of the embedded world.
+
+    python benchmarks/exact.py [--model chain-base] [--problems 60] [--paths 8] [--k 8] [--repeats 3]
+
+Prints how many hard labels agree (all must), and the completions, tokens and wall-clock of `exact` as shares of brute
+force over unique prefixes and over every prefix, beside what each prefix's success rate p predicts:
+(1 - (1 - p)^K) / p draws.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import time
+from collections.abc import Sequence
+
+from evals.records import Problem
+from evals.tasks import task_of
+from evals.worlds import chain
+from stages.engines.hf import HFEngine
+from stages.models import load_policy
+from stages.runner import Tally
+from stages.sample import Sampler, SampleSettings
+from stages.simulate import Simulation
+from stages.strategies.prefixes import SimulateSettings, prefixes
+
+
+async def sampled(engine: HFEngine, problems: int, paths: int) -> list[Problem]:
+    """Problems with sampled paths, as `sipf sample` leaves them."""
+    sampler = Sampler(engine, SampleSettings(n=paths))
+    lines = await asyncio.gather(*[sampler(p, Tally()) for p in chain.problems("train", problems, 7)])
+    return [line[0] for line in lines]
+
+
+def simulate(engine: HFEngine, lines: Sequence[Problem], strategy: str, k: int) -> tuple[list[Problem], Tally, float]:
+    """Labelled copies of the lines, the counts and the seconds it took."""
+    stage = Simulation(engine, SimulateSettings(strategy=strategy, k=k, gold=False))
+    tally = Tally()
+
+    async def run() -> list[Problem]:
+        copies = [line.model_copy(deep=True) for line in lines]
+        return [line[0] for line in await asyncio.gather(*[stage(copy, tally) for copy in copies])]
+
+    began = time.perf_counter()
+    labelled = asyncio.run(run())
+    return labelled, tally, time.perf_counter() - began
+
+
+def one_line_a_path(lines: Sequence[Problem]) -> list[Problem]:
+    """The same paths as problems of their own, so that nothing is shared: brute force over every prefix. Only what it
+    costs is of interest, as the draws' seeds differ."""
+    alone = []
+    for line in lines:
+        for path in line.paths:
+            text = line.to_json()
+            copy = type(line).model_validate_json(text)
+            copy.id, copy.paths = path.id, [path.model_copy(deep=True)]
+            alone.append(copy)
+    return alone
+
+
+def main() -> None:
+    """Run all sides and print the shares."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="chain-base")
+    parser.add_argument("--problems", type=int, default=60)
+    parser.add_argument("--paths", type=int, default=8)
+    parser.add_argument("--k", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    engine = HFEngine(load_policy(arguments.model, device="cpu"))
+    lines = asyncio.run(sampled(engine, arguments.problems, arguments.paths))
+    seconds: dict[str, list[float]] = {"exact": [], "brute": [], "brute, every prefix": []}
+    for _ in range(arguments.repeats):
+        exact, spent, took = simulate(engine, lines, "exact", arguments.k)
+        seconds["exact"].append(took)
+        brute, full, took = simulate(engine, lines, "brute", arguments.k)
+        seconds["brute"].append(took)
+        _, every, took = simulate(engine, one_line_a_path(lines), "brute", arguments.k)
+        seconds["brute, every prefix"].append(took)
+    mine = [label.hard for line in exact for path in line.paths for label in path.labels or []]
+    theirs = [label.hard for line in brute for path in line.paths for label in path.labels or []]
+    right = sum(path.correct is True for line in lines for path in line.paths)
+    total = sum(len(line.paths) for line in lines)
+    unique = sum(len(prefixes(task_of(line), line.paths).places) for line in lines)
+    print(
+        f"{total} paths ({100 * right / total:.0f} % right), {len(mine)} steps, {unique} unique prefixes, "
+        f"K = {arguments.k}"
+    )
+    same = sum(a == b for a, b in zip(mine, theirs, strict=True))
+    print(f"hard labels that agree: {same} of {len(mine)} ({100 * same / len(mine):.2f} %)")
+    middle = {name: statistics.median(values) for name, values in seconds.items()}
+    predicted = _predicted(brute, arguments.k)
+    for name, other in (("unique prefixes", full), ("every prefix", every)):
+        clock = middle["exact"] / middle["brute" if name == "unique prefixes" else "brute, every prefix"]
+        completions = spent.counts["rollouts"] / other.counts["rollouts"]
+        tokens = spent.counts["rollout tokens"] / other.counts["rollout tokens"]
+        bound = predicted / other.counts["rollouts"]
+        print(f"against brute over {name}: completions {completions:.3f} (predicted from p {bound:.3f}), "
+              f"tokens {tokens:.3f}, wall-clock {clock:.3f}")  # fmt: skip
+    print("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in middle.items()))
+
+
+def _predicted(brute: Sequence[Problem], k: int) -> float:
+    """Draws that `exact` is expected to make, from each unique prefix's share of hits."""
+    rates = {}
+    for line in brute:
+        for text, places in prefixes(task_of(line), line.paths).places.items():
+            path, step = places[0]
+            labels = line.paths[path].labels or []
+            rates[line.id, text] = labels[step].hits / k
+    return sum(k if p == 0 else (1 - (1 - p) ** k) / p for p in rates.values())
+
+
+if __name__ == "__main__":
+    main()
