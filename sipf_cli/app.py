@@ -73,12 +73,12 @@ class LazyGroup(TyperGroup):
             self.add_command(LazyCommand(name, short_help=sentence, rich_markup_mode=None))
 
     def invoke(self, ctx: Any) -> Any:
-        with _sigterm_interrupts():
-            try:
+        try:
+            with _sigterm_interrupts():
                 return super().invoke(ctx)
-            except SipfError as error:
-                show_error(error, debug=bool(ctx.meta.get(DEBUG)))
-                raise typer.Exit(error.exit_code) from error
+        except SipfError as error:
+            show_error(error, debug=bool(ctx.meta.get(DEBUG)))
+            raise typer.Exit(error.exit_code) from error
 
 
 def without_variables(command: Any) -> Any:
@@ -101,18 +101,30 @@ def show_error(error: SipfError, *, debug: bool) -> None:
         print(f"      {error.advice}", file=sys.stderr)
 
 
+class _Terminated(BaseException):
+    """SIGTERM has come; no Exception, so that no library that is being imported takes it for a failure of its own."""
+
+
 @contextmanager
 def _sigterm_interrupts() -> Iterator[None]:
-    """Make SIGTERM an `Interrupted` wherever a stage does not catch it itself (while it loads a model, say)."""
+    """Make SIGTERM an `Interrupted` wherever a stage does not catch it itself (while libraries are imported, say)."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
+    come = False
+
     def interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-        raise Interrupted("stopped by SIGTERM", "the same command again goes on from here")
+        nonlocal come
+        come = True
+        raise _Terminated
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
+    except BaseException as error:
+        if not come or isinstance(error, Interrupted):
+            raise
+        raise Interrupted("stopped by SIGTERM", "the same command again goes on from here") from error
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -38,7 +38,7 @@ def orpo(
 
     \b
     Example:
-      echo '{"prompt": "Question: 1 and 2?\\nAnswer:\\n", "chosen": "1+2=3", "rejected": "1+2=4"}' > pairs.jsonl
+      printf '%s' '{"prompt": "Question: 1 and 2?\\nAnswer:\\n", "chosen": "1+2=3", "rejected": "1+2=4"}' > pairs.jsonl
       sipf orpo pairs.jsonl --model chain-base --epochs 1 -o m1
     """
     from evals.errors import UsageError
@@ -54,6 +54,7 @@ def orpo(
     tell_bad(bad)
     if training.dry_run:
         emit({"would write": str(output), "pairs": len(rows), "bad lines": len(bad)}, json=speech.json)
+        end(bad)
         return
     manifest = run_training(
         "orpo",
@@ -70,5 +71,5 @@ def orpo(
             overwrite=training.overwrite,
         ),
     )
-    show_training(manifest, output, json=speech.json)
+    show_training(manifest, output, json=speech.json, bad=len(bad))
     end(bad)

@@ -63,15 +63,20 @@ def run_over_lines(
     """
     import asyncio
 
+    from evals.errors import Interrupted
     from evals.tasks import check_problem
-    from stages.interrupts import catching_signals
+    from stages.interrupts import AGAIN, catching_signals
     from stages.runner import run_lines
 
     opened: list[Model] = []
 
     def model() -> Model:
         if not opened:
-            opened.append(open_model())
+            try:
+                with flag.at_once():  # loading takes long and never looks at the flag
+                    opened.append(open_model())
+            except KeyboardInterrupt as error:  # must not come out of a task; the run looks at the flag
+                raise Interrupted("stopped by SIGINT", AGAIN) from error
         return opened[0]
 
     async def work(problem: Problem, tally: Tally) -> Sequence[Problem]:
@@ -130,20 +135,33 @@ def show(
         raise typer.Exit(summary.exit_code)
 
 
-def plan(run: LineRun, cost_of: Callable[[Problem], Mapping[str, int]], *, json: bool) -> None:
-    """`--dry-run`: read every line, add up what the stage would do, and do nothing."""
+def plan(
+    run: LineRun,
+    cost_of: Callable[[Problem], Mapping[str, int]],
+    *,
+    json: bool,
+    check: Callable[[Problem], None] | None = None,
+) -> None:
+    """`--dry-run`: read every line, add up what the stage would do, and do nothing. `check` is the stage's own; bad
+    lines are told, counted and end in exit code 3, as in the run itself."""
     from collections import Counter
 
+    from evals.errors import DataError
+    from evals.tasks import check_problem
     from stages.lines import read_problems
 
     counts: Counter[str] = Counter(problems=0)
     bad = Counter[str]()
 
-    def report(error: Exception) -> None:
+    def report(error: DataError) -> None:
+        if run.strict:
+            raise error
         bad["bad lines"] += 1
         print(f"sipf: {error}", file=sys.stderr)
 
-    for _, problem in read_problems(run.source, shard=run.shard, on_bad=report):
+    for _, problem in read_problems(run.source, shard=run.shard, on_bad=report, check=check or check_problem):
         counts["problems"] += 1
         counts.update(cost_of(problem))
     emit({"would write": run.output, **run.facts, **counts, **bad}, json=json)
+    if bad:
+        raise typer.Exit(3)

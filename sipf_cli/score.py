@@ -53,7 +53,7 @@ def score(
 
     run = line.run("score", lines, output, {"name": name}, facts)
     if line.dry_run:
-        plan(run, cost, json=speech.json)
+        plan(run, cost, json=speech.json, check=check_paths)
         return
 
     def open_scorer() -> Scorer:

@@ -26,17 +26,18 @@ def sft(
       sipf data chain --split train -n 32 -o problems.jsonl
       sipf sft problems.jsonl --model chain-base --epochs 1 --lr 5e-4 -o m0
     """
-    from evals.records import parse_problem
     from sipf_cli.console import emit
     from sipf_cli.training import end, run_training, show_training, tell_bad
-    from stages.reading import read_all
+    from stages.reading import all_problems
 
     settings = training.settings()
-    problems, bad = read_all(str(lines), parse_problem, strict=strict)
+    problems, bad = all_problems(str(lines), strict=strict)
     tell_bad(bad)
     if training.dry_run:
         solved = sum(problem.solution is not None for problem in problems)
-        emit({"would write": str(output), "problems": len(problems), "with a solution": solved}, json=speech.json)
+        plan = {"would write": str(output), "problems": len(problems), "with a solution": solved}
+        emit({**plan, "bad lines": len(bad)}, json=speech.json)
+        end(bad)
         return
     from stages.sft import run_sft
 
@@ -53,5 +54,5 @@ def sft(
             overwrite=training.overwrite,
         ),
     )
-    show_training(manifest, output, json=speech.json)
+    show_training(manifest, output, json=speech.json, bad=len(bad))
     end(bad)

@@ -81,7 +81,7 @@ def simulate(
         return {"steps": sum(len(path.steps) for path in new), "prefixes": distinct, "rollouts, at most": k * distinct}
 
     if line.dry_run:
-        plan(run, cost, json=speech.json)
+        plan(run, cost, json=speech.json, check=check_paths)
         return
     summary = run_with_engine(run, engine.settings(), lambda e: Simulation(e, settings), check_paths)
     show(summary, run.output, json=speech.json, more={"cost": cost_report(summary.counts)})

@@ -48,6 +48,7 @@ def train_prm(
     tell_bad(bad)
     if training.dry_run:
         emit({"would write": str(output), "lines": len(examples), "bad lines": len(bad)}, json=speech.json)
+        end(bad)
         return
     from stages.train_prm import run_train_prm
 
@@ -67,5 +68,5 @@ def train_prm(
             overwrite=training.overwrite,
         ),
     )
-    show_training(manifest, output, json=speech.json)
+    show_training(manifest, output, json=speech.json, bad=len(bad))
     end(bad)

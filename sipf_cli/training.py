@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 
 Log: TypeAlias = Callable[[dict[str, Any]], None]
+SHOWN = 20
+"""Bad lines that are named; all are counted."""
 
 
 def run_training(stage: str, train: Callable[[Any, Log], dict[str, Any]]) -> dict[str, Any]:
@@ -38,17 +40,20 @@ def run_training(stage: str, train: Callable[[Any, Log], dict[str, Any]]) -> dic
         seen = line["step"]
 
     try:
-        with catching_signals() as flag:
+        with catching_signals() as flag, flag.at_once():  # until `fit` has begun to train
             return train(flag, log)
     finally:
         reporter.finish()
 
 
-def show_training(manifest: Mapping[str, Any], output: Path, *, json: bool) -> None:
-    """Print what was trained on, what was left out, and how it ended."""
+def show_training(manifest: Mapping[str, Any], output: Path, *, json: bool, bad: int = 0) -> None:
+    """Print what was trained on, what was left out (`bad` lines, too), and how it ended."""
     keep = ("counts", "result", "eval", "seconds")
-    summary = {"output": str(output), **{key: manifest[key] for key in keep if key in manifest}}
-    rows: list[tuple[str, Any]] = [("output", str(output)), ("seconds", manifest.get("seconds"))]
+    already = bool(manifest.get("already complete"))
+    head = {"output": str(output), "already complete": already, "bad lines": bad}
+    summary = {**head, **{key: manifest[key] for key in keep if key in manifest}}
+    rows: list[tuple[str, Any]] = [(name, value) for name, value in head.items() if value is not False]
+    rows += [("seconds", manifest.get("seconds"))]
     rows += [(name, value) for name, value in manifest.get("counts", {}).items()]
     rows += [(name, value) for name, value in manifest.get("result", {}).items()]
     rows += [(f"held-out {name}", value) for name, value in manifest.get("eval", {}).items()]
@@ -56,11 +61,13 @@ def show_training(manifest: Mapping[str, Any], output: Path, *, json: bool) -> N
 
 
 def tell_bad(bad: Sequence[SipfError]) -> None:
-    """Name every line that was skipped, on stderr."""
+    """Name the lines that were skipped, on stderr."""
     import sys
 
-    for error in bad:
-        print(f"sipf: {error}", file=sys.stderr)
+    for error in bad[:SHOWN]:
+        print(f"sipf: bad line skipped: {error}", file=sys.stderr)
+    if len(bad) > SHOWN:
+        print(f"sipf: and {len(bad) - SHOWN} bad lines more", file=sys.stderr)
 
 
 def end(bad: Sequence[SipfError]) -> None:

@@ -14,7 +14,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from evals.errors import DataError, SomeFailed, UsageError
+from evals.errors import DataError, Interrupted, SomeFailed, UsageError
 from evals.records import Problem, Record
 from stages.interrupts import StopFlag
 from stages.lines import Line, ProblemReader
@@ -229,6 +229,8 @@ class Flight:
         if self._crash is not None:
             if isinstance(self._crash, asyncio.CancelledError):
                 raise RuntimeError("a problem was cancelled from inside") from self._crash
+            if isinstance(self._crash, Interrupted):
+                self.flag.check()  # Ctrl-C ends otherwise than SIGTERM
             raise self._crash
         self.flag.check()
 

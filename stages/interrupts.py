@@ -17,11 +17,16 @@ from evals.errors import Interrupted
 AGAIN = "Run the same command again: it goes on from here."
 
 
+class _StopNow(BaseException):
+    """Raised out of whatever runs; no Exception, so that no library takes it for a failure of its own."""
+
+
 class StopFlag:
     """Whether the run was asked to stop, and by which signal."""
 
     def __init__(self) -> None:
         self.reason: signal.Signals | None = None
+        self._at_once = False
 
     @property
     def requested(self) -> bool:
@@ -46,6 +51,42 @@ class StopFlag:
             raise KeyboardInterrupt
         raise Interrupted(f"stopped by {self.reason.name}", AGAIN)
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Stop at once when asked to, not at the next look: for the minutes in which libraries and weights are loaded.
+
+        Raises:
+            Interrupted, KeyboardInterrupt: as `check`.
+        """
+        before, self._at_once = self._at_once, True
+        try:
+            self.check()
+            yield
+        except BaseException:
+            self.check()  # whatever a library made of it
+            raise
+        finally:
+            self._at_once = before
+        self.check()
+
+    @contextmanager
+    def at_leisure(self) -> Iterator[None]:
+        """Inside `at_once`: stop at the next look again, because the work has begun."""
+        before, self._at_once = self._at_once, False
+        try:
+            yield
+        finally:
+            self._at_once = before
+
+    def heard(self, number: signal.Signals) -> None:
+        """A signal has come: ask for the stop, and interrupt where that is wanted."""
+        again = number == signal.SIGINT and self.reason == signal.SIGINT
+        self.request(number)
+        if again:
+            raise KeyboardInterrupt
+        if self._at_once:
+            raise _StopNow
+
 
 @contextmanager
 def catching_signals() -> Iterator[StopFlag]:
@@ -59,9 +100,7 @@ def catching_signals() -> Iterator[StopFlag]:
         return
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGINT and flag.reason == signal.SIGINT:
-            raise KeyboardInterrupt
-        flag.request(signal.Signals(number))
+        flag.heard(signal.Signals(number))
 
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     for number in before:

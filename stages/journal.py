@@ -82,7 +82,7 @@ class Journal:
     def _open(self, header: Mapping[str, Any], overwrite: bool) -> None:
         with open(self._fd, "rb", closefd=False) as file:
             first = file.readline()
-            known = self._known(first, header, overwrite)
+            known = self._known(first, header, overwrite, file)
             if known is None:
                 self.size = 0
                 self._shorten()
@@ -96,8 +96,8 @@ class Journal:
         self.resumed = self.done
         self.attempt = max(self._spent, default=-1) + 1
 
-    def _known(self, first: bytes, header: Mapping[str, Any], overwrite: bool) -> dict[str, Any] | None:
-        """The header that stands there, or None to begin anew."""
+    def _known(self, first: bytes, header: Mapping[str, Any], overwrite: bool, rest: Any) -> dict[str, Any] | None:
+        """The header that stands there, or None to begin anew; `rest` are the lines after it."""
         if not first.endswith(b"\n"):
             return None  # new, or killed while the header was written
         try:
@@ -109,7 +109,8 @@ class Journal:
             if overwrite:
                 return None
             raise UsageError(f"{self.path} is no journal of an unfinished run", OTHER) from error
-        if found and not overwrite:
+        # where nothing was finished (a model's name was mistyped, say) there is nothing to protect
+        if found and not overwrite and not all(raw.startswith(b"#\t") for raw in rest):
             raise UsageError(f"{self.path} is an unfinished run with other settings: {'; '.join(found)}", OTHER)
         return None if found else known
 

@@ -77,8 +77,9 @@ class ModelFolder:
         return any((_read(place / MANIFEST) or {}).get("identity") == self.identity for place in places)
 
     def manifest(self) -> dict[str, Any]:
-        """OUT's manifest (empty if there is none)."""
-        return _read(self.out / MANIFEST) or {}
+        """OUT's manifest, which was complete before (empty if there is none)."""
+        found = _read(self.out / MANIFEST)
+        return {**found, "already complete": True} if found else {}
 
     def checkpoint(self) -> Path | None:
         """The last complete checkpoint."""

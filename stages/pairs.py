@@ -29,6 +29,7 @@ SWEEP = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """The etas whose yield is shown."""
 NEXT_TO_NOTHING = 8
 """Fewer pairs than this teach nothing; the stage stops with advice."""
+CAPPED = "pairs left out: length gap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +81,11 @@ def make_pairs(problems: Iterable[Problem], settings: PairSettings, report: Pair
     for problem in problems:
         report.counts["problems"] += 1
         paths = _usable(problem, settings, report)
+        capped = report.counts[CAPPED]
         candidates = _candidates(problem, paths, settings, report)
         if not candidates:
-            report.counts[f"problems without a pair: {_why(paths, settings)}"] += 1
+            why = "length gap" if report.counts[CAPPED] > capped else _why(paths, settings)
+            report.counts[f"problems without a pair: {why}"] += 1
             continue
         chosen = _spread(candidates, settings.max_per_problem)
         report.counts["problems with a pair"] += 1
@@ -129,7 +132,7 @@ def _candidates(
             if loser is winner or gap <= 0 or winner.path.text == loser.path.text:
                 continue
             if settings.max_length_gap is not None and _length_gap(winner.path, loser.path) > settings.max_length_gap:
-                report.counts["pairs left out: length gap"] += 1
+                report.counts[CAPPED] += gap >= settings.eta
                 continue
             gaps.append(gap)
             if gap >= settings.eta:
@@ -232,24 +235,30 @@ def refuse_nothing(report: PairReport, settings: PairSettings) -> None:
         for key, count in report.counts.items()
         if key.startswith("problems without a pair")
     }
-    main = max(reasons, key=lambda reason: reasons[reason], default="no problem was read")
+    nothing = "too few problems" if report.counts["problems"] else "no problem was read"
+    main = max(reasons, key=lambda reason: reasons[reason], default=nothing)
     raise DataError(
         f"only {pairs} pairs: next to nothing to learn from (mostly: {main})", _advice(main, report, settings)
     )
 
 
 def _advice(reason: str, report: PairReport, settings: PairSettings) -> str:
-    if reason == "no right path":
-        return (
-            "Draw more paths (sipf sample --n, --want-right), train SFT longer, or allow wrong chosen paths with --any."
-        )
-    if reason == "no wrong path":
-        return "Take harder questions, draw at a higher temperature, or use --feedback process."
-    if reason == "fewer than two usable paths":
-        return f"Draw more paths, or score them first: sipf score --name {settings.name}."
-    best = max(report.sweep, key=lambda eta: (report.sweep[eta] >= NEXT_TO_NOTHING, eta))
-    there = f"at {best:g} there would be {report.sweep[best]} pairs"
-    return f"Lower --eta: {there}. A PRM that gives all paths one score separates nothing."
+    known = {
+        "no right path": "Draw more paths (sipf sample --n, --want-right), train SFT longer, or take wrong chosen ones "
+        "with --any.",
+        "no wrong path": "Take harder questions, draw at a higher temperature, or use --feedback process.",
+        "fewer than two usable paths": f"Draw more paths, or score them first: sipf score --name {settings.name}.",
+        "length gap": "Raise --max-length-gap, or leave it out.",
+    }
+    if not reason.startswith("no gap"):
+        return known.get(reason, "Sample and score more problems.")
+    enough = [eta for eta in SWEEP if report.sweep[eta] >= NEXT_TO_NOTHING]
+    if enough:
+        return f"Lower --eta: at {max(enough):g} there would be {report.sweep[max(enough)]} pairs."
+    return (
+        f"No --eta would do: even at 0 there would be {report.sweep[0.0]} pairs. Take more problems, or another PRM: "
+        "one that gives all paths one score separates nothing."
+    )
 
 
 def write_pairs(
@@ -297,6 +306,18 @@ def write_pairs(
     return summary
 
 
+def _check(problem: Problem, settings: PairSettings) -> None:
+    """Refuse a problem whose paths are not judged.
+
+    Raises:
+        DataError: `paths.N.correct: missing`, or what the task misses.
+    """
+    task_of(problem).check(problem)
+    for number, path in enumerate(problem.paths):
+        if path.correct is None and (settings.gold or path.source != "gold"):
+            raise DataError(f"paths.{number}.correct: missing", "Pairs need paths made by sipf sample.")
+
+
 def _collect(
     source: str, settings: PairSettings, strict: bool, warn: Callable[[str], None]
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -310,7 +331,8 @@ def _collect(
         warn(error.message)
 
     report = PairReport()
-    problems = (problem for _, problem in read_problems(source, on_bad=report_bad))
+    read = read_problems(source, on_bad=report_bad, check=lambda problem: _check(problem, settings))
+    problems = (problem for _, problem in read)
     rows = list(make_pairs(problems, settings, report))
     refuse_nothing(report, settings)
     if settings.most is not None and len(rows) > settings.most:

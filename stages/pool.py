@@ -41,7 +41,11 @@ class Pool:
         if self.source is not None:
             file: Any = gzip.open(self.source) if self.source.suffix == ".gz" else self.source.open("rb")
             self._file = file
-            self._index(file)
+            try:
+                self._index(file)
+            except BaseException:
+                file.close()
+                raise
         return self
 
     def __exit__(

@@ -1,6 +1,6 @@
 """Whole files of any kind of line for the stages that train: every bad line is reported, none hides the next.
 
-problems, bad = read_all("problems.jsonl", parse_problem)
+pairs, bad = read_all("pairs.jsonl", parse_pair)
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from evals.errors import DataError
+from evals.records import Problem, parse_problem
+from evals.tasks import check_problem
 from stages.inputs import raw_lines
 
 Line = TypeVar("Line")
@@ -48,3 +50,31 @@ def read_all(
     if not good:
         raise bad[0] if bad else DataError(f"{source} holds no line")
     return good, bad
+
+
+def all_problems(source: str, *, strict: bool = False) -> tuple[list[Problem], list[DataError]]:
+    """Every line of a file as a problem that its task can use; an id that stands twice is bad.
+
+    Raises:
+        UsageError, DataError: as `read_all`.
+    """
+    check = unique(check_problem)
+    return read_all(source, lambda text, where: check(parse_problem(text, where), where), strict=strict)
+
+
+def unique(check: Callable[[Problem], None]) -> Callable[[Problem, str], Problem]:
+    """A check of one problem after the other that also refuses the id of an earlier good one; faults get their
+    `file:line`."""
+    seen: set[str] = set()
+
+    def checked(problem: Problem, where: str) -> Problem:
+        try:
+            check(problem)
+        except DataError as error:
+            raise DataError(f"{where}: {error.message}", error.advice) from error
+        if problem.id in seen:
+            raise DataError(f"{where}: id: {problem.id!r} stands twice", "Give every problem an id of its own.")
+        seen.add(problem.id)
+        return problem
+
+    return checked

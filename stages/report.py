@@ -43,9 +43,9 @@ def report(folders: list[Path], against: str = "sft") -> dict[str, Any]:
                 row |= _against(reference[split], verdicts)
             policies.append(row)
     rounds = [
-        {"loop": folder.name, "round": number, **_round(place)}
+        {"loop": folder.name, "round": number, **_round(folder / f"r{number}")}
         for folder in folders
-        for number, place in enumerate(sorted(folder.glob("r[0-9]*"), key=lambda path: int(path.name[1:])))
+        for number in sorted(int(place.name[1:]) for place in folder.glob("r[0-9]*") if place.name[1:].isdecimal())
     ]
     return {"policies": policies, "rounds": rounds}
 
@@ -57,9 +57,13 @@ def _result_files(folders: list[Path]) -> dict[str, Path]:
         files = [path for path in folder.glob("eval/*.jsonl") if read_manifest(str(path)) is not None]
         if not files:
             raise UsageError(f"{folder} holds no complete results in eval/", "Run examples/loop.sh --out on it first.")
-        for path in sorted(files, key=lambda path: str((read_manifest(str(path)) or {}).get("finished"))):
+        for path in sorted(files, key=lambda path: (_finished(path), path.name)):
             found[path.stem if folder is folders[0] else f"{folder.name}/{path.stem}"] = path
     return found
+
+
+def _finished(file: Path) -> str:
+    return str((read_manifest(str(file)) or {}).get("finished"))
 
 
 def _by_split(file: Path) -> dict[str, dict[str, bool]]:

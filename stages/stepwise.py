@@ -20,7 +20,7 @@ from evals.errors import DataError, UsageError
 from evals.records import Path, Problem, Record, StepLabel, first_fault, parse_json, parse_problem
 from evals.tasks import check_problem, task_of
 from stages.prompts import Prompter
-from stages.reading import read_all
+from stages.reading import read_all, unique
 
 BRUTE = "Simulate again with --strategy brute, which makes all draws."
 
@@ -127,27 +127,19 @@ def read_examples(source: str, *, strict: bool = False) -> tuple[list[Example], 
     Raises:
         DataError: the first bad line, with `strict`.
     """
-    seen: set[str] = set()
+    check = unique(_check)
 
     def parse(text: str, where: str) -> Example:
         example = parse_example(text, where)
-        if isinstance(example, Problem):
-            _check(example, seen, where)
-        return example
+        return check(example, where) if isinstance(example, Problem) else example
 
     return read_all(source, parse, strict=strict)
 
 
-def _check(problem: Problem, seen: set[str], where: str) -> None:
-    if problem.id in seen:
-        raise DataError(f"{where}: id: {problem.id!r} stands twice")
-    seen.add(problem.id)
-    try:
-        check_problem(problem)
-        for path in problem.paths:
-            step_ends(problem, path)
-    except DataError as error:
-        raise DataError(f"{where}: {error.message}", error.advice) from error
+def _check(problem: Problem) -> None:
+    check_problem(problem)
+    for path in problem.paths:
+        step_ends(problem, path)
 
 
 def step_ends(problem: Problem, path: Path) -> list[int]:

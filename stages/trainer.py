@@ -9,7 +9,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -208,7 +208,8 @@ def fit(
     trainer.remove_callback(transformers.PrinterCallback)
     _meet()
     checkpoint = folder.checkpoint()
-    with _stops(trainer, folder, options):
+    patient = getattr(stop, "at_leisure", nullcontext)  # from here on `_Watch` looks at the flag after every step
+    with _stops(trainer, folder, options), patient():
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     state = trainer.state
     if watch.stopped:

@@ -2,16 +2,17 @@
 
     python -m stages.embedded.make_base --out stages/embedded/base
 
-It reads stories of one to eight operations in both kinds of wordings, solved in the world's equations. Nine documents
-in ten are framed unlike the toolkit's prompts: the question-and-answer format is left to `sipf sft`. Only skeletons of
-the train split's buckets are used, so no validation, test or out-of-domain problem was ever
-seen. The same arguments on the same machine and torch version give the same weights.
+It reads stories of one to eight operations in both kinds of wordings, solved in the world's equations, but
+framed unlike any prompt of the toolkit: the question-and-answer format is left to `sipf sft`. Only skeletons of the
+train split's buckets are used, so no validation, test or out-of-domain problem was ever seen. The same arguments on
+the same machine, thread count and torch version give the same weights.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -22,8 +23,7 @@ from evals.worlds import chain
 
 END, PAD = "<|end|>", "<|pad|>"
 FRAMES = ("{story}\n{steps}\nThat leaves {answer} {item}.", "{story}\n{steps}\nSo {who} ends up with {answer}.")
-RARE_FRAME = "Question: {story}\nAnswer:\n{steps}\nThe answer is {answer}"
-RARE_SHARE = 0.1
+FORMAT_WORDS = "Question Answer The answer is"
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
@@ -53,9 +53,9 @@ def _vocabulary_texts() -> list[str]:
     ]
     stories = [f"{text} {text}" for text in stories]
     stories += [f"- How many {i} does {n} have? {n} has 1 {i}." for n, i in zip(chain.NAMES, chain.ITEMS, strict=True)]
-    frames = [f.format(story="", steps="", answer=1, item="", who="") for f in (*FRAMES, RARE_FRAME)]
+    frames = [f.format(story="", steps="", answer=1, item="", who="") for f in FRAMES]
     # A word is one token with a space before it; those that begin a line are one token without it as well.
-    return [*stories, *frames, *chain.NAMES]
+    return [*stories, *frames, *chain.NAMES, *(f"{first} {first}" for first in FORMAT_WORDS.split())]
 
 
 def document(rng: random.Random) -> str:
@@ -67,7 +67,7 @@ def document(rng: random.Random) -> str:
     wordings = chain.OOD_WORDINGS if rng.random() < 0.3 else chain.WORDINGS
     problem = chain.problem("base", skeleton, chain.tell(rng, skeleton, wordings), "train")
     words = problem.question.split()
-    frame = RARE_FRAME if rng.random() < RARE_SHARE else rng.choice(FRAMES)
+    frame = rng.choice(FRAMES)
     return frame.format(
         story=problem.question,
         steps="\n".join(problem.solution or []),
@@ -96,22 +96,20 @@ def build_model(vocabulary: int, seed: int) -> LlamaForCausalLM:
     return LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
 
 
-def pretrain(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, updates: int, batch: int, lr: float, seed: int
-) -> None:
-    """Next-token training on fresh documents, linear warm-up and decay."""
-    rng = random.Random(seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01, betas=(0.9, 0.98))
-    warmup = 100
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min((s + 1) / warmup, max(0.05, 1 - s / updates)))
+def pretrain(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, plan: argparse.Namespace) -> Iterator[int]:
+    """Next-token training on fresh documents, linear warm-up and decay; yields after every update.
+
+    The learning rate falls as if `plan.planned` updates were made; stopping before that leaves a model that has
+    not mastered the world.
+    """
+    rng = random.Random(plan.seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=plan.lr, weight_decay=0.01, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda s: min((s + 1) / plan.warmup, max(0.05, 1 - s / plan.planned))
+    )
     model.train()
-    batches: list[list[str]] = []
-    for update in range(updates):
-        if not batches:  # stories of similar length share a batch, for less padding
-            texts = sorted((document(rng) + END for _ in range(8 * batch)), key=len)
-            batches = [texts[i : i + batch] for i in range(0, len(texts), batch)]
-            rng.shuffle(batches)
-        texts = batches.pop()
+    for update in range(1, plan.updates + 1):
+        texts = [document(rng) + END for _ in range(plan.batch)]
         encoded = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
         labels = encoded["input_ids"].masked_fill(encoded["attention_mask"] == 0, -100)
         loss = model(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"], labels=labels).loss
@@ -120,25 +118,38 @@ def pretrain(
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        if update % 50 == 0 or update == updates - 1:
+        if update % 50 == 0:
             print(f"update {update}: loss {loss.item():.4f}", flush=True)
+        yield update
+
+
+def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write the model folder: safetensors, configuration, tokenizer."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def main() -> None:
     """Make the model folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--updates", type=int, default=700)
+    parser.add_argument("--updates", type=int, default=700, help="updates to make")
+    parser.add_argument("--planned", type=int, default=700, help="updates that the learning rate is planned for")
+    parser.add_argument("--warmup", type=int, default=100)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
+    parser.add_argument(
+        "--every", type=int, default=0, help="also keep OUT-N after every so many updates, to choose from"
+    )
+    plan = parser.parse_args()
     tokenizer = build_tokenizer()
-    model = build_model(len(tokenizer), arguments.seed)
+    model = build_model(len(tokenizer), plan.seed)
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(tokenizer)} tokens")
-    pretrain(model, tokenizer, arguments.updates, arguments.batch, arguments.lr, arguments.seed)
-    model.save_pretrained(arguments.out)
-    tokenizer.save_pretrained(arguments.out)
+    for update in pretrain(model, tokenizer, plan):
+        if plan.every and update % plan.every == 0:
+            save(model, tokenizer, plan.out.with_name(f"{plan.out.name}-{update}"))
+    save(model, tokenizer, plan.out)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ from stages.engines.stops import TextReader
 
 COLUMN_STEP = 32
 """Slots grow by at least this many columns, so that they seldom grow."""
+NO_MEMORY = ("not enough memory", "can't allocate memory", "cannot allocate memory", "out of memory")
+"""How devices other than CUDA say that there is none left, in a plain RuntimeError."""
 
 
 @dataclass(eq=False, slots=True)
@@ -104,6 +106,8 @@ class DecodeLoop:
         self.row_steps = 0
         self.peak_rows = 0
         self.backed_off = 0
+        self._tried = 0
+        """Rows that there would be after the prefill under way."""
         self._make_state(min(limits.rows, 64), 64)
 
     def _make_state(self, rows: int, tokens: int) -> None:
@@ -127,6 +131,7 @@ class DecodeLoop:
             self.queue.append(chain)
             return
         # The context is full before a token is written: each draw ends at once. What that means is the stage's to say.
+        self.usage.completions += len(chain.draws)
         for number, draw in enumerate(chain.draws):
             chain.finish(number, Completion("", 0, "length", draw.seed))
 
@@ -175,15 +180,19 @@ class DecodeLoop:
 
     def _admit(self) -> None:
         """Fill free rows: first with waiting chains, then with further draws of chains already at work."""
+        if self.queue and not self.column_bytes:
+            self.column_bytes = bytes_per_column(self._shape(self.queue[0].ids[0]))
         while self.queue:
             batch = self._take_batch()
             if not batch:
                 break
+            self._tried = self.live + len(batch)
             try:
                 self._prefill(batch)
             except BaseException:
                 self.queue.extendleft(reversed(batch))
                 raise
+            self._tried = 0
         self._run_ahead()
 
     def _take_batch(self) -> list[Chain]:
@@ -191,7 +200,7 @@ class DecodeLoop:
         tokens, longest = 0, self.cache.columns
         while self.queue and tokens < self.limits.prefill_tokens:
             chain = self.queue[0]
-            need = max(longest, len(chain.ids) + 1)
+            need = max(longest, len(chain.ids) - 1 + COLUMN_STEP)
             if self.live + len(batch) + 1 > self._capacity(need):
                 break
             self.queue.popleft()
@@ -331,7 +340,8 @@ class DecodeLoop:
             chain, draw = self.chains.pop(), self.drawing.pop()
             self.usage.cancelled_tokens += int(self.count[self.live])
             chain.again.append(draw)
-            self.queue.appendleft(chain)
+            if chain not in self.queue:  # once is enough, however many rows an eager chain had
+                self.queue.appendleft(chain)
 
     def _mask(self, position: torch.Tensor, longest: int) -> Any:
         """(live, 1, 1, columns), additive: what each row may look at; by layer type where some see a window only."""
@@ -380,16 +390,16 @@ class DecodeLoop:
 
     def _back_off(self, error: Exception) -> None:
         """Halve the rows after running out of memory; anything else is passed on."""
-        text = str(error).lower()
-        if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in text:
+        if not isinstance(error, torch.OutOfMemoryError) and not any(said in str(error).lower() for said in NO_MEMORY):
             raise error
         if self.max_rows <= 1:
             raise ModelError(
                 "out of memory with a single row",
                 "Use a smaller model, --dtype bfloat16, --load-in-4bit or --max-tokens.",
             ) from error
-        self.max_rows = max(1, min(self.max_rows, max(self.live, 2)) // 2)
+        self.max_rows = max(1, min(self.max_rows, max(self.live, self._tried)) // 2)
         self.backed_off += 1
+        self._tried = 0
         self._put_back(0)
         self.cache.free()
         if self.device.type == "cuda":

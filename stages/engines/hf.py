@@ -138,6 +138,8 @@ class HFEngine:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        for queue in self._open.values():
+            queue.put_nowait(ModelError("the engine was closed before it had written everything"))
         self.loop.cache.free()
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import torch
 
+from evals.errors import ModelError
+
 _GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
 _MIX_1 = 0xBF58476D1CE4E5B9 - (1 << 64)
 _MIX_2 = 0x94D049BB133111EB - (1 << 64)
@@ -35,11 +37,12 @@ def exponential(seeds: torch.Tensor, counts: torch.Tensor, ids: torch.Tensor) ->
         ids: (V,) int64, vocabulary ids.
 
     Returns:
-        (R, V) float32, each > 0. Small values, those that can win, keep their full relative precision.
+        (R, V) float32, each > 0 and finite. Small values, those that can win, keep their full relative precision.
     """
     rows = _mix(seeds + (counts + 1) * _GOLDEN)
     bits = _mix(rows[:, None] + (ids + 1)[None, :] * _GOLDEN)
     uniform = ((bits >> 11) & 0x1FFFFFFFFFFFFF).to(torch.float32).add_(0.5).mul_(2.0**-53)
+    uniform.clamp_(max=1 - 2.0**-24)  # rounding may have reached 1, whose variate is infinite: such a token never wins
     return uniform.neg_().log1p_().neg_()
 
 
@@ -75,11 +78,16 @@ def pick(
 
     Returns:
         (R,) int64 token ids.
+
+    Raises:
+        ModelError: a row without a finite logit to choose (a model that has diverged).
     """
     scores = logits.to(torch.float32)
     greedy = temperatures <= 0
     if bool(greedy.all()):
-        return scores.argmax(dim=-1)
+        best, token = scores.max(dim=-1)
+        _finite(best)
+        return token
     scores = scores / torch.where(greedy, torch.ones_like(temperatures), temperatures)[:, None]
     if top_p is not None:
         scores = keep_top_p(scores, top_p)
@@ -94,4 +102,13 @@ def pick(
         better = value > best
         best = torch.where(better, value, best)
         token = torch.where(better, index + start, token)
+    _finite(best)
     return token
+
+
+def _finite(best: torch.Tensor) -> None:
+    if not bool(torch.isfinite(best).all()):
+        raise ModelError(
+            "the model's logits are not finite, so there is no next token",
+            "Its training diverged, or --dtype is too narrow for it: try --dtype float32, or train it again.",
+        )

@@ -10,6 +10,7 @@ import random
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+from evals.errors import UsageError
 from evals.records import Path, Problem, Rollout, StepLabel
 from evals.tasks.base import Task
 from stages.engines.base import Completion, Draw, Engine, Request, seed_of
@@ -22,6 +23,9 @@ class SimulateSettings:
 
     A step is right if more than `delta` of its `k` rollouts reach the answer. Each draw's temperature lies in
     [low, high] and is decided by the draw's seed (the paper draws at random temperature without giving the range).
+
+    Raises:
+        UsageError: no number of hits would make a step right.
     """
 
     strategy: str = "exact"
@@ -35,6 +39,12 @@ class SimulateSettings:
     gold: bool = True
     keep_text: bool = False
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.delta >= self.k:
+            raise UsageError(
+                f"with --delta {self.delta} and --k {self.k} no step could be right", "Give a --delta below --k."
+            )
 
 
 @dataclass(frozen=True)

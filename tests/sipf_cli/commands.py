@@ -1,0 +1,64 @@
+"""What the end-to-end tests share: the installed program, its environment, and small things to do with lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+PROGRAM = [str(Path(sys.executable).with_name("sipf"))]
+if not Path(PROGRAM[0]).exists():
+    PROGRAM = [sys.executable, "-m", "sipf_cli"]
+GSM8K = Path(__file__).parents[3] / "shared" / "data" / "gsm8k" / "train.jsonl"
+SCRIPTED = ("--engine", "scripted", "--script", "gold:0.4")
+ON_CPU = ("--device", "cpu", "--dtype", "float32")
+"""The promise of equal bytes is for fp32 on one device."""
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The variables a command gets: one thread, no network, no SIPF_* variable of the machine."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SIPF_", "SLURM_"))}
+    return kept | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "COLUMNS": "100"} | more
+
+
+def start(folder: Path, *arguments: object, **how: Any) -> subprocess.Popen[bytes]:
+    """Start `sipf ARGUMENTS` in a folder; `how` goes to Popen."""
+    given: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "env": environment(), **how}
+    return subprocess.Popen([*PROGRAM, *map(str, arguments)], cwd=folder, **given)
+
+
+def run(folder: Path, *arguments: object, code: int = 0, **how: Any) -> subprocess.CompletedProcess[bytes]:
+    """Run `sipf ARGUMENTS` in a folder to its end, which must be `code`."""
+    given: dict[str, Any] = {"capture_output": True, "env": environment(), "timeout": 120, **how}
+    done = subprocess.run([*PROGRAM, *map(str, arguments)], cwd=folder, **given)
+    assert done.returncode == code, (done.stderr or b"").decode()
+    return done
+
+
+def end(process: subprocess.Popen[bytes], seconds: float = 60) -> tuple[int, str]:
+    """Wait for a process; its exit code and what it said on stderr."""
+    said = process.communicate(timeout=seconds)[1]
+    return process.returncode, (said or b"").decode()
+
+
+def wait_for(path: Path, size: int, process: subprocess.Popen[bytes]) -> None:
+    """Until a file has grown to so many bytes, or the process is over."""
+    while process.poll() is None and (not path.exists() or path.stat().st_size < size):
+        time.sleep(0.001)
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The objects of a file of lines."""
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def write(path: Path, rows: Iterable[Mapping[str, Any] | str]) -> Path:
+    """Write objects (or texts as they are) as lines."""
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path

@@ -1,0 +1,209 @@
+"""The decode loop when memory is short, when slots grow, and the reading of text and stop strings."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from evals.errors import ModelError
+from stages.engines import decode
+from stages.engines.base import Completion, Draw
+from stages.engines.decode import Chain, _leaves
+from stages.engines.hf import HFEngine
+from stages.engines.slots import bytes_per_column
+from stages.engines.stops import TextReader
+from tests.stages.engines.tiny import ask, engine_of, request, tokenizer_of
+
+
+@pytest.fixture(scope="module")
+def expected() -> list[list[Completion]]:
+    """What an engine with room to spare writes for problems 0 to 9."""
+    return ask(engine_of(), *(request(i) for i in range(10)))
+
+
+def asked() -> list[Any]:
+    return [request(i) for i in range(10)]
+
+
+def short_of_memory(
+    engine: HFEngine, monkeypatch: pytest.MonkeyPatch, most: int, error: type[Exception] = torch.OutOfMemoryError,
+    message: str = "CUDA out of memory", decoding_only: bool = False,
+) -> None:  # fmt: skip
+    """Let the model refuse batches of more than `most` rows."""
+    forward = engine.model.forward
+
+    def limited(ids: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        if ids.shape[0] > most and not (decoding_only and ids.shape[1] > 1):
+            raise error(message)
+        return forward(ids, *args, **kwargs)
+
+    monkeypatch.setattr(engine.model, "forward", limited)
+
+
+@pytest.mark.parametrize("most", [1, 2, 7, 20])
+@pytest.mark.parametrize("decoding_only", [False, True])
+def test_running_out_of_memory_halves_the_rows_and_changes_no_text(
+    monkeypatch: pytest.MonkeyPatch, expected: list[list[Completion]], most: int, decoding_only: bool
+) -> None:
+    engine = engine_of()
+    short_of_memory(engine, monkeypatch, most, decoding_only=decoding_only)
+    assert ask(engine, *asked()) == expected
+    assert engine.loop.backed_off >= 1
+    assert engine.loop.peak_rows <= max(most, 1)
+    assert engine.loop.max_rows > most // 2, "it must not fall further than it has to"
+    assert engine.usage.completions == 40
+    assert engine.usage.tokens == sum(completion.tokens for row in expected for completion in row)
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes", "MPS backend out of memory"],
+)
+def test_other_devices_run_out_of_memory_in_their_own_words(
+    monkeypatch: pytest.MonkeyPatch, expected: list[list[Completion]], message: str
+) -> None:
+    engine = engine_of()
+    short_of_memory(engine, monkeypatch, 5, RuntimeError, message)
+    assert ask(engine, *asked()) == expected
+    assert engine.loop.backed_off >= 1
+
+
+def test_a_single_row_that_does_not_fit_is_an_error_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = engine_of()
+    short_of_memory(engine, monkeypatch, 0)
+    with pytest.raises(ModelError, match="out of memory") as caught:
+        ask(engine, *asked())
+    assert "--max-tokens" in caught.value.advice
+
+
+def test_the_cpu_allocator_speaks_as_the_loop_expects() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 50)
+    assert any(said in str(caught.value).lower() for said in decode.NO_MEMORY)
+
+
+@pytest.mark.parametrize("columns", [1, 60, 150, 400, 1500])
+@pytest.mark.parametrize("step", [1, 32])
+def test_a_small_budget_for_keys_and_values_changes_no_text(
+    monkeypatch: pytest.MonkeyPatch, expected: list[list[Completion]], columns: int, step: int
+) -> None:
+    monkeypatch.setattr(decode, "COLUMN_STEP", step)
+    engine = engine_of()
+    probe = engine_of()
+    ask(probe, request(0, 1))
+    width = bytes_per_column(probe.loop.cache)
+    engine.loop.limits = replace(engine.loop.limits, cache_bytes=width * columns)
+    assert ask(engine, *asked()) == expected
+    loop = engine.loop
+    assert loop.cache.rows == 1 or loop.cache.rows * loop.cache.columns <= columns
+    if step == 1 and columns >= 400:
+        assert loop.usage.cancelled_tokens > 0, "rows must have been put back when the slots grew"
+    assert loop.usage.completions == 40
+
+
+def test_slots_that_grow_column_by_column_change_no_text(
+    monkeypatch: pytest.MonkeyPatch, expected: list[list[Completion]]
+) -> None:
+    monkeypatch.setattr(decode, "COLUMN_STEP", 1)
+    engine = engine_of()
+    assert ask(engine, *asked()) == expected
+    assert engine.loop.cache.columns > 60
+
+
+def test_prompts_of_a_single_token_are_written_from() -> None:
+    engine = engine_of()
+
+    def single(tokens: list[int], seed: int) -> list[Completion]:
+        got: list[Completion] = []
+        draws = [Draw(seed + j, float(j)) for j in range(3)]
+        engine.loop.submit(Chain(tokens, draws, 1.0, 12, (), got.append, eager=True))
+        with torch.inference_mode():
+            while engine.loop.step():
+                pass
+        return got
+
+    alone = single([5], 3)
+    assert len(alone) == 3
+    with torch.inference_mode():
+        first = engine.model(torch.tensor([[5]])).logits[0, -1].argmax().item()
+    assert alone[0].text.startswith(engine.tokenizer.decode([5, first])[len(engine.tokenizer.decode([5])) :])
+    both: list[list[Completion]] = [[], []]
+    for tokens, got in (([5], both[0]), ([5, 9, 77, 30], both[1])):
+        draws = [Draw(3 + j, float(j)) for j in range(3)]
+        engine.loop.submit(Chain(tokens, draws, 1.0, 12, (), got.append, eager=True))
+    with torch.inference_mode():
+        while engine.loop.step():
+            pass
+    assert both[0] == alone
+
+
+def test_a_chain_closed_while_it_waits_is_never_started(expected: list[list[Completion]]) -> None:
+    engine = engine_of(rows=2)
+
+    async def left_at_once(i: int) -> None:
+        async with aclosing(engine.stream(request(i, 8, max_tokens=200))) as draws:
+            task = asyncio.ensure_future(anext(draws))
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def go() -> list[Completion]:
+        async with aclosing(engine.stream(request(1))) as draws:
+            first = await anext(draws)
+            await asyncio.gather(*(left_at_once(i) for i in range(40, 50)))
+            return [first, *[completion async for completion in draws]]
+
+    assert asyncio.run(go()) == expected[1]
+    assert engine.loop.live == 0
+    assert engine.usage.cancelled_tokens < 100
+
+
+def test_of_prefixes_that_extend_each_other_only_the_longest_is_computed() -> None:
+    prefixes = [[1, 2], [1, 2, 3, 4], [1, 2, 9], [], [1, 2, 3], [7], [1, 2, 3, 4]]
+    leaves, source = _leaves(prefixes)
+    assert sorted(leaves) == [[1, 2, 3, 4], [1, 2, 9], [7]]
+    assert all(leaves[source[i]][: len(prefix)] == prefix for i, prefix in enumerate(prefixes))
+
+
+def test_a_character_of_several_tokens_comes_out_whole() -> None:
+    tokenizer = tokenizer_of("llama")
+    reader = TextReader(tokenizer, [tokenizer.eos_token_id], len(tokenizer))
+    prompt = tokenizer("Question: café?\nAnswer:\n")["input_ids"]
+    text = "20 € 🦊 half"
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    fox = len(tokenizer("🦊", add_special_tokens=False)["input_ids"])
+    assert fox == 4, "the test needs a character that is split"
+    assert reader.read(prompt, ids, ()) == (text, False)
+    assert reader.read(prompt, ids, ("🦊",)) == ("20 € ", True)
+    reader.watch(["🦊"])
+    at = next(i for i in range(len(ids)) if "🦊" in tokenizer.decode(ids[: i + 1]))
+    assert reader.suspicious[ids[at]], "the byte that completes the character must be looked at"
+
+
+def test_a_stop_string_is_seen_wherever_it_ends_within_a_token() -> None:
+    tokenizer = tokenizer_of("llama")
+    reader = TextReader(tokenizer, [tokenizer.eos_token_id], len(tokenizer))
+    reader.watch(["Question:", "\nQ:"])
+    colon = [i for i in range(len(tokenizer)) if ":" in tokenizer.decode([i])]
+    assert colon
+    assert reader.suspicious[colon].all()
+    letters = tokenizer.convert_tokens_to_ids("a")
+    assert not reader.suspicious[letters]
+    reader.watch(["a"])
+    assert reader.suspicious[letters]
+    assert np.flatnonzero(reader.is_end).tolist() == [tokenizer.eos_token_id]
+
+
+def test_a_leading_space_of_what_is_written_is_kept() -> None:
+    for family in ("llama", "gemma2"):
+        tokenizer = tokenizer_of(family)
+        reader = TextReader(tokenizer, [tokenizer.eos_token_id], len(tokenizer))
+        prompt = tokenizer("Answer:")["input_ids"]
+        ids = tokenizer(" 48 clips", add_special_tokens=False)["input_ids"]
+        assert reader.read(prompt, ids, ())[0] == " 48 clips"

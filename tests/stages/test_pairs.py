@@ -1,0 +1,237 @@
+"""pairs: the definition by hand, the sweep against re-running, and the advice where there is nothing to learn from."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evals.errors import DataError
+from evals.records import Problem
+from stages.manifest import read_manifest
+from stages.pairs import SWEEP, PairReport, PairSettings, make_pairs, prompt_of, refuse_nothing, write_pairs
+from tests.stages.fakes import chain_problem
+
+
+def scored(number: int, mean: float | None, correct: bool = False, **fields: Any) -> dict[str, Any]:
+    """A path with a score under "prm"; `fields` may give other aggregates."""
+    aggregates = {key: fields.pop(key, mean) for key in ("min", "product", "last")}
+    made = {
+        "id": f"c#{number}", "text": fields.pop("text", f"{number}+1={number + 1}\nThe answer is {number + 1}"),
+        "steps": [f"{number}+1={number + 1}"], "correct": correct, **fields,
+    }  # fmt: skip
+    if mean is not None:
+        made["scores"] = {"prm": {"steps": [mean], "mean": mean, **aggregates}}
+    return made
+
+
+def pairs(problems: Problem | list[Problem], **settings: Any) -> tuple[list[dict[str, Any]], PairReport]:
+    report = PairReport()
+    problems = problems if isinstance(problems, list) else [problems]
+    return list(make_pairs(problems, PairSettings(**settings), report)), report
+
+
+def ids(rows: list[dict[str, Any]]) -> list[str]:
+    return [row["id"].removeprefix("c#") for row in rows]
+
+
+FOUR = chain_problem(paths=[scored(0, 0.75, True), scored(1, 0.5), scored(2, 1.0), scored(3, 0.25, True)])
+
+
+def test_a_pair_is_a_right_path_that_scores_eta_more_the_boundary_included() -> None:
+    assert sorted(ids(pairs(FOUR, eta=0.25, max_per_problem=9)[0])) == ["0>1", "0>3"]
+    assert ids(pairs(FOUR, eta=0.26, max_per_problem=9)[0]) == ["0>3"]
+    assert ids(pairs(FOUR, eta=0.51, max_per_problem=9)[0]) == []
+    rows, report = pairs(FOUR, eta=0.25, max_per_problem=9, chosen_correct=False)
+    assert sorted(ids(rows)) == ["0>1", "0>3", "1>3", "2>0", "2>1", "2>3"]
+    assert ids(rows)[0] == "2>3", "the widest gap first"
+    assert report.counts["pairs of a right and a wrong path"] == 1
+    assert report.counts["pairs of two right paths"] == 1
+    assert report.counts["pairs of two wrong paths"] == 1
+
+
+def test_a_row_is_the_fields_pair_format_and_self_contained() -> None:
+    (row,) = pairs(FOUR, eta=0.5)[0]
+    assert row == {
+        "id": "c#0>3", "problem": "c", "task": "chain", "question": FOUR.question,
+        "prompt": f"Question: {FOUR.question}\nAnswer:\n", "chosen": FOUR.paths[0].text, "rejected": FOUR.paths[3].text,
+        "chosen_correct": True, "rejected_correct": True, "chosen_finish": "stop", "rejected_finish": "stop",
+        "chosen_score": 0.75, "rejected_score": 0.25,
+    }  # fmt: skip
+    assert prompt_of(FOUR, "chat") == [{"role": "user", "content": FOUR.question}]
+    with pytest.raises(DataError, match="no template 'paper'"):
+        prompt_of(FOUR, "paper")
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "expected"), [("mean", "0>1"), ("min", "1>0"), ("product", "0>1"), ("last", "1>0")]
+)
+def test_the_aggregate_decides_which_path_is_better(aggregate: str, expected: str) -> None:
+    paths = [scored(0, 0.9, True, min=0.1, product=0.9, last=0.2), scored(1, 0.5, True, min=0.4, product=0.3, last=0.9)]
+    assert ids(pairs(chain_problem(paths=paths), aggregate=aggregate)[0]) == [expected]
+
+
+def test_equal_scores_and_equal_texts_make_no_pair_even_at_eta_zero() -> None:
+    paths = [scored(0, 0.5, True), scored(1, 0.5), scored(2, 0.25, text="0+1=1\nThe answer is 1")]
+    rows, _ = pairs(chain_problem(paths=paths), eta=0.0, max_per_problem=9)
+    assert ids(rows) == []
+    assert ids(pairs(chain_problem(paths=[*paths, scored(3, 0.25)]), eta=0.0)[0]) == ["0>3"]
+
+
+def test_max_per_problem_spreads_over_the_paths_before_any_is_used_again() -> None:
+    right = [scored(i, 0.9 + i / 100, True) for i in range(4)]
+    wrong = [scored(i, 0.1 + i / 100) for i in range(4, 8)]
+    problem = chain_problem(paths=[*right, *wrong])
+    rows, report = pairs(problem, max_per_problem=4)
+    used = Counter(number for row in ids(rows) for number in row.split(">"))
+    assert len(rows) == 4
+    assert set(used.values()) == {1}
+    assert report.counts["pairs left out: max-per-problem"] == 16 + 6 * 0 - 4
+    assert ids(rows)[0] == "3>4", "the widest gap is among them"
+    everything, _ = pairs(problem, max_per_problem=99)
+    assert len(everything) == 16
+    assert len(set(ids(everything))) == 16
+
+
+def test_outcome_feedback_prefers_right_to_wrong_and_needs_no_scores() -> None:
+    paths = [scored(i, None, correct=i < 3) for i in range(6)]
+    problem = chain_problem(paths=paths)
+    rows, report = pairs(problem, feedback="outcome", max_per_problem=99)
+    assert sorted(ids(rows)) == sorted(f"{a}>{b}" for a in range(3) for b in range(3, 6))
+    assert "chosen_score" not in rows[0]
+    assert report.counts["pairs of a right and a wrong path"] == 9
+    some = {tuple(ids(pairs(problem, feedback="outcome", max_per_problem=2, seed=seed)[0])) for seed in range(8)}
+    assert len(some) > 3, "which of equal pairs are taken is the seed's choice"
+    assert ids(pairs(problem, feedback="outcome", max_per_problem=2, seed=1)[0]) == ids(
+        pairs(problem, feedback="outcome", max_per_problem=2, seed=1)[0]
+    )
+
+
+def test_the_length_gap_is_in_tokens_where_known_else_in_quarters_of_characters() -> None:
+    paths = [scored(0, 0.9, True, tokens=30), scored(1, 0.1, tokens=10), scored(2, 0.2, tokens=25)]
+    rows, report = pairs(chain_problem(paths=paths), max_length_gap=5)
+    assert ids(rows) == ["0>2"]
+    assert report.counts["pairs left out: length gap"] == 1
+    assert sorted(ids(pairs(chain_problem(paths=paths), max_length_gap=20)[0])) == ["0>1", "0>2"]
+    long = scored(1, 0.1, text="1+1=2\n" + "so " * 40 + "\nThe answer is 2")
+    assert ids(pairs(chain_problem(paths=[scored(0, 0.9, True), long]), max_length_gap=20)[0]) == []
+    assert ids(pairs(chain_problem(paths=[scored(0, 0.9, True), long]), max_length_gap=40)[0]) == ["0>1"]
+
+
+def test_paths_without_a_score_gold_paths_and_earlier_rounds_are_left_out_and_counted() -> None:
+    gold = {**scored(7, 1.0, True, source="gold"), "id": "c#gold"}
+    paths = [scored(0, 0.9, True), scored(1, 0.1), scored(2, None), scored(3, 0.8, True, round=1), gold]
+    paths.append(scored(4, 0.2, round=1))
+    rows, report = pairs(chain_problem(paths=paths), rounds="last", max_per_problem=9)
+    assert ids(rows) == ["3>4"]
+    assert report.counts["paths left out: earlier round"] == 3
+    assert report.counts["paths left out: gold"] == 1
+    rows, report = pairs(chain_problem(paths=paths), max_per_problem=99)
+    assert report.counts["paths left out: no score 'prm'"] == 1
+    assert not any("gold" in name or "2" in name for name in ids(rows))
+    assert any("gold" in row["id"] for row in pairs(chain_problem(paths=paths), gold=True, max_per_problem=99)[0])
+    with pytest.raises(DataError, match="correct: missing"):
+        pairs(chain_problem(paths=[{**scored(0, 0.9), "correct": None}]))
+
+
+def many(n: int, *paths: dict[str, Any]) -> list[Problem]:
+    """n problems with the same paths under ids of their own."""
+    return [
+        chain_problem(id=f"p{i}", paths=[{**path, "id": path["id"].replace("c#", f"p{i}#")} for path in paths])
+        for i in range(n)
+    ]
+
+
+def two(n: int, gap: float, correct: bool = True) -> list[Problem]:
+    """n problems with a path that scores `gap` more than the other, wrong one."""
+    return many(n, scored(0, 0.5 + gap, correct), scored(1, 0.5))
+
+
+def test_the_sweep_says_what_running_with_that_eta_yields() -> None:
+    rng = random.Random(3)
+    problems = []
+    for i in range(30):
+        six = [scored(j, round(rng.random(), 2), rng.random() < 0.6, tokens=rng.randrange(40)) for j in range(6)]
+        problems += [chain_problem(id=f"p{i}", paths=[{**one, "id": f"p{i}#{j}"} for j, one in enumerate(six)])]
+    for settings in ({}, {"chosen_correct": False, "max_per_problem": 2}, {"max_length_gap": 10}):
+        _, report = pairs(problems, **settings)
+        for eta in SWEEP:
+            rows, again = pairs(problems, eta=eta, **settings)
+            assert report.sweep[eta] == len(rows) == again.counts["pairs"]
+            assert (
+                report.sweep_problems[eta] == again.counts["problems with a pair"] == len({r["problem"] for r in rows})
+            )
+            assert again.sweep == report.sweep
+        assert report.sweep[0.0] > report.sweep[0.5] > 0
+
+
+@pytest.mark.parametrize(
+    ("problems", "settings", "reason", "advice"),
+    [
+        (two(9, 0.3, correct=False), {}, "no right path", "--any"),
+        (two(9, 0.3), {"feedback": "outcome", "chosen_correct": True}, "", ""),
+        (many(9, *(scored(j, 0.5, True) for j in range(3))),
+         {"feedback": "outcome"}, "no wrong path", "--feedback process"),
+        (many(9, scored(0, None)),
+         {}, "fewer than two usable paths", "sipf score --name prm"),
+        (two(9, 0.2), {"eta": 0.4}, "no gap of 0.4", "Lower --eta: at 0.1 there would be 9 pairs"),
+        (two(9, 0.0), {"eta": 0.1}, "no gap of 0.1", "No --eta would do: even at 0 there would be 0 pairs"),
+        (two(5, 0.2), {"eta": 0.5}, "no gap of 0.5", "No --eta would do: even at 0 there would be 5 pairs"),
+        (two(3, 0.3), {}, "too few problems", "Sample and score more problems"),
+        ([], {}, "no problem was read", "Sample and score more problems"),
+    ],
+)  # fmt: skip
+def test_next_to_nothing_is_refused_with_advice_that_fits(
+    problems: list[Problem], settings: dict[str, Any], reason: str, advice: str
+) -> None:
+    _, report = pairs(problems, **settings)
+    if not reason:
+        refuse_nothing(report, PairSettings(**settings))
+        return
+    with pytest.raises(DataError, match="next to nothing to learn from") as caught:
+        refuse_nothing(report, PairSettings(**settings))
+    assert reason in caught.value.message
+    assert advice in caught.value.advice
+
+
+def test_a_length_gap_that_leaves_nothing_is_named() -> None:
+    problems = two(9, 0.3)
+    for problem in problems:
+        problem.paths[0].tokens, problem.paths[1].tokens = 5, 50
+    _, report = pairs(problems, max_length_gap=3)
+    with pytest.raises(DataError) as caught:
+        refuse_nothing(report, PairSettings(max_length_gap=3))
+    assert "--max-length-gap" in caught.value.advice
+
+
+def test_the_file_is_written_whole_with_counts_and_sweep_or_not_at_all(tmp_path: Path) -> None:
+    source, output = tmp_path / "scored.jsonl", tmp_path / "pairs.jsonl"
+    lines = [problem.to_json() for problem in two(20, 0.25)]
+    source.write_text("\n".join([*lines, "{"]) + "\n")
+    heard: list[str] = []
+    settings = PairSettings(eta=0.2, most=12)
+    summary = write_pairs(str(source), str(output), settings, warn=heard.append)
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    assert len(rows) == summary["counts"]["pairs"] == 12
+    assert summary["counts"]["pairs left out: most"] == 8
+    assert summary["sweep"]["0.2"] == {"pairs": 20, "problems": 20}
+    assert summary["bad lines"] == len(heard) == 1
+    order = [int(row["problem"][1:]) for row in rows]
+    assert order == sorted(order), "in input order"
+    made = read_manifest(str(output))
+    assert made is not None
+    assert made["counts"]["pairs"] == 12
+    assert write_pairs(str(source), str(output), settings)["already complete"]
+    again = write_pairs(str(source), str(output), replace(settings, seed=1), overwrite=True, dry_run=True)
+    assert again["counts"]["pairs"] == 12
+    assert [json.loads(line) for line in output.read_text().splitlines()] == rows, "a dry run writes nothing"
+    with pytest.raises(DataError, match=":21: "):
+        write_pairs(str(source), str(tmp_path / "strict.jsonl"), settings, strict=True)
+    with pytest.raises(DataError, match="next to nothing"):
+        write_pairs(str(source), str(tmp_path / "none.jsonl"), replace(settings, eta=0.9))
+    assert sorted(path.name for path in tmp_path.glob("*.jsonl")) == ["pairs.jsonl", "scored.jsonl"]

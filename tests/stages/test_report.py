@@ -1,0 +1,122 @@
+"""report: the table of a loop's folder, from result files and manifests written by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evals.errors import DataError, UsageError
+from evals.metrics import mcnemar, wilson
+from stages.report import report
+
+
+def results(folder: Path, name: str, finished: str, right: dict[str, list[int]], n: int = 10) -> None:
+    """A complete result file: of each split's n problems, those numbered are right."""
+    file = folder / "eval" / f"{name}.jsonl"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lines = [
+        {
+            "id": f"{split}/{i}", "task": "chain", "question": "?", "answer": "1", "split": split,
+            "paths": [{"id": f"{split}/{i}#0", "source": "eval", "text": "x", "correct": i in numbers}],
+        }
+        for split, numbers in right.items()
+        for i in range(n)
+    ]  # fmt: skip
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    manifest(file, finished=finished)
+
+
+def manifest(file: Path, **more: Any) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Path(f"{file}.manifest.json").write_text(json.dumps({"complete": True, **more}))
+
+
+@pytest.fixture
+def loop(tmp_path: Path) -> Path:
+    folder = tmp_path / "demo"
+    results(folder, "round1", "2026-01-01T03:00:00", {"test": [*range(8)], "ood": [0]})
+    results(folder, "base", "2026-01-01T01:00:00", {"test": [0], "ood": []})
+    results(folder, "sft", "2026-01-01T02:00:00", {"test": [0, 1, 9], "ood": [0, 1]})
+    first = folder / "r0"
+    manifest(first / "paths.jsonl", counts={"drawn": 80, "kept": 60})
+    manifest(first / "labels.jsonl", counts={
+        "problems labelled": 5, "steps labelled": 40, "rollouts": 100, "rollout tokens": 900,
+        "brute rollouts, every prefix": 320, "brute rollouts, unique prefixes": 200,
+    })  # fmt: skip
+    manifest(first / "pairs.jsonl", counts={"pairs": 33})
+    (first / "prm").mkdir()
+    (first / "prm" / "manifest.json").write_text(
+        json.dumps({"eval": {"accuracy": 0.9, "auc": 0.95, "first_error_accuracy": 0.7}})
+    )
+    manifest(folder / "r10" / "paths.jsonl", counts={"drawn": 7})
+    manifest(folder / "r2" / "paths.jsonl", counts={"drawn": 5})
+    return folder
+
+
+def test_policies_stand_in_the_order_in_which_they_were_measured_with_gains_over_sft(loop: Path) -> None:
+    rows = report([loop])["policies"]
+    assert [(row["policy"], row["split"]) for row in rows] == [
+        (policy, split) for policy in ("base", "sft", "round1") for split in ("test", "ood")
+    ]
+    by_name = {(row["policy"], row["split"]): row for row in rows}
+    last = by_name["round1", "test"]
+    assert (last["right"], last["n"], last["low"], last["high"]) == (8, 10, *wilson(8, 10))
+    assert last["gain"] == pytest.approx(0.5)
+    assert last["p"] == mcnemar(1, 6), "only sft: problem 9; only round1: 2 to 7"
+    assert by_name["round1", "ood"]["gain"] == pytest.approx(-0.1)
+    assert "gain" not in by_name["sft", "test"]
+    against_base = {row["policy"]: row for row in report([loop], "base")["policies"] if row["split"] == "test"}
+    assert against_base["sft"]["gain"] == pytest.approx(0.2)
+    assert "gain" not in report([loop], "nobody")["policies"][-1]
+
+
+def test_rounds_have_their_costs_and_what_was_not_needed_is_none(loop: Path) -> None:
+    rounds = report([loop])["rounds"]
+    assert rounds[0] == {
+        "loop": "demo", "round": 0, "paths drawn": 80, "kept": 60, "problems labelled": 5, "steps labelled": 40,
+        "rollouts": 100, "rollout tokens": 900, "of brute force": 100 / 320, "PRM accuracy": 0.9, "PRM AUC": 0.95,
+        "PRM first error": 0.7, "pairs": 33,
+    }  # fmt: skip
+    assert [one["paths drawn"] for one in rounds] == [80, 5, 7], "round 10 comes after round 2"
+    assert rounds[1]["pairs"] is None
+    assert rounds[1]["of brute force"] is None
+
+
+def test_the_number_of_a_round_is_its_folders(loop: Path) -> None:
+    assert [one["round"] for one in report([loop])["rounds"]] == [0, 2, 10]
+
+
+def test_a_second_loop_is_named_and_measured_against_the_first_ones_sft(loop: Path) -> None:
+    other = loop.parent / "outcome"
+    results(other, "round1", "2026-01-01T00:00:00", {"test": [0, 1, 9, 4]})
+    found = report([loop, other])
+    last = found["policies"][-1]
+    assert (last["policy"], last["gain"], last["p"]) == ("outcome/round1", pytest.approx(0.1), 1.0)
+    assert [one["loop"] for one in found["rounds"]] == ["demo"] * 3
+
+
+def test_lines_without_a_split_are_one_group_and_unfinished_files_are_none(loop: Path) -> None:
+    file = loop.parent / "plain" / "eval" / "sft.jsonl"
+    manifest(file, finished="x")
+    line = {
+        "id": "a",
+        "task": "chain",
+        "question": "?",
+        "answer": "1",
+        "paths": [{"id": "a#0", "text": "", "correct": True}],
+    }
+    file.write_text(json.dumps(line) + "\n")
+    (file.parent / "half.jsonl").write_text("{")
+    (row,) = report([file.parent.parent])["policies"]
+    assert (row["policy"], row["split"], row["rate"]) == ("sft", "all", 1.0)
+
+
+def test_a_folder_without_results_is_refused_and_a_torn_manifest_named(loop: Path) -> None:
+    with pytest.raises(UsageError, match="no complete results"):
+        report([loop.parent])
+    (loop / "eval" / "sft.jsonl.manifest.json").write_text("{")
+    with pytest.raises(DataError, match=r"sft\.jsonl\.manifest\.json: cannot be read"):
+        report([loop])
