@@ -133,7 +133,7 @@ def main() -> None:
     """Make the model folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--updates", type=int, default=700, help="updates to make")
+    parser.add_argument("--updates", type=int, default=500, help="updates to make")
     parser.add_argument("--planned", type=int, default=700, help="updates that the learning rate is planned for")
     parser.add_argument("--warmup", type=int, default=100)
     parser.add_argument("--batch", type=int, default=64)

@@ -40,8 +40,8 @@ def pair(n: int) -> Row:
 
 def changed(row: Row, *keys: str | int, value: Any = None) -> Row:
     """The row with one field replaced; without a value it is removed."""
-    copy = json.loads(json.dumps(row))
-    part = copy
+    copy: Row = json.loads(json.dumps(row))
+    part: Any = copy
     for key in keys[:-1]:
         part = part[key]
     if value is None:

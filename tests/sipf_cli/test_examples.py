@@ -18,7 +18,7 @@ OFFICIAL = {"question": "{n} and three?", "answer": "Add three.\n{n}+3=<<{n}+3={
 
 def commands() -> dict[str, Any]:
     """Every command that does something, by the names that are typed for it."""
-    found = {}
+    found: dict[str, Any] = {}
     for name in COMMANDS:
         command = LazyCommand(name).load()
         nested = getattr(command, "commands", None)

@@ -134,6 +134,8 @@ def test_changed_input_is_refused_while_unfinished(tmp_path: Path, source: Path)
     output = tmp_path / "out.jsonl"
 
     async def fails(problem: Problem, tally: Tally) -> Sequence[Problem]:
+        if problem.id == "p/0":
+            return [problem]
         raise ProblemFailed("no")
 
     assert go(source, output, fails).exit_code == 6
@@ -141,6 +143,18 @@ def test_changed_input_is_refused_while_unfinished(tmp_path: Path, source: Path)
     with pytest.raises(UsageError, match="the input's content has changed"):
         go(source, output)
     assert go(source, output, overwrite=True).complete
+
+
+def test_an_unfinished_run_that_finished_nothing_protects_nothing(tmp_path: Path, source: Path) -> None:
+    output = tmp_path / "out.jsonl"
+
+    async def fails(problem: Problem, tally: Tally) -> Sequence[Problem]:
+        raise ProblemFailed("no")
+
+    assert go(source, output, fails).exit_code == 6
+    source.write_text(source.read_text().replace("17?", "18?"))
+    assert go(source, output).resumed == 0
+    assert "18?" in output.read_text()
 
 
 def test_window_bounds_how_far_the_run_is_ahead(tmp_path: Path, source: Path) -> None:
