@@ -1,4 +1,4 @@
-"""A long file through `sipf sample` with the scripted engine: lines a second, and whether memory depends on the file's length.
+"""A long file through `sipf sample` with the scripted engine: lines a second, and memory against a short file's.
 
     python benchmarks/sample.py [--lines 1000000] [--short 10000] [-n 2]
 

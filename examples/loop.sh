@@ -95,8 +95,8 @@ for i in $(seq 0 $((ROUNDS - 1))); do
     LABELLED=$R/paths.jsonl
   fi
 
-  # the pool: D_{i+1} = D_i and the new samples.
-  if [ "$i" -gt 0 ] && [ -z "$POOL" ]; then
+  # the pool: D_{i+1} = D_i and the new samples. A policy that goes on from the round before has learnt from the old ones.
+  if [ "$i" -gt 0 ] && [ -z "$POOL" ] && [ "$MODE" = restart ]; then
     cat "$OUT/r$((i - 1))/pool.jsonl" "$LABELLED" > "$R/pool.jsonl"
   else
     cp "$LABELLED" "$R/pool.jsonl"

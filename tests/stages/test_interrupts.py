@@ -1,0 +1,99 @@
+"""Signals set a flag, and break off at once only what never looks at it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+
+from evals.errors import Interrupted
+from stages.interrupts import StopFlag, catching_signals
+
+KINDS = pytest.mark.parametrize(
+    ("number", "error"), [(signal.SIGTERM, Interrupted), (signal.SIGINT, KeyboardInterrupt)]
+)
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+def wait_after(number: int) -> None:
+    send(number)
+    time.sleep(20)
+
+
+def broken_off(error: type[BaseException], load: Callable[[StopFlag], None]) -> None:
+    """Load something at once, which must end in the error."""
+    with catching_signals() as flag, pytest.raises(error), flag.at_once():
+        load(flag)
+
+
+@KINDS
+def test_work_ends_where_it_looks(number: int, error: type[BaseException]) -> None:
+    with catching_signals() as flag:
+        send(number)
+        assert flag.requested
+        with pytest.raises(error):
+            flag.check()
+
+
+@KINDS
+def test_loading_is_broken_off(number: int, error: type[BaseException]) -> None:
+    begun = time.monotonic()
+    broken_off(error, lambda _: wait_after(number))
+    assert time.monotonic() - begun < 5
+
+
+@KINDS
+def test_a_library_that_makes_another_error_of_it_does_not_hide_it(number: int, error: type[BaseException]) -> None:
+    def load(_: StopFlag) -> None:
+        try:
+            wait_after(number)
+        except BaseException as cause:
+            raise ImportError("could not import") from cause
+
+    broken_off(error, load)
+
+
+@KINDS
+def test_a_library_that_swallows_it_does_not_hide_it(number: int, error: type[BaseException]) -> None:
+    loaded = []
+
+    def load(_: StopFlag) -> None:
+        with suppress(BaseException):
+            wait_after(number)
+        loaded.append(True)
+
+    broken_off(error, load)
+    assert loaded
+
+
+@KINDS
+def test_work_inside_what_is_broken_off_looks_again(number: int, error: type[BaseException]) -> None:
+    steps = []
+
+    def load(flag: StopFlag) -> None:
+        with flag.at_leisure():
+            send(number)
+            steps.append("done")
+        steps.append("saved")
+
+    broken_off(error, load)
+    assert steps == ["done", "saved"]
+
+
+def test_ctrl_c_twice_does_not_wait() -> None:
+    with catching_signals():
+        send(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            send(signal.SIGINT)
+
+
+def test_an_error_of_its_own_stays_what_it_is() -> None:
+    with catching_signals() as flag, pytest.raises(ImportError, match="mine"), flag.at_once():
+        raise ImportError("mine")
