@@ -95,23 +95,24 @@ for i in $(seq 0 $((ROUNDS - 1))); do
     LABELLED=$R/paths.jsonl
   fi
 
-  # the pool: D_{i+1} = D_i and the new samples. A policy that goes on from the round before has learnt from the old ones.
-  if [ "$i" -gt 0 ] && [ -z "$POOL" ] && [ "$MODE" = restart ]; then
+  # the pool: D_{i+1} = D_i and the new samples. A restarted policy learns from all of it, one that goes on from the new.
+  if [ "$i" -gt 0 ] && [ -z "$POOL" ]; then
     cat "$OUT/r$((i - 1))/pool.jsonl" "$LABELLED" > "$R/pool.jsonl"
   else
     cp "$LABELLED" "$R/pool.jsonl"
   fi
+  if [ "$MODE" = restart ]; then LEARN_FROM=$R/pool.jsonl; else LEARN_FROM=$LABELLED; fi
 
   if [ "$FEEDBACK" = process ]; then
     # train-prm, score: the labels of a share become scores for every path of the pool.
     sipf train-prm "$R/pool.jsonl" --model "$SOURCE/m0" -o "$R/prm"
-    sipf score "$R/pool.jsonl" --model "$R/prm" --name "prm$i" -o "$R/scored.jsonl"
+    sipf score "$LEARN_FROM" --model "$R/prm" --name "prm$i" -o "$R/scored.jsonl"
     sipf pairs "$R/scored.jsonl" --name "prm$i" --seed "$SEED" -o "$R/pairs.jsonl"
   else
     # pairs: without a reward model, right paths above wrong ones. As many pairs as another arm had, where PAIRS_FROM names it.
     MOST=""
     [ -n "${PAIRS_FROM:-}" ] && MOST=$(wc -l < "$PAIRS_FROM/r$i/pairs.jsonl")
-    sipf pairs "$R/pool.jsonl" --feedback outcome --seed "$SEED" ${MOST:+--most "$MOST"} -o "$R/pairs.jsonl"
+    sipf pairs "$LEARN_FROM" --feedback outcome --seed "$SEED" ${MOST:+--most "$MOST"} -o "$R/pairs.jsonl"
   fi
 
   # orpo: the next policy, from the base again (the paper) or from this one.

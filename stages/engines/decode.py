@@ -13,8 +13,6 @@ extend each other (the steps of one path) only the longest is computed.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,7 +20,8 @@ import torch
 from transformers.cache_utils import Cache, DynamicCache
 
 from evals.errors import ModelError
-from stages.engines.base import Completion, Draw, Usage
+from stages.engines.base import Completion, Usage
+from stages.engines.chains import Chain, Limits, leaves_of
 from stages.engines.noise import pick
 from stages.engines.slots import SlotCache, bytes_per_column
 from stages.engines.stops import TextReader
@@ -31,58 +30,6 @@ COLUMN_STEP = 32
 """Slots grow by at least this many columns, so that they seldom grow."""
 NO_MEMORY = ("not enough memory", "can't allocate memory", "cannot allocate memory", "out of memory")
 """How devices other than CUDA say that there is none left, in a plain RuntimeError."""
-
-
-@dataclass(eq=False, slots=True)
-class Chain:
-    """The draws of one prefix. `deliver` is called with each completion, in draw order."""
-
-    ids: list[int]
-    draws: Sequence[Draw]
-    top_p: float
-    max_tokens: int
-    stop: tuple[str, ...]
-    deliver: Callable[[Completion], None]
-    eager: bool = False
-    """All draws are wanted for sure, so spare rows may run ahead."""
-    closed: bool = False
-    started: int = 0
-    delivered: int = 0
-    again: list[int] = field(default_factory=list)
-    done: dict[int, Completion] = field(default_factory=dict)
-
-    def next_draw(self) -> int | None:
-        """The number of the next draw to start, or None when all have been."""
-        if self.closed:
-            return None
-        if self.again:
-            return self.again.pop()
-        if self.started < len(self.draws):
-            self.started += 1
-            return self.started - 1
-        return None
-
-    def waiting(self) -> bool:
-        """True while a draw could still be started."""
-        return not self.closed and (bool(self.again) or self.started < len(self.draws))
-
-    def finish(self, draw: int, completion: Completion) -> None:
-        """Keep a finished draw and hand out those whose turn it is."""
-        self.done[draw] = completion
-        while not self.closed and self.delivered in self.done:
-            self.delivered += 1
-            self.deliver(self.done.pop(self.delivered - 1))
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What the loop may take: rows at a time, bytes of keys and values, prompt tokens a prefill, and the number of
-    rows below which a step costs about the same."""
-
-    rows: int
-    cache_bytes: int
-    prefill_tokens: int
-    flat_rows: int
 
 
 class DecodeLoop:
@@ -216,7 +163,7 @@ class DecodeLoop:
 
     def _prefill(self, batch: list[Chain]) -> None:
         """Compute the prefixes' keys and values (all tokens but the last, which the first decode step feeds)."""
-        leaves, source = _leaves([chain.ids[:-1] for chain in batch])
+        leaves, source = leaves_of([chain.ids[:-1] for chain in batch])
         lengths = [len(chain.ids) - 1 for chain in batch]
         longest = max(len(leaf) for leaf in leaves)
         if longest:
@@ -332,7 +279,7 @@ class DecodeLoop:
         """Add columns; when memory does not hold them for all, the youngest rows go back to the queue."""
         columns = max(longest + COLUMN_STEP, longest * 5 // 4)
         self._put_back(self._capacity(columns))
-        self.cache.allocate(self.cache, max(self.live, self._capacity(columns) and self.live), columns)
+        self.cache.allocate(self.cache, max(self.live, min(self.cache.rows, self._capacity(columns))), columns)
 
     def _put_back(self, keep: int) -> None:
         """Give up all rows but `keep`; their draws start again later, with the same seeds and so the same text."""
@@ -413,16 +360,3 @@ def _sliding_window(config: Any) -> int | None:
     if window is None or (types is not None and "sliding_attention" not in types):
         return None
     return int(window)
-
-
-def _leaves(prefixes: list[list[int]]) -> tuple[list[list[int]], list[int]]:
-    """The prefixes that no other one extends, and for each prefix the leaf that begins with it."""
-    order = sorted(range(len(prefixes)), key=prefixes.__getitem__, reverse=True)
-    leaves: list[list[int]] = []
-    source = [0] * len(prefixes)
-    for i in order:
-        # In descending order, whatever extends a prefix stands right before it.
-        if not leaves or leaves[-1][: len(prefixes[i])] != prefixes[i]:
-            leaves.append(prefixes[i])
-        source[i] = len(leaves) - 1
-    return leaves, source

@@ -21,7 +21,8 @@ from evals.records import Problem
 from evals.tasks import task_of
 from stages.engines.attention import use_grouped_attention
 from stages.engines.base import Completion, Request, Usage
-from stages.engines.decode import Chain, DecodeLoop, Limits
+from stages.engines.chains import Chain, Limits
+from stages.engines.decode import DecodeLoop
 from stages.engines.stops import TextReader
 from stages.models import Loaded
 from stages.prompts import Prompter, make_prompter

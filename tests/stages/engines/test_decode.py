@@ -14,7 +14,7 @@ import torch
 from evals.errors import ModelError
 from stages.engines import decode
 from stages.engines.base import Completion, Draw
-from stages.engines.decode import Chain, _leaves
+from stages.engines.chains import Chain, leaves_of
 from stages.engines.hf import HFEngine
 from stages.engines.slots import bytes_per_column
 from stages.engines.stops import TextReader
@@ -166,7 +166,7 @@ def test_a_chain_closed_while_it_waits_is_never_started(expected: list[list[Comp
 
 def test_of_prefixes_that_extend_each_other_only_the_longest_is_computed() -> None:
     prefixes = [[1, 2], [1, 2, 3, 4], [1, 2, 9], [], [1, 2, 3], [7], [1, 2, 3, 4]]
-    leaves, source = _leaves(prefixes)
+    leaves, source = leaves_of(prefixes)
     assert sorted(leaves) == [[1, 2, 3, 4], [1, 2, 9], [7]]
     assert all(leaves[source[i]][: len(prefix)] == prefix for i, prefix in enumerate(prefixes))
 
