@@ -148,7 +148,7 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str | bytes) -> Any:
     """Parse one JSON value; NaN and infinities are refused, as JSON has none."""
     return json.loads(text, parse_constant=_no_constant)
 

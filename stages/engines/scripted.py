@@ -15,6 +15,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import jsonlines
+
 from evals.errors import DataError, ModelError, UsageError
 from evals.records import Problem, parse_json
 from evals.tasks import task_of
@@ -65,16 +67,18 @@ def _from_file(name: str) -> Script:
     if not Path(name).is_file():
         raise UsageError(f"there is no script {name!r}", "Give gold:SHARE or a JSONL file of id and completions.")
     known: dict[str, list[str]] = {}
-    with open(name, encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                row = parse_json(line)
-                completions = row["completions"]
+    advice = 'A line is {"id": ..., "completions": ["...", ...]}.'
+    with open(name, "rb") as file, jsonlines.Reader(file, loads=parse_json) as rows:
+        try:
+            for number, row in enumerate(rows.iter(type=dict), 1):
+                identity, completions = row.get("id"), row.get("completions")
+                if not isinstance(identity, str):
+                    raise DataError(f"{name}:{number}: id: a string is needed", advice)
                 if not completions or not all(isinstance(text, str) for text in completions):
-                    raise ValueError("completions: a list of strings is needed")
-                known[row["id"]] = completions
-            except (ValueError, KeyError, TypeError) as error:
-                raise DataError(f"{name}:{number}: {error}", 'A line is {"id": ..., "completions": [...]}.') from error
+                    raise DataError(f"{name}:{number}: completions: a list of strings is needed", advice)
+                known[identity] = completions
+        except jsonlines.InvalidLineError as error:
+            raise DataError(f"{name}:{error.lineno}: {str(error).partition(' (line')[0]}", advice) from error
 
     def write(request: Request, draw: Draw) -> str:
         completions = known.get(request.problem.id) or known.get("*")
