@@ -39,6 +39,8 @@ class Reporter:
         self._stage, self._unit = "", "problems"
         self._total: int | None = None
         self._before = self._count = self._tokens = 0
+        self._shown = -1
+        """The count that the last line told."""
         self._begun = self._next = 0.0
         self._bar: Any = None
 
@@ -46,7 +48,7 @@ class Reporter:
         """Begin a stage of `total` (None: unknown) of which an earlier run has done `done`."""
         self._stage, self._unit, self._total = stage, unit, total
         self._before = self._count = done
-        self._tokens = 0
+        self._tokens, self._shown = 0, -1
         self._begun = self._clock()
         self._next = self._begun + (BAR_EVERY if self._terminal else LINE_EVERY)
         if self._speaks and self._terminal:
@@ -76,7 +78,8 @@ class Reporter:
         """Show the last state and leave the terminal as it was; may be called again, or without a start."""
         if not self._stage:
             return
-        self._draw(self._clock())
+        if self._bar is not None or self._count != self._shown or not self._count:
+            self._draw(self._clock())
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -86,6 +89,7 @@ class Reporter:
         if not self._speaks:
             return
         figures = self._figures(max(now - self._begun, 1e-9))
+        self._shown = self._count
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=self._count, figures=figures)
             self._bar.refresh()
