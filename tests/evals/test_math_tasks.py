@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path as File
 
 import pytest
 from hypothesis import given, settings
@@ -15,9 +14,9 @@ from evals.errors import DataError, UsageError
 from evals.records import Problem, parse_problem
 from evals.tasks import NAMES, gsm8k, task, userfile
 from evals.tasks.math import MathTask
+from tests.data import need
 
 MATH = MathTask("math")
-DATA = File(__file__).resolve().parents[3] / "shared" / "data" / "gsm8k"
 SIZES = {"train": 7473, "test": 1319}
 
 
@@ -26,9 +25,7 @@ def problem(answer: str | None = "6", **fields: object) -> Problem:
 
 
 def gsm8k_rows(split: str) -> list[dict[str, str]]:
-    path = DATA / f"{split}.jsonl"
-    if not path.exists():
-        pytest.skip("the GSM8K files are not there (../shared/data/gsm8k)")
+    path = need(f"gsm8k/{split}.jsonl")
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
@@ -217,9 +214,7 @@ def test_strict_and_flexible_are_the_published_regexes(split: str) -> None:
 
 
 def test_robust_agrees_with_the_published_verdicts_on_real_model_output() -> None:
-    path = DATA.parent / "processbench" / "gsm8k.json"
-    if not path.exists():
-        pytest.skip("the ProcessBench file is not there (../shared/data/processbench)")
+    path = need("processbench/gsm8k.json")
     rows = gsm8k_rows("train") + gsm8k_rows("test")
     golds = {row["question"].strip(): gsm8k.parted(row["answer"])[1] for row in rows}
     items = json.loads(path.read_text(encoding="utf-8"))

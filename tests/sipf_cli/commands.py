@@ -14,7 +14,6 @@ from typing import Any
 PROGRAM = [str(Path(sys.executable).with_name("sipf"))]
 if not Path(PROGRAM[0]).exists():
     PROGRAM = [sys.executable, "-m", "sipf_cli"]
-GSM8K = Path(__file__).parents[3] / "shared" / "data" / "gsm8k" / "train.jsonl"
 SCRIPTED = ("--engine", "scripted", "--script", "gold:0.4")
 ON_CPU = ("--device", "cpu", "--dtype", "float32")
 """The promise of equal bytes is for fp32 on one device."""

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from evals.records import parse_problem
+from tests.data import need
 
 ROW = {"question": "Two and three?", "answer": "First add.\n2+3=<<2+3=5>>5\n#### 5"}
-REAL = Path(__file__).parents[3] / "shared" / "data" / "gsm8k" / "train.jsonl"
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -127,9 +127,8 @@ def test_a_broken_archive_is_bad_data(sipf: Any, tmp_path: Path) -> None:
 
 
 def test_real_gsm8k_lines(sipf: Any, tmp_path: Path) -> None:
-    if not REAL.exists():
-        pytest.skip("the GSM8K files are not beside this project")
-    result = sipf("data", "gsm8k", "--path", str(REAL), "--split", "train", "-o", "p.jsonl", "--json")
+    path = need("gsm8k/train.jsonl")
+    result = sipf("data", "gsm8k", "--path", str(path), "--split", "train", "-o", "p.jsonl", "--json")
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["problems"] == 7473
     assert all(row["solution"] and row["answer"] for row in lines(tmp_path / "p.jsonl"))

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.sipf_cli.commands import GSM8K, ON_CPU, SCRIPTED, read, run, write
+from tests.data import need
+from tests.sipf_cli.commands import ON_CPU, SCRIPTED, read, run, write
 
-pytestmark = pytest.mark.skipif(not GSM8K.exists(), reason="the GSM8K files are not beside this project")
 QUESTIONS = 60
 
 
@@ -19,7 +19,8 @@ QUESTIONS = 60
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sixty train questions, sampled, and labelled under both strategies."""
     folder = tmp_path_factory.mktemp("gsm8k")
-    run(folder, "data", "gsm8k", "--path", GSM8K, "--split", "train", "-n", QUESTIONS, "-o", "problems.jsonl")
+    official = need("gsm8k/train.jsonl")
+    run(folder, "data", "gsm8k", "--path", official, "--split", "train", "-n", QUESTIONS, "-o", "problems.jsonl")
     run(folder, "sample", "problems.jsonl", *SCRIPTED, "-n", 8, "-o", "paths.jsonl")
     for strategy in ("exact", "brute"):
         run(folder, "simulate", "paths.jsonl", *SCRIPTED, "--strategy", strategy, "-o", f"{strategy}.jsonl")
