@@ -1,4 +1,4 @@
-"""The public data that lie beside the project, in ../shared/data. Where they are absent a test is skipped, in CI it fails."""
+"""The public data beside the project, in ../shared/data: a test without them is skipped, and in CI it fails."""
 
 from __future__ import annotations
 
