@@ -27,7 +27,7 @@ from stages.engines.stops import TextReader
 from stages.models import Loaded
 from stages.prompts import Prompter, make_prompter
 
-CPU_ROWS, GPU_ROWS = 512, 512
+CPU_ROWS, GPU_ROWS = 256, 512
 BACKLOG = 1.0
 """Chains kept waiting, as a share of the rows, so that a finished row never waits for a problem to be read."""
 
