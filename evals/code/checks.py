@@ -1,10 +1,10 @@
 """What a program is checked against, and what a check finds out.
 
-    tests = Tests(code="assert add(1, 2) == 3", names=("add",))
+    tests = CodeTests(code="assert add(1, 2) == 3", names=("add",))
     result = checker.check("def add(a, b):\\n    return a + b", tests)
     result.passed, result.outcome            # True, "passed"
 
-The program is hostile until proven otherwise; the tests are trusted. A line's `tests` is `Tests.as_dict()`.
+The program is hostile until proven otherwise; the tests are trusted. A line's `tests` is `CodeTests.as_dict()`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Outcome = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Tests:
+class CodeTests:
     """The data set's own test code and how it reaches the program. Trusted, unlike the program.
 
     Args:
@@ -44,7 +44,7 @@ class Tests:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Tests:
+    def from_dict(cls, data: Mapping[str, Any]) -> CodeTests:
         """The inverse of `as_dict`; keys it does not know are a user's own.
 
         Raises:
