@@ -159,6 +159,19 @@ def choose_dtype(dtype: str, device: str) -> str:
     return dtype
 
 
+def choose_training_dtype(dtype: str, device: str) -> str:
+    """What training computes in (the weights stay float32): "auto" is bfloat16 also on a CPU that multiplies in it.
+
+    There it is twice as fast; without the instructions it would be many times slower than float32.
+    """
+    if dtype == "auto" and device == "cpu":
+        import torch
+
+        able = torch.cpu.get_capabilities()
+        return "bfloat16" if able.get("avx512_bf16") or able.get("amx_bf16") else "float32"
+    return choose_dtype(dtype, device)
+
+
 def load_tokenizer(name: str, trust_remote_code: bool = False) -> Any:
     """The model's tokenizer; one without a padding token pads with EOS (padding is always masked).
 

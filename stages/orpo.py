@@ -21,7 +21,7 @@ from evals.errors import DataError, UsageError
 from evals.records import Problem, first_fault, parse_json
 from evals.tasks import task_of
 from stages.modelfolder import ModelFolder, hash_rows
-from stages.models import choose_device, choose_dtype, fingerprint, load_tokenizer, quiet_libraries, read_card
+from stages.models import choose_device, choose_training_dtype, fingerprint, load_tokenizer, quiet_libraries, read_card
 from stages.prompts import Encoded, Prompter, make_prompter
 from stages.reading import read_all
 from stages.training import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
@@ -166,7 +166,7 @@ def orpo_trainer(
     disable_progress_bars()
     device = choose_device(options.device)
     args = ORPOConfig(
-        **training_arguments(options, output_dir, device, choose_dtype(options.dtype, device)),
+        **training_arguments(options, output_dir, device, choose_training_dtype(options.dtype, device)),
         max_length=options.max_length,
         beta=beta,
         # TRL would switch the adapter's own dropout off as well.

@@ -15,7 +15,7 @@ from evals.errors import DataError
 from evals.records import Problem
 from evals.tasks import task_of
 from stages.modelfolder import ModelFolder, hash_rows
-from stages.models import choose_device, choose_dtype, fingerprint, load_tokenizer, read_card
+from stages.models import choose_device, choose_training_dtype, fingerprint, load_tokenizer, read_card
 from stages.prompts import Prompter, make_prompter
 from stages.training import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
 
@@ -123,7 +123,7 @@ def _train(
     disable_progress_bars()
     device = choose_device(options.device)
     args = SFTConfig(
-        **training_arguments(options, str(folder.checkpoints), device, choose_dtype(options.dtype, device)),
+        **training_arguments(options, str(folder.checkpoints), device, choose_training_dtype(options.dtype, device)),
         max_length=options.max_length,
         packing=options.packing,
         # Rows are ready; only packing is left to TRL.

@@ -18,7 +18,7 @@ from evals.metrics import accuracy_at, auc, calibration_error, first_error
 from evals.records import Problem
 from evals.tasks import task_of
 from stages.modelfolder import ModelFolder, hash_rows
-from stages.models import choose_device, choose_dtype, fingerprint, load_tokenizer, read_card
+from stages.models import choose_device, choose_training_dtype, fingerprint, load_tokenizer, read_card
 from stages.prompts import make_prompter
 from stages.stepwise import Example, LabelKind, StepRow, held_out, step_rows
 from stages.training import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
@@ -204,7 +204,7 @@ def _train(
         pass
 
     device = choose_device(options.device)
-    dtype = choose_dtype(options.dtype, device)
+    dtype = choose_training_dtype(options.dtype, device)
     args = transformers.TrainingArguments(**training_arguments(options, str(folder.checkpoints), device, dtype))
     args._n_gpu = min(args.n_gpu, 1)  # several GPUs are for `accelerate launch`, one process each
     trainer = Trainer(
