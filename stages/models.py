@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from evals.errors import DataError, ModelError
+from stages.devices import choose_device, choose_dtype
 
 CHAIN_BASE = "chain-base"
 CARD = "sipf.json"
-Dtype = Literal["auto", "float32", "bfloat16"]
 # What decides how a model behaves: weights, configuration, tokenizer, chat template.
 COUNTED = (
     *("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "adapter_config.json"),
@@ -130,46 +130,6 @@ def fingerprint(name: str) -> str:
     if is_adapter(name):
         digest.update(fingerprint(adapter_base(name)).encode())
     return f"sha256:{digest.hexdigest()}"
-
-
-def choose_device(device: str = "auto") -> str:
-    """What "auto" stands for: cuda, mps or cpu, in this order of preference. Anything else is checked.
-
-    Raises:
-        ModelError: a device this machine does not have.
-    """
-    import torch
-
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if device == "auto":
-        return next(kind for kind, ok in there.items() if ok)
-    if not there.get(device.partition(":")[0], False):
-        raise ModelError(f"this machine has no device {device!r}", "Leave --device at auto.")
-    return device
-
-
-def choose_dtype(dtype: str, device: str) -> str:
-    """What "auto" stands for: bfloat16 on a CUDA device that computes with it, else float32."""
-    if dtype == "auto":
-        import torch
-
-        return "bfloat16" if device.startswith("cuda") and torch.cuda.is_bf16_supported() else "float32"
-    if dtype not in ("float32", "bfloat16"):
-        raise ModelError(f"unknown dtype {dtype!r}", "Choose auto, float32 or bfloat16.")
-    return dtype
-
-
-def choose_training_dtype(dtype: str, device: str) -> str:
-    """What training computes in (the weights stay float32): "auto" is bfloat16 also on a CPU that multiplies in it.
-
-    There it is twice as fast; without the instructions it would be many times slower than float32.
-    """
-    if dtype == "auto" and device == "cpu":
-        import torch
-
-        able = torch.cpu.get_capabilities()
-        return "bfloat16" if able.get("avx512_bf16") or able.get("amx_bf16") else "float32"
-    return choose_dtype(dtype, device)
 
 
 def load_tokenizer(name: str, trust_remote_code: bool = False) -> Any:

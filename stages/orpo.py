@@ -20,8 +20,9 @@ from pydantic import ValidationError
 from evals.errors import DataError, UsageError
 from evals.records import Problem, first_fault, parse_json
 from evals.tasks import task_of
+from stages.devices import choose_device, choose_training_dtype
 from stages.modelfolder import ModelFolder, hash_rows
-from stages.models import choose_device, choose_training_dtype, fingerprint, load_tokenizer, quiet_libraries, read_card
+from stages.models import fingerprint, load_tokenizer, quiet_libraries, read_card
 from stages.prompts import Encoded, Prompter, make_prompter
 from stages.reading import read_all
 from stages.training import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
