@@ -158,7 +158,7 @@ def orpo_trainer(
 
     from stages.trainer import Guarded, load_trainable
 
-    class Trainer(Guarded, ORPOTrainer):  # type: ignore[misc]
+    class Trainer(Guarded, ORPOTrainer):  # type: ignore[misc]  # TRL is untyped
         @staticmethod
         def tokenize_row(feature: dict[str, Any], model: Any = None) -> dict[str, Any]:
             """Nothing to do. (Static, or `datasets` would pickle the trainer to name its cache.)"""

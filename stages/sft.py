@@ -118,7 +118,7 @@ def _train(
 
     from stages.trainer import Guarded, fit, load_trainable
 
-    class Trainer(Guarded, SFTTrainer):  # type: ignore[misc]
+    class Trainer(Guarded, SFTTrainer):  # type: ignore[misc]  # TRL is untyped
         pass
 
     disable_progress_bars()

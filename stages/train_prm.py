@@ -201,7 +201,7 @@ def _train(
     from stages.score import HEADS
     from stages.trainer import Guarded, fit, load_trainable
 
-    class Trainer(Guarded, transformers.Trainer):  # type: ignore[misc]
+    class Trainer(Guarded, transformers.Trainer):  # type: ignore[misc]  # both bases are Any to mypy
         pass
 
     device = choose_device(options.device)

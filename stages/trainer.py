@@ -46,13 +46,13 @@ class Guarded:
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         # Called with every optimiser step just before the weights change; the loss since the last log is in _tr_loss.
-        norm = super()._get_grad_norm(model, grad_norm=grad_norm)  # type: ignore[misc]
-        if not math.isfinite(norm) or not torch.isfinite(self._tr_loss):  # type: ignore[attr-defined]
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)  # type: ignore[misc]  # the Trainer's, mixed in
+        if not math.isfinite(norm) or not torch.isfinite(self._tr_loss):  # type: ignore[attr-defined]  # the Trainer's
             raise _NotFiniteError
         return norm
 
     def _get_train_sampler(self, train_dataset: Any = None) -> ShuffledRows:
-        args = self.args  # type: ignore[attr-defined]
+        args = self.args  # type: ignore[attr-defined]  # the Trainer's, mixed in
         together = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         return ShuffledRows(self.row_lengths, args.seed, together, self.grouped)
 
@@ -141,7 +141,7 @@ def load_trainable(name: str, auto_class: str, options: TrainOptions, task_type:
         from peft import get_peft_model, prepare_model_for_kbit_training
 
         if options.load_in_4bit:
-            model = prepare_model_for_kbit_training(  # type: ignore[no-untyped-call]
+            model = prepare_model_for_kbit_training(  # type: ignore[no-untyped-call]  # peft leaves it untyped
                 model, use_gradient_checkpointing=options.gradient_checkpointing
             )
         model = get_peft_model(model, lora_config(options, task_type))

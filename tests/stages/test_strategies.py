@@ -27,7 +27,7 @@ PREFIXES = ["\n".join(GOLD[: j + 1]) + "\n" for j in range(3)]
 
 def label(name: str, problem: Problem, engine: Written | ScriptedEngine, **options: object) -> tuple[Problem, Tally]:
     problem, tally = problem.model_copy(deep=True), Tally()
-    simulator = Simulator(engine, task_of(problem), SimulateSettings(strategy=name, **options), tally)  # type: ignore[arg-type]
+    simulator = Simulator(engine, task_of(problem), SimulateSettings(strategy=name, **options), tally)  # type: ignore[arg-type]  # any options
 
     async def go() -> None:
         await strategy(name)(simulator, problem)
@@ -63,7 +63,7 @@ def test_exact_gives_the_hard_labels_of_brute_for_every_pattern_of_hits(
     brute, _ = label("brute", problem, engines["brute"], k=k, delta=delta)
     exact, tally = label("exact", problem, engines["exact"], k=k, delta=delta)
     for step, prefix in enumerate(PREFIXES):
-        full, short = brute.paths[0].labels[step], exact.paths[0].labels[step]  # type: ignore[index]
+        full, short = brute.paths[0].labels[step], exact.paths[0].labels[step]  # type: ignore[index]  # both are labelled
         assert full.hard == short.hard == (sum(patterns[prefix]) > delta)
         assert full.soft == sum(patterns[prefix]) / k
         assert full.settled
@@ -110,7 +110,7 @@ def test_labels_fit_the_truth_of_the_chain_world(name: str) -> None:
     for problem in chain.problems("train", 4, 2):
         paths, _ = work(Sampler(ScriptedEngine("gold:0.5"), SampleSettings(n=12)), problem)
         labelled, _ = label(name, paths, ScriptedEngine("gold:1.0"), k=4)
-        states = getattr(problem, "world")["states"]  # noqa: B009
+        states = getattr(problem, "world")["states"]  # noqa: B009 (not a declared field: mypy)
         seen: Counter[bool] = Counter()
         for one in labelled.paths:
             truth = [step == gold for step, gold in zip(one.steps, problem.solution or [], strict=True)]
