@@ -16,6 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from transformers import PrinterCallback
+
 from evals.tasks import task_of
 from evals.worlds import chain
 from stages.devices import choose_training_dtype
@@ -42,6 +44,7 @@ def epoch(rows: list[dict[str, list[int]]], model: str, options: TrainOptions) -
     """CPU seconds a step, and the last loss."""
     with tempfile.TemporaryDirectory() as folder:
         trainer = orpo_trainer(rows, load_tokenizer(model), model, options, str(Path(folder) / "c"), beta=0.1)
+        trainer.remove_callback(PrinterCallback)
         began = time.process_time()
         trainer.train()
         spent = time.process_time() - began
@@ -62,7 +65,9 @@ def main() -> None:
     prompter = make_prompter(
         load_tokenizer(arguments.model), templates, "auto", read_card(arguments.model).get("template")
     )
-    options = TrainOptions(epochs=1, lr=1e-4, batch=arguments.batch, group_by_length=True, device="cpu")
+    options = TrainOptions(
+        epochs=1, lr=1e-4, batch=arguments.batch, group_by_length=True, device="cpu", logging_steps=1
+    )
     rows, _ = orpo_rows(lines, prompter, options.max_length)
     seconds: dict[str, list[float]] = {"float32": [], "bfloat16": []}
     for _ in range(arguments.repeats):
