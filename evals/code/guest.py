@@ -16,11 +16,10 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from evals.code.wire import Channel, Closed, Refused, decode, encode
+from evals.code.wire import MUTABLE, Channel, Closed, Refused, decode, encode
 
 PROGRAM = "program"
 """The name of the module that the program runs as."""
-_MUTABLE = ("list", "dict", "set", "deque")
 
 
 def serve(descriptor: int) -> None:
@@ -55,17 +54,17 @@ def _answer(module: ModuleType, message: Any) -> tuple[Any, ...]:
             space["check"](space[entry])
         return "return", identity, None, {}
     name, args, kwargs = rest
-    before = [encode(value) if type(value).__name__ in _MUTABLE else None for value in args]
+    given = {**dict(enumerate(args)), **kwargs}
+    before = {place: encode(value) for place, value in given.items() if isinstance(value, MUTABLE)}
     if name not in space:
         raise NameError(f"name {name!r} is not defined")
     value = space[name](*args, **kwargs)
     encode(value)  # refused here rather than in the reply, whose message would be lost
     changed = {}
-    for place, was in enumerate(before):
-        if was is not None:
-            now = encode(args[place])
-            if now != was:
-                changed[place] = decode(now)
+    for place, was in before.items():
+        now = encode(given[place])
+        if now != was:
+            changed[place] = decode(now)
     return "return", identity, value, changed
 
 

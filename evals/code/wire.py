@@ -23,6 +23,8 @@ MAX_BYTES = 4 << 20
 """The largest frame, in bytes."""
 MAX_DEPTH = 100
 """How deep containers may nest."""
+MUTABLE = (list, dict, set, deque)
+"""Arguments of these types come back when the program has changed them."""
 
 _LENGTH = struct.Struct(">I")
 _FLOAT = struct.Struct(">d")
