@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from evals.code.wire import MUTABLE, Channel, Closed, Refused, decode, encode
@@ -37,19 +37,19 @@ def serve(descriptor: int) -> None:
         except Closed:
             os._exit(0)
         except BaseException as error:  # KeyboardInterrupt and SystemExit too: the program raised it, it is the answer
-            channel.send(_failure(message[1], error, _kind(error, message[0])))
+            channel.send(_failure(message[1], error, _kind(error)))
 
 
 def _answer(module: ModuleType, message: Any) -> tuple[Any, ...]:
     what, identity, *rest = message
     space = module.__dict__
     if what == "program":
-        _run(rest[0], f"<{PROGRAM}>", space)
+        exec(_compiled(rest[0]), space)  # noqa: S102  # that is what the cage is for
         return "return", identity, None, {}
     if what == "tests":
         prelude, code, entry = rest
-        _run(prelude, "<prelude>", space)
-        _run(code, "<tests>", space)
+        exec(compile(prelude, "<prelude>", "exec"), space)  # noqa: S102  # as above
+        exec(compile(code, "<tests>", "exec"), space)  # noqa: S102  # as above
         if entry is not None:
             space["check"](space[entry])
         return "return", identity, None, {}
@@ -68,18 +68,21 @@ def _answer(module: ModuleType, message: Any) -> tuple[Any, ...]:
     return "return", identity, value, changed
 
 
-def _run(source: str, filename: str, space: dict[str, Any]) -> None:
+class _NoProgramError(Exception):
+    """The source cannot be compiled."""
+
+
+def _compiled(source: str) -> CodeType:
     try:
-        code = compile(source, filename, "exec", dont_inherit=True)
-    except (ValueError, RecursionError, MemoryError, OverflowError) as error:  # NUL bytes; nesting beyond the parser
-        raise SyntaxError(str(error) or type(error).__name__, (filename, 1, 0, "")) from None
-    exec(code, space)  # noqa: S102  # that is what the cage is for
+        return compile(source, f"<{PROGRAM}>", "exec", dont_inherit=True)
+    except Exception as error:  # NUL bytes, lone surrogates and nesting beyond the parser are no SyntaxError
+        raise _NoProgramError(f"{type(error).__name__}: {error}") from None
 
 
-def _kind(error: BaseException, asked: str) -> str:
+def _kind(error: BaseException) -> str:
     if isinstance(error, Refused):
         return "value"
-    if isinstance(error, SyntaxError) and error.filename == f"<{PROGRAM}>" and asked == "program":
+    if isinstance(error, _NoProgramError):
         return "syntax"
     if isinstance(error, MemoryError):
         return "memory"

@@ -163,7 +163,7 @@ class _Check:
         if kind == "value":
             return self._end("wrong", f"the program returned {text}")
         if kind in ("syntax", "memory", "forbidden"):
-            return self._end(kind, message)
+            return self._end(kind, text if kind == "syntax" else message)
         found = getattr(builtins, name, None)
         if kind != "exception" or name == "NameError":
             return self._end("exception", message)
