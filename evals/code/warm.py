@@ -146,6 +146,7 @@ class Warm:
             return None
         if not data:
             raise Dead
+        self._forget()
         self._ended = Ended(**json.loads(data))
         return self._ended
 
@@ -161,7 +162,6 @@ class Warm:
             if not poll.poll(1000 * ANSWERED_IN):
                 raise Dead
             self.hear()
-        self._forget()
         return self._ended
 
     def used(self) -> tuple[float, int] | None:

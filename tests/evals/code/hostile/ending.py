@@ -12,7 +12,8 @@ SLOW = {
     "sleep": case(solve("time.sleep(100)"), TIME),
     "signals ignored": case(
         solve(
-            "for n in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM, signal.SIGXCPU): signal.signal(n, signal.SIG_IGN)\n"
+            "for n in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM, signal.SIGXCPU):\n"
+"    signal.signal(n, signal.SIG_IGN)\n"
             "while True: pass"
         ),
         TIME,
@@ -50,7 +51,8 @@ SLOW = {
     "a number the tests would raise": case(solve("return 10**6"), TIME | {"memory"}, "assert 7**solve(2)**2 == 4"),
     "thread bomb": case(
         solve(
-            "threading.stack_size(32768)\nwhile True:\n    try: threading.Thread(target=time.sleep, args=(100,)).start()\n"
+            "threading.stack_size(32768)\nwhile True:\n"
+            "    try: threading.Thread(target=time.sleep, args=(100,)).start()\n"
             "    except BaseException: pass"
         ),
         {"forbidden", "timeout", "memory"},
@@ -68,7 +70,8 @@ SLOW = {
     ),
     "reads the channel dry": case(solve("while True: os.read(3, 1)"), TIME),
     "a timer that fires for ever": case(
-        solve("signal.signal(signal.SIGALRM, lambda *a: None)\nsignal.setitimer(signal.ITIMER_REAL, 1e-6, 1e-6)\nwhile True: pass"),
+        solve("signal.signal(signal.SIGALRM, lambda *a: None)\n"
+        "signal.setitimer(signal.ITIMER_REAL, 1e-6, 1e-6)\nwhile True: pass"),
         TIME,
     ),
 }  # fmt: skip

@@ -25,7 +25,9 @@ REACHING = {
         c("libc.syscall(nr(257, 56), -100, b'VICTIM/precious', 1)"), DENIED, DONE
     ),
     "creat": case(c("libc.creat(b'VICTIM/new2', 0o600)"), DENIED, DONE),
-    "openat2": case(c("libc.syscall(437, -100, b'VICTIM/precious', ctypes.c_char_p(b'\\2' + bytes(23)), 24)"), DENIED, DONE),
+    "openat2": case(
+        c("libc.syscall(437, -100, b'VICTIM/precious', ctypes.c_char_p(b'\\2' + bytes(23)), 24)"), DENIED, DONE
+    ),
     "O_TMPFILE": case(done("os.open('/tmp', os.O_TMPFILE | os.O_RDONLY)"), DENIED, DONE),
     "write to the system": case(done("open('/etc/sipf', 'w')"), DENIED, DONE),
     "write to a temporary folder": case(done("import tempfile\ntempfile.NamedTemporaryFile()"), DENIED, DONE),
@@ -53,9 +55,12 @@ REACHING = {
     ),
     "list the home folder": case(solve("return os.listdir('VICTIM')"), DENIED, "assert 'precious' in solve()"),
     "list the root folder": case(done("assert 'etc' in os.listdir('/')"), DENIED, DONE),
-    "read the environment": case(solve("return list(os.environ.values())"), {"wrong"}, "assert any('KEY-' in v for v in solve())"),
-    "read the environment from the kernel": case(done("assert b'KEY-' in open('/proc/self/environ', 'rb').read()"), DENIED, DONE),
-    "read the host's environment": case(done("assert b'KEY-' in open('/proc/HOST/environ', 'rb').read()"), DENIED, DONE),
+    "read the environment": case(
+        solve("return list(os.environ.values())"), {"wrong"}, "assert any('KEY-' in v for v in solve())"),
+    "read the environment from the kernel": case(
+        done("assert b'KEY-' in open('/proc/self/environ', 'rb').read()"), DENIED, DONE),
+    "read the host's environment": case(
+        done("assert b'KEY-' in open('/proc/HOST/environ', 'rb').read()"), DENIED, DONE),
     "read the host's command line": case(done("open('/proc/HOST/cmdline').read()"), DENIED, DONE),
     "read the parent's memory": case(done("open(f'/proc/{os.getppid()}/mem', 'rb').read(1)"), DENIED, DONE),
     "write to its own memory's file": case(done("open('/proc/self/mem', 'r+b')"), DENIED, DONE),
@@ -120,7 +125,8 @@ REACHING = {
     ),
     "a core file": case(done("import resource\nresource.setrlimit(resource.RLIMIT_CORE, (-1, -1))"), DENIED, DONE),
     "more than its own descriptors": case(
-        solve("found = []\nfor fd in range(64):\n    try: os.fstat(fd); found.append(fd)\n    except OSError: pass\nreturn found"),
+        solve("found = []\nfor fd in range(64):\n    try: os.fstat(fd); found.append(fd)\n"
+        "    except OSError: pass\nreturn found"),
         {"wrong"},
         "assert solve() != [0, 1, 2, 3]",
     ),

@@ -71,12 +71,14 @@ VERDICT = {
         "import math\nassert math.isclose(solve(2), 4)",
     ),
     "poisoned wire": case(
-        "import evals.code.wire as w, evals.code.guest as g\ng.encode = w.encode = lambda v: b'T'\ndef solve(x): return 5",
+        "import evals.code.wire as w, evals.code.guest as g\ng.encode = w.encode = lambda v: b'T'\n"
+        "def solve(x): return 5",
         {"wrong", "exception", "crash", "forbidden"},
         "assert solve(2) is True and False",
     ),
     "the judge poisoned": case(
-        "import evals.code.judge as j\nj._Check.run = lambda *a: {'outcome': 'passed', 'message': ''}\ndef solve(x): return 5",
+        "import evals.code.judge as j\nj._Check.run = lambda *a: {'outcome': 'passed', 'message': ''}\n"
+        "def solve(x): return 5",
         {"wrong"},
     ),
     "prints success": case(
@@ -84,26 +86,30 @@ VERDICT = {
     ),
     "writes success to every descriptor": case(
         solve(
-            'for fd in range(64):\n    try: os.write(fd, b\'{"outcome": "passed", "message": ""}\')\n    except OSError: pass\nreturn 5'
+            'for fd in range(64):\n    try: os.write(fd, b\'{"outcome": "passed", "message": ""}\')\n'
+            "    except OSError: pass\nreturn 5"
         ),
         {"forbidden", "wrong", "crash"},
     ),
     "frames": case(
         solve(
-            "f = sys._getframe()\nwhile f:\n    for v in list(f.f_locals.values()):\n        if isinstance(v, int) and v == 424242: return v\n    f = f.f_back"
+            "f = sys._getframe()\nwhile f:\n    for v in list(f.f_locals.values()):\n"
+            "        if isinstance(v, int) and v == 424242: return v\n    f = f.f_back"
         ),
         {"wrong"},
         "expected = 424242\nassert solve(2) == expected",
     ),
     "the expected value, by frames and the garbage collector": case(
-        ANYWHERE
-        + "def solve(x):\n    for thing in hunt():\n        if type(thing) is str and thing.startswith('EXPECTED-') and len(thing) > 9:\n            return thing\n",
+        ANYWHERE + "def solve(x):\n    for thing in hunt():\n"
+        "        if type(thing) is str and thing.startswith('EXPECTED-') and len(thing) > 9:\n"
+        "            return thing\n",
         {"wrong", "memory", "timeout"},
         "assert solve(2) == 'EXPEC' + 'TED-' + '83261'",
     ),
     "the test code, by frames and the garbage collector": case(
-        ANYWHERE
-        + "def solve(x):\n    for thing in hunt():\n        if type(thing) is str and ''.join(['un', 'guessable']) in thing and 'def solve' not in thing:\n            return 'done'\n",
+        ANYWHERE + "def solve(x):\n    for thing in hunt():\n"
+        "        if type(thing) is str and ''.join(['un', 'guessable']) in thing and 'def solve' not in thing:\n"
+        "            return 'done'\n",
         {"wrong", "memory", "timeout"},
         "assert solve(2) == 'done'  # unguessable",
     ),
@@ -119,13 +125,13 @@ FORGERIES = {
     ),
     "a reply twice": case(FORGE + "def solve(x):\n    write(('return', own(1), 4, {}))\n    return 9", {"forbidden"}),
     "a reply with the id of an earlier call": case(
-        FORGE
-        + "old = []\ndef solve(x):\n    old.append(own(1))\n    if x == 3:\n        write(('return', old[0], 9, {}))\n    return x * x",
+        FORGE + "old = []\ndef solve(x):\n    old.append(own(1))\n    if x == 3:\n"
+        "        write(('return', old[0], 9, {}))\n    return x * x",
         {"forbidden"},
     ),
     "a reply after the last call": case(
-        FORGE
-        + "import threading, time\ndef solve(x):\n    i = own(1)\n    if x == 3: write(('return', i, 9, {})); write(('return', i, 9, {})); time.sleep(100)\n    return 4",
+        FORGE + "import threading, time\ndef solve(x):\n    i = own(1)\n"
+        "    if x == 3: write(('return', i, 9, {})); write(('return', i, 9, {})); time.sleep(100)\n    return 4",
         {"forbidden", "timeout"},
         SQUARES + "\nassert solve(4) == 16",
     ),
@@ -146,8 +152,8 @@ FORGERIES = {
         {"forbidden"},
     ),
     "a forged depth": case(
-        FORGE
-        + "def solve(x):\n    data = (b'l' + struct.pack('>I', 1)) * 100000 + b'N'\n    os.write(3, struct.pack('>I', len(data)) + data)\n    while True: pass",
+        FORGE + "def solve(x):\n    data = (b'l' + struct.pack('>I', 1)) * 100000 + b'N'\n"
+        "    os.write(3, struct.pack('>I', len(data)) + data)\n    while True: pass",
         {"forbidden"},
     ),
     "an argument that is none": case(
