@@ -2,6 +2,7 @@
 
     ("program", id, source)             ->  ("return", id, None, {})
     ("call", id, name, args, kwargs)    ->  ("return", id, value, {0: [..the first argument, as it is now..]})
+                                        or  ("object", id, type name, its truth, {...}) for what is no plain data
                                         or  ("raise", id, kind, type name, message)
     ("tests", id, prelude, code, entry) ->  the same, after running tests in here (the weak way)
 
@@ -16,7 +17,7 @@ import sys
 from types import CodeType, ModuleType
 from typing import Any
 
-from evals.code.wire import MUTABLE, Channel, Closed, Refused, decode, encode
+from evals.code.wire import MUTABLE, Channel, Closed, Refused, decode, encode, is_plain
 
 PROGRAM = "program"
 """The name of the module that the program runs as."""
@@ -59,12 +60,13 @@ def _answer(module: ModuleType, message: Any) -> tuple[Any, ...]:
     if name not in space:
         raise NameError(f"name {name!r} is not defined")
     value = space[name](*args, **kwargs)
-    encode(value)  # refused here rather than in the reply, whose message would be lost
     changed = {}
     for place, was in before.items():
         now = encode(given[place])
         if now != was:
             changed[place] = decode(now)
+    if not is_plain(value):
+        return "object", identity, type.__getattribute__(type(value), "__name__")[:100], bool(value), changed
     return "return", identity, value, changed
 
 

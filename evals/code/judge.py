@@ -32,7 +32,7 @@ def serve(channel: int, report: int) -> NoReturn:
         size = int.from_bytes(_exactly(stream, 4), "big")
         job = json.loads(_exactly(stream, size))
         try:
-            verdict = _Check(Channel(channel), job["tests"]).run(job["program"])
+            verdict = Check(Channel(channel), job["tests"]).run(job["program"])
             stream.write(json.dumps(verdict).encode())
         except MemoryError:
             os._exit(OUT_OF_MEMORY)
@@ -58,7 +58,17 @@ class _Final(BaseException):
         self.outcome, self.message = outcome, message
 
 
-class _Check:
+class Opaque:
+    """An object of the program that stayed over there, such as a match: it equals nothing but is true or false."""
+
+    def __init__(self, kind: str, truth: bool) -> None:
+        self.kind, self.truth = kind, truth
+
+    def __bool__(self) -> bool:
+        return self.truth
+
+
+class Check:
     """One program against its tests."""
 
     def __init__(self, channel: Channel, tests: dict[str, Any]) -> None:
@@ -67,6 +77,8 @@ class _Check:
         """What ended the check, kept here as the tests may catch even a BaseException."""
         self.raised: BaseException | None = None
         """The last exception of the program that was raised in the tests."""
+        self.opaque: Opaque | None = None
+        """The last object of the program that could not cross."""
         self.asked = False
         """Whether the tests have called the program; before that, what goes wrong is their own fault."""
 
@@ -122,6 +134,8 @@ class _Check:
             try:
                 value, changed = self._ask("call", name, args, kwargs)
             except Refused as error:
+                if self.opaque is not None:
+                    raise self._end("wrong", self._unplain(self.opaque)) from None
                 raise self._end("tests", f"{name} is handed {error}; mark the tests weak") from None
             given: dict[Any, Any] = {**dict(enumerate(args)), **kwargs}
             for place, now in changed.items():
@@ -153,6 +167,11 @@ class _Check:
         match reply:
             case ("return", bytes() as answered, value, dict() as changed) if answered == identity:
                 return value, changed
+            case ("object", bytes() as answered, str() as kind, bool() as truth, dict() as changed) if (
+                answered == identity
+            ):
+                self.opaque = Opaque(one_line(kind), truth)
+                return self.opaque, changed
             case ("raise", bytes() as answered, str() as kind, str() as name, str() as text) if answered == identity:
                 raise self._error(kind, name, text)
         raise self._end("forbidden", "a reply to something that was not asked")
@@ -187,7 +206,12 @@ class _Check:
             return _Final("memory", "the tests ran out of memory over what the program returned")
         if isinstance(error, NameError) and not self._assigned(error.name or ""):
             return _Final("tests", _text(error))
-        return _Final("wrong", f"{_place(error)}{_text(error)}")
+        why = f" ({self._unplain(self.opaque)})" if self.opaque is not None else ""
+        return _Final("wrong", f"{_place(error)}{_text(error)}{why}")
+
+    @staticmethod
+    def _unplain(opaque: Opaque) -> str:
+        return f"the program returned an object of type {opaque.kind}, which is no plain data"
 
     def _assigned(self, name: str) -> bool:
         """Whether the tests define a name anywhere: then what the program returned can be why it is missing."""

@@ -65,7 +65,7 @@ def _put(out: bytearray, value: object, depth: int) -> None:
         # The real bases, not what `__class__` claims; bool has no subclasses and int must not catch it.
         put = next((_WRITERS[base] for base in type.mro(kind) if base in _WRITERS), None)
         if put is None:
-            raise Refused(f"a {kind.__name__}, which is no plain data")
+            raise Refused(f"an object of type {type.__getattribute__(kind, '__name__')}, which is no plain data")
     put(out, value, depth + 1)
 
 
@@ -149,6 +149,12 @@ _WRITERS: dict[type, Callable[[bytearray, Any, int], None]] = {
     deque: _items(b"q", deque),
     dict: _dict,
 }
+
+
+def is_plain(value: object) -> bool:
+    """Whether a value is of a plain type or below one; what it holds may still be refused."""
+    return any(base in _WRITERS for base in type.mro(type(value)))
+
 
 _CONTAINERS: dict[int, Callable[[Iterable[Any]], Any]] = {
     ord("t"): tuple,

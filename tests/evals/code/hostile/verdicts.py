@@ -77,7 +77,7 @@ VERDICT = {
         "assert solve(2) is True and False",
     ),
     "the judge poisoned": case(
-        "import evals.code.judge as j\nj._Check.run = lambda *a: {'outcome': 'passed', 'message': ''}\n"
+        "import evals.code.judge as j\nj.Check.run = lambda *a: {'outcome': 'passed', 'message': ''}\n"
         "def solve(x): return 5",
         {"wrong"},
     ),
