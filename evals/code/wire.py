@@ -4,8 +4,9 @@
 
 Plain data is None, bool, int, float (with inf and nan), complex, str, bytes, tuple, list, set, frozenset, dict, range
 and deque. A subclass is flattened to the plain type below it, so that nothing with methods of its own arrives; every
-other object is refused. Both ends run this module, and the trusted end assumes that the bytes are an attack: sizes and
-depth are capped before anything is built, and whatever is not exactly well-formed is a `Violation`.
+other object is refused (a result that is one arrives as its truth value: `judge.Opaque`). Both ends run this module,
+and the trusted end assumes that the bytes are an attack: sizes and depth are capped before anything is built, and
+whatever is not exactly well-formed is a `Violation`.
 
 A frame is its length in four bytes, big-endian, and then one encoded value.
 """
