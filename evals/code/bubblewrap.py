@@ -1,0 +1,76 @@
+"""bubblewrap's command line: a container of its own for a warm process, hardened.
+
+    bwrap --unshare-user --disable-userns --uid 65534 ... -- python -c "..."
+
+Run by root with its usual flags it would leave the code every capability and writable memory as large as half the
+machine's: here are a user namespace of its own with an unprivileged uid, no capabilities, no way to make further
+namespaces, no process, network or host name but its own, an empty environment, read-only folders (Python and the system's
+libraries, installed packages hidden) on a read-only root, and death with the parent.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+from evals.code.cage import NOBODY
+from evals.code.landlock import NOT_LIBRARY
+
+INSIDE = "/sandbox"
+"""Where this package's own modules stand inside."""
+_SYSTEM = ("/usr/lib", "/usr/lib64", "/usr/lib32", "/usr/libx32", "/lib", "/lib64", "/lib32", "/libx32")
+
+
+def command(python: str, package: Path) -> list[str]:
+    """Everything up to and without the command to run inside.
+
+    Args:
+        python: the interpreter's real path.
+        package: the folder that holds the package `evals`.
+
+    Raises:
+        FileNotFoundError: bwrap is not installed.
+    """
+    bwrap = shutil.which("bwrap")
+    if bwrap is None:
+        raise FileNotFoundError("bwrap is not installed")
+    line = [
+        bwrap,
+        *("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"),
+        *("--disable-userns", "--uid", str(NOBODY), "--gid", str(NOBODY), "--cap-drop", "ALL"),
+        *("--hostname", "sandbox", "--die-with-parent", "--new-session", "--clearenv", "--setenv", "PYTHONHASHSEED", "0"),
+    ]
+    for folder in dict.fromkeys((*_SYSTEM, *_python_folders())):
+        line += _bound(folder)
+    line += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache", "--ro-bind", python, python]
+    for hidden in _installed_packages():
+        line += ["--tmpfs", hidden, "--remount-ro", hidden]
+    line += ["--ro-bind", str(package / "evals/__init__.py"), f"{INSIDE}/evals/__init__.py"]
+    line += ["--ro-bind", str(package / "evals/code"), f"{INSIDE}/evals/code"]
+    return [*line, "--remount-ro", "/", "--chdir", "/"]
+
+
+def _bound(folder: str) -> list[str]:
+    if os.path.islink(folder):  # /lib is usr/lib on most systems
+        return ["--symlink", os.readlink(folder), folder]
+    return ["--ro-bind-try", folder, folder]
+
+
+def _python_folders() -> Iterator[str]:
+    for lib in ("lib", "lib64"):
+        folder = os.path.join(sys.base_prefix, lib)
+        if folder not in _SYSTEM and os.path.isdir(folder):
+            yield folder
+
+
+def _installed_packages() -> Iterator[str]:
+    """Folders of installed packages below what is bound: one of them is HumanEval with its tests and references."""
+    standard = Path(sysconfig.get_path("stdlib"))
+    for parent in {standard, standard.parent / "python3", Path("/usr/lib/python3"), Path(sysconfig.get_path("platstdlib"))}:
+        for name in sorted(NOT_LIBRARY):
+            if (parent / name).is_dir():
+                yield str(parent / name)

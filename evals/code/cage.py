@@ -1,0 +1,115 @@
+"""What a warm process and its children give up before anything untrusted runs in them.
+
+    domain = enter("landlock")          # once, in the warm process: identity, capabilities, files
+    confine(domain, Limits(...))        # in each child: limits, files again, system calls
+
+After `enter` the process is nobody in particular: root becomes uid 65534 inside the standard library's folder as its
+root folder (where it may), every capability is dropped for good, and no file but the standard library's can be opened.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import resource
+import struct
+import sys
+import sysconfig
+from math import ceil
+
+from evals.code import landlock, seccomp
+
+NOBODY = 65534
+_PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _CLEAR_ALL = 4, 24, 38, 47, 4
+_CAPABILITY_VERSION_3 = 0x20080522
+MIB = 1 << 20
+
+
+def enter(layer: str) -> int | None:
+    """Give up what this process will not need again; returns the landlock rules that children enter once more.
+
+    Raises:
+        OSError: something could not be given up; the process must not go on.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if layer == "none":
+        return None
+    library = sysconfig.get_path("stdlib")
+    if os.geteuid() == 0:
+        library = _move_root(library)
+        _become_nobody()
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    _prctl(_PR_SET_DUMPABLE, 0)
+    rules = None
+    if layer == "landlock" or landlock.abi():
+        rules = landlock.ruleset(landlock.readable(library))
+        landlock.enter(rules)
+    return rules
+
+
+def confine(rules: int | None, *, cpu_s: float, memory_mib: int, files: int, caged: bool) -> None:
+    """Limit this child for good and leave it no system call but those of `seccomp`.
+
+    Raises:
+        OSError: a limit could not be set; the child must end.
+    """
+    seconds = ceil(cpu_s) + 1
+    for kind, limit in (
+        (resource.RLIMIT_AS, memory_mib * MIB),
+        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_NOFILE, files),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_MEMLOCK, 0),
+        (resource.RLIMIT_MSGQUEUE, 0),
+    ):
+        resource.setrlimit(kind, (limit, limit))
+    if not caged:
+        return
+    if rules is not None:
+        landlock.enter(rules)
+        os.close(rules)
+    seccomp.install(seccomp.assemble(platform.machine(), os.getpid()))
+
+
+def _move_root(library: str) -> str:
+    """Make the standard library this process's root folder, so that nothing else even has a name. Root only; where
+    that is not allowed (a container without the right) the folder stays what it was, and landlock guards the rest."""
+    try:
+        os.chroot(library)
+    except PermissionError:
+        return library
+    os.chdir("/")
+    for module in list(sys.modules.values()):
+        paths = getattr(module, "__path__", None)
+        if isinstance(paths, list):
+            module.__path__ = [path.removeprefix(library) or "/" for path in paths]
+    sys.path[:] = ["/", *(path.removeprefix(library) for path in sys.path if path.startswith(f"{library}/"))]
+    sys.path_importer_cache.clear()
+    return "/"
+
+
+def _become_nobody() -> None:
+    """Drop root: the uid where there is another one to take, and every capability in any case."""
+    for capability in range(64):
+        _libc().prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+    try:
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+    except OSError:
+        pass  # a container that maps root alone; without capabilities its root can do what nobody can
+    _libc().prctl(_PR_CAP_AMBIENT, _CLEAR_ALL, 0, 0, 0)
+    header, nothing = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), bytes(24)
+    if _libc().capset(header, nothing) != 0:
+        raise OSError(ctypes.get_errno(), "capabilities could not be dropped")
+
+
+def _prctl(option: int, value: int) -> None:
+    if _libc().prctl(option, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl {option} failed")
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)

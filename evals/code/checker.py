@@ -1,0 +1,255 @@
+"""The code checker: says whether a program does what its tests ask, without ever trusting the program.
+
+    with Checker() as checker:
+        checker.check("def add(a, b):\\n    return a + b", CodeTests("assert add(1, 2) == 3", ("add",)))
+    # CheckResult(outcome="passed", weak=False, cpu_s=0.003, wall_s=0.006, peak_mib=21.4, message="", rerun=False)
+
+Two processes take part in a check. The program alone runs in one (guest.py); the data set's test code runs in the other
+(judge.py) and calls the program through a proxy; plain data crosses between them (wire.py). A verdict of "passed" means
+that the test code ran to its end over there, so there is nothing the program could print, raise, overwrite or exit with
+to get it. Both are forked from warm processes (zygote.py), each in a cage of its own: bubblewrap, landlock, seccomp and
+limits where bubblewrap works, else landlock, seccomp and limits, else nothing runs at all.
+
+What this does not cover:
+- Bugs of the kernel. The program talks to the real one, through about 70 system calls. For programs from people who
+  have a reason to attack you, use a virtual machine.
+- Side channels. A program can measure time, and with it caches and the load of the machine.
+- Knowledge. A program may return from memory what these tests expect, or recompute the answer in any way it likes.
+- Weak results (`CheckResult.weak`): program and tests share a process, so a program written for the purpose can pass.
+- Landlock alone does not hide that a file exists, how large it is or who owns it (bubblewrap, and root's own root folder,
+  do); it guards signals and abstract sockets from Linux 6.12 on, before which the filter of system calls does so alone.
+- Memory is limited by process (address space), not by control group; between two looks, 20 ms apart, a program can start
+  more than the 64 threads it may have.
+- Programs may use Python's standard library, whatever of it works without files, processes and network, and no
+  installed package.
+- The test code is trusted to be honest about its verdict. It runs in the same kind of cage, so that a file of problems
+  from elsewhere cannot harm the machine through its tests.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from types import TracebackType
+from typing import Literal, Self
+
+from evals.code import landlock, seccomp
+from evals.code.checks import CheckResult, CodeTests, Limits
+from evals.code.warm import Dead, Warm
+from evals.code.worker import Worker
+from evals.errors import SandboxError
+
+Layer = Literal["auto", "bubblewrap", "landlock", "none"]
+LAYERS: tuple[Layer, ...] = ("bubblewrap", "landlock")
+"""Strongest first."""
+MAX_PROGRAM = 1 << 20
+"""Characters of a program; models write a few thousand."""
+
+
+class Checker:
+    """Checks programs, several at a time; safe to use from many threads.
+
+    Args:
+        workers: checks that run at once; the number of this process's cores by default. Started when needed.
+        limits: what one check may take.
+        layer: the sandbox: "bubblewrap", "landlock", or "auto" for the first of them that works. "none" needs `unsafe`.
+        unsafe: where no sandbox works, run programs with limits alone instead of refusing.
+
+    Raises:
+        SandboxError: no sandbox works here, or not the one asked for.
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        limits: Limits = Limits(),  # noqa: B008  # frozen
+        layer: Layer = "auto",
+        unsafe: bool = False,
+    ) -> None:
+        self.workers = workers if workers is not None else len(os.sched_getaffinity(0))
+        self.limits = limits
+        self._gate = _Gate(self.workers)
+        self._lock = threading.Lock()
+        self._idle: list[Worker] = []
+        self._closed = False
+        self._spawner = ThreadPoolExecutor(1, "sandbox")
+        try:
+            self.layer, first = self._first(layer, unsafe)
+        except BaseException:
+            self._spawner.shutdown()
+            raise
+        self._idle.append(first)
+
+    def check(self, program: str, tests: CodeTests) -> CheckResult:
+        """Run a program against its tests; waits for a free worker.
+
+        A timeout beside other checks is run once more, alone, before it counts.
+
+        Raises:
+            DataError: the test code itself is at fault.
+            SandboxError: the sandbox does not work, so that there is no verdict.
+        """
+        if len(program) > MAX_PROGRAM:
+            return CheckResult("syntax", weak=tests.weak, message=f"a program of more than {MAX_PROGRAM} characters")
+        with self._gate.beside():
+            result = self._run(program, tests)
+        if result.outcome == "timeout":
+            with self._gate.alone():
+                result = replace(self._run(program, tests), rerun=True)
+        return result
+
+    def close(self) -> None:
+        """End the warm processes. Checks under way end with a SandboxError."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.close()
+        self._spawner.shutdown(wait=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self, program: str, tests: CodeTests) -> CheckResult:
+        """One run; a warm process that dies is replaced once, and then it is an error, never a verdict."""
+        for _ in range(2):
+            worker = self._take()
+            try:
+                result = worker.run(program, tests, self.limits)
+            except Dead as error:
+                worker.close()
+                said = str(error) or "a warm process died"
+            except BaseException:
+                self._give(worker)
+                raise
+            else:
+                self._give(worker)
+                return result
+        raise SandboxError(
+            f"the sandbox broke twice over one program: {said}", "see `sipf doctor`; is the machine out of memory?"
+        )
+
+    def _take(self) -> Worker:
+        with self._lock:
+            if self._closed:
+                raise SandboxError("the checker is closed")
+            if self._idle:
+                return self._idle.pop()
+        return self._start(self.layer)
+
+    def _give(self, worker: Worker) -> None:
+        with self._lock:
+            if not self._closed:
+                self._idle.append(worker)
+                return
+        worker.close()
+
+    def _start(self, layer: Layer) -> Worker:
+        # The thread that starts a process must outlive it: see Worker.
+        spawn: Callable[[Callable[[], Warm]], Warm] = lambda start: self._spawner.submit(start).result()  # noqa: E731
+        return Worker(layer, spawn)
+
+    def _first(self, layer: Layer, unsafe: bool) -> tuple[Layer, Worker]:
+        """The layer to use and its first worker."""
+        if layer == "none" and not unsafe:
+            raise SandboxError("running programs without a sandbox was not asked for", "type --unsafe-exec if you mean it")
+        why = []
+        for name in LAYERS if layer == "auto" else (layer,):
+            try:
+                return name, self._start(name)
+            except SandboxError as error:
+                why.append(error.message)
+        if layer == "auto" and unsafe:
+            return "none", self._start("none")
+        raise SandboxError(f"no sandbox works here: {'; '.join(why)}", advice())
+
+
+def advice() -> str:
+    """What to do where no sandbox works."""
+    if not seccomp.supported():
+        return "code runs on Linux on x86_64 and aarch64 only; use a machine or a container of that kind"
+    if not landlock.abi():
+        return "install bubblewrap, or run Linux 5.13 or newer with landlock enabled; --unsafe-exec runs code unguarded"
+    return "install bubblewrap (apt-get install bubblewrap); --unsafe-exec runs code unguarded"
+
+
+class _Gate:
+    """Lets checks in: `places` beside each other, or one alone. Whoever wants to be alone goes first."""
+
+    def __init__(self, places: int) -> None:
+        self._places, self._inside, self._waiting = places, 0, 0
+        self._alone = False
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._alone and not self._waiting and self._inside < self._places)
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        with self._changed:
+            self._waiting += 1
+            try:
+                self._changed.wait_for(lambda: not self._alone and not self._inside)
+            finally:
+                self._waiting -= 1
+            self._alone = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._alone = False
+                self._changed.notify_all()
+
+
+_shared: Checker | None = None
+_shared_lock = threading.Lock()
+_settings: tuple[int | None, Limits, Layer, bool] = (None, Limits(), "auto", False)
+
+
+def configure(
+    workers: int | None = None,
+    limits: Limits = Limits(),  # noqa: B008  # frozen
+    layer: Layer = "auto",
+    unsafe: bool = False,
+) -> None:
+    """Settle how `shared_checker` will be made; see `Checker`. A checker of other settings is closed."""
+    global _settings, _shared  # noqa: PLW0603  # one checker a process is the point
+    with _shared_lock:
+        settings = (workers, limits, layer, unsafe)
+        if settings != _settings and _shared is not None:
+            _shared.close()
+            _shared = None
+        _settings = settings
+
+
+def shared_checker() -> Checker:
+    """This process's checker: started at the first call, closed at exit.
+
+    Raises:
+        SandboxError: no sandbox works here.
+    """
+    global _shared  # noqa: PLW0603  # as above
+    with _shared_lock:
+        if _shared is None:
+            _shared = Checker(*_settings)
+            atexit.register(_shared.close)
+        return _shared

@@ -1,0 +1,259 @@
+"""One check at a time: a pair of warm processes, of which one runs the tests and the other the program.
+
+    worker = Worker("landlock")
+    worker.run("def add(a, b): return a + b", tests, Limits())       # CheckResult("passed", cpu_s=0.004, ...)
+
+The two children talk to each other over a socket pair made for this check alone; the verdict comes from the tests' side
+over another one. Here is the clock: whoever is late, uses up his CPU time, prints without end or fills the machine with
+threads is ended, and a process that dies otherwise is asked why.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from evals.code.checks import CheckResult, CodeTests, Limits
+from evals.code.warm import Dead, Ended, Warm
+from evals.code.zygote import BROKEN
+from evals.errors import DataError, SandboxError
+
+LOOK_EVERY = 0.02
+"""Seconds between two looks at what a check has used."""
+MAX_THREADS = 64
+JUDGE_MIB = 256
+"""Memory of the tests' side beyond the program's limit, as it holds both what it sends and what comes back."""
+LAST_WORDS = 0.5
+"""Seconds a child has to end after its channel closed, before it is ended."""
+_TIMED = (signal.SIGXCPU, signal.SIGKILL)
+
+
+class Worker:
+    """A judge and a guest. Not for two threads at a time.
+
+    Args:
+        layer: "bubblewrap", "landlock" or "none".
+        spawn: runs a function in a thread that lives as long as the processes must (the kernel ties `die with
+            parent` to the thread that forked).
+
+    Raises:
+        SandboxError: the processes cannot be started.
+    """
+
+    def __init__(self, layer: str, spawn: Callable[[Callable[[], Warm]], Warm] = lambda start: start()) -> None:
+        self.judge = spawn(lambda: Warm("judge", layer))
+        try:
+            self.guest = spawn(lambda: Warm("guest", layer))
+        except SandboxError:
+            self.judge.close()
+            raise
+        try:
+            self.judge.await_ready()
+            self.guest.await_ready()
+        except SandboxError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End both processes."""
+        self.judge.close()
+        self.guest.close()
+
+    def run(self, program: str, tests: CodeTests, limits: Limits) -> CheckResult:
+        """Check one program.
+
+        Raises:
+            DataError: the tests themselves are at fault.
+            Dead: a warm process did not survive, or a child could not be put in its cage.
+        """
+        began = time.monotonic()
+        job = json.dumps({"program": program, "tests": tests.as_dict()}).encode()
+        channel, other_end = socket.socketpair()
+        report, reported = socket.socketpair()
+        output, printed = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        os.set_blocking(printed, True)
+        try:
+            with channel, other_end, reported:
+                self.judge.order(_limits(limits, JUDGE_MIB), [channel.fileno(), reported.fileno()])
+                self.guest.order(_limits(limits, 0), [other_end.fileno(), printed])
+            os.close(printed)
+            printed = -1
+            watch = _Watch(self.judge, self.guest, report, output, limits, began)
+            try:
+                watch.give(job)
+                verdict = watch.wait()
+            finally:
+                judge, guest = watch.end()
+        finally:
+            report.close()
+            os.close(output)
+            if printed >= 0:
+                os.close(printed)
+        result = _result(verdict, judge, guest, limits)
+        return replace(
+            result,
+            weak=tests.weak,
+            cpu_s=round(guest.cpu_s, 4),
+            peak_mib=round(guest.peak_mib, 1),
+            wall_s=round(time.monotonic() - began, 4),
+        )
+
+
+def _limits(limits: Limits, more_mib: int) -> dict[str, Any]:
+    return {"cpu_s": limits.cpu_s, "memory_mib": limits.memory_mib + more_mib, "files": limits.files}
+
+
+class _Watch:
+    """The host's eyes on one check."""
+
+    def __init__(
+        self, judge: Warm, guest: Warm, report: socket.socket, output: int, limits: Limits, began: float
+    ) -> None:
+        self.judge, self.guest, self.report, self.output, self.limits = judge, guest, report, output, limits
+        self.deadline = began + limits.wall_s
+        self.printed, self.said = 0, b""
+        self.ended: dict[Warm, Ended] = {}
+        self.watching = False
+        self.poll = select.poll()
+        for descriptor in (report.fileno(), output, judge.link.fileno(), guest.link.fileno()):
+            self.poll.register(descriptor, select.POLLIN)
+        report.setblocking(False)
+
+    def give(self, job: bytes) -> None:
+        """Hand the judge its job. It reads at once, so that only a dead one can make this wait."""
+        rest = memoryview(len(job).to_bytes(4, "big") + job)
+        while rest:
+            try:
+                rest = rest[self.report.send(rest) :]
+            except BlockingIOError:
+                if time.monotonic() > self.deadline:
+                    return
+                waiting = select.poll()
+                waiting.register(self.report, select.POLLOUT)
+                waiting.poll(1000 * LOOK_EVERY)
+            except (BrokenPipeError, ConnectionResetError):
+                return
+
+    def wait(self) -> dict[str, str] | None:
+        """The verdict: the judge's, or the clock's; None when a process ended without one."""
+        grace = None
+        while True:
+            now = time.monotonic()
+            if now >= self.deadline:
+                return {"outcome": "timeout", "message": f"no verdict within {self.limits.wall_s:g} s"}
+            if grace is not None and now >= grace:
+                return self._verdict()
+            for descriptor, _ in self.poll.poll(max(1, min(1000 * LOOK_EVERY, 1000 * (self.deadline - now)))):
+                verdict = self._look(descriptor)
+                if verdict is not None:
+                    return verdict
+            used = self._used()
+            if used is not None:
+                return used
+            if self.judge in self.ended:
+                verdict = self._verdict()
+                if verdict is None or verdict["outcome"] != "crash" or self.guest in self.ended:
+                    return verdict
+                grace = grace or time.monotonic() + LAST_WORDS
+
+    def end(self) -> tuple[Ended, Ended]:
+        """End both children and hear what they used."""
+        for warm in (self.judge, self.guest):
+            if warm not in self.ended:
+                warm.stop()
+        return tuple(self.ended.get(warm) or warm.report() for warm in (self.judge, self.guest))  # type: ignore[return-value]  # two of them
+
+    def _look(self, descriptor: int) -> dict[str, str] | None:
+        if descriptor == self.output:
+            return self._drain()
+        if descriptor == self.report.fileno():
+            try:
+                part = self.report.recv(1 << 16)
+            except (BlockingIOError, ConnectionResetError):
+                part = b""
+            self.said += part
+            verdict = self._verdict()
+            if verdict is not None and verdict["outcome"] != "crash":
+                return verdict
+            if not part:
+                self.poll.unregister(descriptor)
+            return None
+        warm = self.judge if descriptor == self.judge.link.fileno() else self.guest
+        ended = warm.hear()
+        if ended is not None:
+            self.ended[warm] = ended
+            self.poll.unregister(descriptor)
+        return None
+
+    def _drain(self) -> dict[str, str] | None:
+        """Count what the program printed, and forget it."""
+        for _ in range(16):
+            try:
+                part = os.read(self.output, 1 << 16)
+            except BlockingIOError:
+                return None
+            if not part:
+                self.poll.unregister(self.output)
+                return None
+            self.printed += len(part)
+            if self.printed > self.limits.output_bytes:
+                return {"outcome": "output-limit", "message": f"more than {self.limits.output_bytes} bytes of output"}
+        return None
+
+    def _verdict(self) -> dict[str, str] | None:
+        try:
+            verdict = json.loads(self.said)
+        except ValueError:
+            return None
+        return verdict if isinstance(verdict, dict) else None
+
+    def _used(self) -> dict[str, str] | None:
+        """Whether the program, or the tests over what it returned, have used more than they may."""
+        if not self.watching:
+            self.watching = True
+            for warm in (self.judge, self.guest):
+                if warm not in self.ended:
+                    warm.watch()
+            return None
+        for warm in (self.guest, self.judge):
+            used = None if warm in self.ended else warm.used()
+            if used is not None and used[0] > self.limits.cpu_s:
+                return {"outcome": "timeout", "message": f"more than {self.limits.cpu_s:g} s of CPU time"}
+            if used is not None and used[1] > MAX_THREADS:
+                return {"outcome": "forbidden", "message": f"more than {MAX_THREADS} threads"}
+        return None
+
+
+def _result(verdict: dict[str, str] | None, judge: Ended, guest: Ended, limits: Limits) -> CheckResult:
+    if verdict is None:
+        if judge.signal in _TIMED and judge.cpu_s >= limits.cpu_s:
+            return CheckResult("timeout", message="the tests ran out of time over what the program returned")
+        raise Dead(f"the tests' process ended with wait status {judge.status}")
+    outcome, message = str(verdict.get("outcome")), str(verdict.get("message", ""))
+    if outcome == "tests":
+        raise DataError(f"tests: {message}", "correct the test code, or what it expects the program to define")
+    if outcome == "crash":
+        return _crash(guest, limits)
+    if outcome == "passed" and guest.signal and guest.cpu_s > limits.cpu_s + 1:
+        outcome, message = "timeout", "the CPU time ran out"
+    return CheckResult(outcome, message=message)  # type: ignore[arg-type]  # the judge knows no others
+
+
+def _crash(guest: Ended, limits: Limits) -> CheckResult:
+    """Why the program's process ended before its tests did."""
+    if guest.signal in _TIMED and guest.cpu_s >= limits.cpu_s:
+        return CheckResult("timeout", message=f"more than {limits.cpu_s:g} s of CPU time")
+    if guest.signal == signal.SIGSYS:
+        return CheckResult("forbidden", message="a system call of another architecture")
+    if guest.signal:
+        return CheckResult("crash", message=f"ended by {signal.Signals(guest.signal).name}")
+    if os.waitstatus_to_exitcode(guest.status) == BROKEN:
+        raise Dead("a child could not be put in its cage")
+    return CheckResult("crash", message=f"ended early with status {os.waitstatus_to_exitcode(guest.status)}")

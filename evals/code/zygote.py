@@ -1,0 +1,160 @@
+"""A warm process: it starts once, puts itself in the cage, and forks one child a check.
+
+    python -c "from evals.code.zygote import main; main('guest', 'landlock', 3)"
+
+The host talks to it over a socket of packets (descriptor 3): an order brings the limits and the child's descriptors,
+`stop` ends the child, `watch` asks for its pidfd; the answer to every order is, once, how the child ended and what it
+used. A child never sees that socket. When the host is gone, so is this.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import importlib
+import json
+import os
+import random
+import resource
+import select
+import signal
+import socket
+import sys
+from types import FrameType
+from typing import Any
+
+from evals.code import cage, guest, judge
+
+PRELOADED = (
+    "abc", "array", "ast", "base64", "bisect", "bz2", "calendar", "cmath", "collections.abc", "copy", "csv", "ctypes",
+    "dataclasses", "datetime", "decimal", "difflib", "enum", "fractions", "functools", "hashlib", "heapq", "inspect",
+    "io", "itertools", "json", "locale", "lzma", "math", "numbers", "operator", "pprint", "queue", "random", "re",
+    "secrets", "statistics", "string", "sys", "textwrap", "threading", "time", "timeit", "traceback", "types", "typing",
+    "unicodedata", "uuid", "warnings", "zlib", "encodings.ascii", "encodings.latin_1", "encodings.utf_16",
+)  # fmt: skip
+"""Imported once for all children: what solutions use, and what needs a shared library from outside the cage."""
+CANARY = "colorsys"
+"""A module that nothing above imports: it tells whether children will be able to import at all."""
+READY = b"ready"
+OPEN_FILES = 64
+"""Of the warm process itself: its children close all of these but their own."""
+BROKEN = 111
+"""The exit status of a child that could not be put in the cage."""
+
+
+def main(role: str, layer: str, control: int) -> None:
+    """Get warm, enter the cage, say so, and serve until the host is gone.
+
+    Args:
+        role: "guest" runs programs, "judge" runs tests.
+        layer: "bubblewrap" (already inside it), "landlock", or "none".
+        control: the descriptor of the socket to the host.
+    """
+    link = socket.socket(fileno=control)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the host's to handle
+    for name in PRELOADED:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            continue  # a Python built without it, on which programs cannot use it either
+    rules = cage.enter(layer)
+    importlib.import_module(CANARY)
+    os.dup2(1, 2)  # what went wrong until here the host has read; from now on it goes nowhere
+    gc.collect()
+    gc.freeze()
+    link.send(READY)
+    while order := _receive(link):
+        limits, descriptors = order
+        child = os.fork()
+        if child == 0:
+            _become(role, link, rules, layer != "none", limits, descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        _mind(link, child, caged=layer != "none")
+
+
+def _receive(link: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """The next order; None when the host is gone. A `stop` that came too late is nothing."""
+    while True:
+        data, descriptors, _, _ = socket.recv_fds(link, 4096, 4)
+        if not data:
+            return None
+        if data not in (b"stop", b"watch"):
+            return json.loads(data), descriptors
+
+
+def _mind(link: socket.socket, child: int, *, caged: bool) -> None:
+    """Wait for the child's end, or end it; then tell what it used."""
+    pidfd = os.pidfd_open(child)
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    poll.register(link, select.POLLIN)
+    gone = False
+    while True:
+        ready = {descriptor for descriptor, _ in poll.poll()}
+        if pidfd in ready:
+            break
+        command = link.recv(4096)
+        if command == b"watch":
+            socket.send_fds(link, [b"watch"], [pidfd])
+            continue
+        gone = not command
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        break
+    if not caged:
+        _end_group(child)
+    _, status, used = os.wait4(child, 0)
+    os.close(pidfd)
+    if gone:
+        sys.exit(0)
+    report = {"status": status, "cpu_s": used.ru_utime + used.ru_stime, "peak_mib": used.ru_maxrss / 1024}
+    link.send(json.dumps(report).encode())
+
+
+def _end_group(child: int) -> None:
+    """End what the child has started, where nothing kept it from forking."""
+    try:
+        os.killpg(child, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _become(
+    role: str, link: socket.socket, rules: int | None, caged: bool, limits: dict[str, Any], descriptors: list[int]
+) -> None:
+    """Turn this child into the one that serves the check; never returns."""
+    try:
+        os.setpgid(0, 0)
+        signal.signal(signal.SIGINT, _interrupted)
+        channel, other = (fcntl.fcntl(descriptor, fcntl.F_DUPFD, 20) for descriptor in descriptors)
+        placed = {3: channel, 1: other, 2: other} if role == "guest" else {3: channel, 4: other}
+        if rules is not None:
+            placed[5] = fcntl.fcntl(rules, fcntl.F_DUPFD, 20)
+        link.close()
+        for target, source in placed.items():
+            os.dup2(source, target)
+        for descriptor in range(3, OPEN_FILES):
+            if descriptor not in placed:
+                _close(descriptor)
+        random.seed(0)  # equal programs, equal verdicts
+        cage.confine(5 if rules is not None else None, caged=caged, **limits)
+        if role == "guest":
+            guest.serve(3)
+        else:
+            judge.serve(3, 4)
+    except BaseException as error:  # whatever it was, this child must not go on as a second warm process
+        os.write(2, f"{type(error).__name__}: {error}\n".encode())
+    finally:
+        os._exit(BROKEN)
+
+
+def _close(descriptor: int) -> None:
+    try:
+        os.close(descriptor)
+    except OSError:
+        return
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
