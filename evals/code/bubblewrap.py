@@ -42,7 +42,16 @@ def command(python: str, package: Path) -> list[str]:
         bwrap,
         *("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"),
         *("--disable-userns", "--uid", str(NOBODY), "--gid", str(NOBODY), "--cap-drop", "ALL"),
-        *("--hostname", "sandbox", "--die-with-parent", "--new-session", "--clearenv", "--setenv", "PYTHONHASHSEED", "0"),
+        *(
+            "--hostname",
+            "sandbox",
+            "--die-with-parent",
+            "--new-session",
+            "--clearenv",
+            "--setenv",
+            "PYTHONHASHSEED",
+            "0",
+        ),
     ]
     for folder in dict.fromkeys((*_SYSTEM, *_python_folders())):
         line += _bound(folder)
@@ -70,7 +79,12 @@ def _python_folders() -> Iterator[str]:
 def _installed_packages() -> Iterator[str]:
     """Folders of installed packages below what is bound: one of them is HumanEval with its tests and references."""
     standard = Path(sysconfig.get_path("stdlib"))
-    for parent in {standard, standard.parent / "python3", Path("/usr/lib/python3"), Path(sysconfig.get_path("platstdlib"))}:
+    for parent in {
+        standard,
+        standard.parent / "python3",
+        Path("/usr/lib/python3"),
+        Path(sysconfig.get_path("platstdlib")),
+    }:
         for name in sorted(NOT_LIBRARY):
             if (parent / name).is_dir():
                 yield str(parent / name)

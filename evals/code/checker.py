@@ -162,7 +162,9 @@ class Checker:
     def _first(self, layer: Layer, unsafe: bool) -> tuple[Layer, Worker]:
         """The layer to use and its first worker."""
         if layer == "none" and not unsafe:
-            raise SandboxError("running programs without a sandbox was not asked for", "type --unsafe-exec if you mean it")
+            raise SandboxError(
+                "running programs without a sandbox was not asked for", "type --unsafe-exec if you mean it"
+            )
         why = []
         for name in LAYERS if layer == "auto" else (layer,):
             try:

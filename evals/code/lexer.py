@@ -4,7 +4,7 @@
     [(0, 'def f ( x ) :'), (4, 'return ( x + 1 )')]
 
 A statement is a logical line: brackets and triple quotes may spread it over several. The compiler is left alone on
-purpose, as deeply nested text can make it crash.
+purpose, as deeply nested text can make it crash. A backslash outside of a string counts as space.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 _TOKEN = re.compile(
     r"""
-    (?P<space>[^\S\n]+|\\\r?\n)
+    (?P<space>[^\S\n]+|\\(?:\r?\n)?)
   | (?P<newline>\n)
   | (?P<comment>\#[^\n]*)
   | (?P<triple>(?i:[rbuf]{0,2})(?:\"{3}|'{3}))
@@ -91,7 +91,7 @@ def _lines(code: str, start: int) -> list[Statement]:
     found = []
     for raw in code[start:].split("\n"):
         words = raw.split()
-        if words and not words[0].startswith("#"):
+        if words and not words[0].startswith("#") and raw.replace("\\", "").strip():
             found.append(_statement(code, start, start + len(raw.rstrip()), words))
         start += len(raw) + 1
     return found

@@ -71,7 +71,7 @@ def _line_spans(text: str, start: int, end: int) -> list[tuple[int, int]]:
     """The non-empty lines, from the line's first column to before its line break."""
     spans = []
     for raw in text[start:end].split("\n"):
-        line = raw.removesuffix("\r")
+        line = raw.rstrip("\r")
         if line.strip():
             spans.append((start, start + len(line)))
         start += len(raw) + 1

@@ -8,6 +8,7 @@ The prompt is the standard one: the task, its asserts, and `[BEGIN]`; `[DONE]` e
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
@@ -50,7 +51,7 @@ def problems(rows: Iterable[Mapping[str, Any]], split: Split, steps: StepRule = 
         if identity in SPLITS[split]:
             try:
                 yield problem(row, split, steps)
-            except (DataError, ValueError) as error:
+            except (DataError, ValueError, SyntaxError) as error:
                 raise DataError(f"row {n}: {error}", "Is this the official MBPP file?") from error
 
 
@@ -65,6 +66,8 @@ def problem(row: Mapping[str, Any], split: Split, steps: StepRule = LINES) -> Pr
     asserts = row.get("test_list")
     if not isinstance(asserts, list) or not asserts or not all(isinstance(line, str) for line in asserts):
         raise DataError("test_list: must be a list of asserts")
-    return made_problem(
-        f"mbpp/{split}/{row['task_id']}", "mbpp", row[text], row["code"], mbpp_tests(row), shown=asserts, steps=steps
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some references hold escapes such as "\\w" outside of raw strings
+        tests = mbpp_tests(row)
+    identity = f"mbpp/{split}/{row['task_id']}"
+    return made_problem(identity, "mbpp", row[text], row["code"], tests, shown=asserts, steps=steps)

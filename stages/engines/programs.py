@@ -18,21 +18,21 @@ from evals.records import Problem
 from evals.tasks import task_of
 
 WRONG = {
-    "'wrong'": 12,
-    "[].pop()": 8,
-    "__import__('sys').exit(0)": 6,
-    "__import__('os')._exit(0)": 6,
-    "print('all tests passed') or __import__('os')._exit(0)": 4,
-    "__import__('os').kill(__import__('os').getpid(), 9)": 4,
-    "bytearray(1 << 40)": 4,
-    "(lambda f: f(f))(lambda f: f(f))": 4,
-    "type('Same', (), {'__eq__': lambda *_: True, '__ne__': lambda *_: False})()": 8,
+    "'wrong'": 48,
+    "[].pop()": 32,
+    "__import__('sys').exit(0)": 24,
+    "__import__('os')._exit(0)": 24,
+    "print('all tests passed') or __import__('os')._exit(0)": 16,
+    "__import__('os').kill(__import__('os').getpid(), 9)": 16,
+    "bytearray(1 << 40)": 16,
+    "(lambda f: f(f))(lambda f: f(f))": 16,
+    "type('Same', (), {'__eq__': lambda *_: True, '__ne__': lambda *_: False})()": 32,
     "any(0 for _ in iter(int, 1))": 1,
 }
 """What a wrong program's functions do instead, and how often; the last one never ends, so it is rare."""
 FOOLS_WEAK = "__eq__"
 """An object that equals everything deceives tests that run beside the program: never written for those."""
-BROKEN = 6
+BROKEN = 24
 """How often a wrong program is no Python at all, beside the numbers above."""
 
 _SIGN = re.compile(r"(?<=\s)(?:\+|-|\*|<|>|==|!=|and|or|in)(?=\s)|\b(?:min|max|True|False|range)\b")
