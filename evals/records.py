@@ -16,6 +16,7 @@ from typing import Any, Literal, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from evals.code.checks import Outcome
 from evals.errors import DataError
 
 
@@ -30,10 +31,12 @@ class Record(BaseModel):
 
 
 class Rollout(Record):
-    """One completion drawn from a step prefix, and its verdict."""
+    """One completion drawn from a step prefix, and its verdict; a program's has an `outcome`."""
 
     answer: str | None = None
     correct: bool
+    outcome: Outcome | None = None
+    weak: bool | None = None
     seed: int
     tokens: int = 0
     text: str | None = None
@@ -96,7 +99,10 @@ class Match(Record):
 
 
 class Path(Record):
-    """One reasoning path. `text` is exactly what was written; `steps` are its labelled lines, answer line excluded."""
+    """One reasoning path. `text` is exactly what was written; `steps` are its labelled lines, answer line excluded.
+
+    `outcome` says how the check of a program ended; `weak` is there, and true, where its tests were within its reach.
+    """
 
     id: str
     source: Literal["sample", "gold", "tree", "eval"] = "sample"
@@ -106,6 +112,8 @@ class Path(Record):
     answer: str | None = None
     correct: bool | None = None
     match: Match | None = None
+    outcome: Outcome | None = None
+    weak: bool | None = None
     finish: Literal["stop", "length"] | None = None
     tokens: int | None = None
     seed: int | None = None

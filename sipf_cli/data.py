@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from sipf_cli.app import COMMANDS, new_app
-from sipf_cli.console import emit
+from sipf_cli.data_code import app as code_app
 from sipf_cli.options import Config, Debug, Json, Output, Overwrite, Seed
-
-if TYPE_CHECKING:
-    from evals.records import Problem
+from sipf_cli.problems import File, First, write
 
 app = new_app(help=COMMANDS["data"])
 
@@ -30,10 +26,6 @@ class ChainSplit(StrEnum):
 class Gsm8kSplit(StrEnum):
     train = "train"
     test = "test"
-
-
-First = Annotated[int | None, typer.Option("-n", min=1, help="Problems to write, from the first on; all unless given.")]
-File = Annotated[str, typer.Option("--path", metavar="FILE", help="File to read: .jsonl, .jsonl.gz, or - for stdin.")]
 
 
 @app.command()
@@ -59,7 +51,7 @@ def chain(
     from evals.worlds import chain as world
 
     options = {"task": "chain", "split": split.value, "n": n, "seed": seed}
-    _write(world.problems(split.value, n, seed), output, options, overwrite=overwrite, json=json)
+    write(world.problems(split.value, n, seed), output, options, overwrite=overwrite, json=json)
 
 
 @app.command()
@@ -91,7 +83,7 @@ def gsm8k(
     rows = hub_rows("openai/gsm8k", "main", split.value) if path == "hub" else json_rows(path)
     options = {"task": "gsm8k", "split": split.value, "annotations": annotations, "n": n, "hub": path == "hub"}
     problems = islice(task.problems(rows, split.value, annotations), n)
-    _write(problems, output, options, None if path == "hub" else path, overwrite=overwrite, json=json)
+    write(problems, output, options, None if path == "hub" else path, overwrite=overwrite, json=json)
 
 
 @app.command()
@@ -117,20 +109,7 @@ def math(
     from stages.sources import lines_of, stem_of
 
     problems = islice(userfile.problems(lines_of(path), stem_of(path)), n)
-    _write(problems, output, {"task": "math", "n": n}, path, overwrite=overwrite, json=json)
+    write(problems, output, {"task": "math", "n": n}, path, overwrite=overwrite, json=json)
 
 
-def _write(
-    problems: Iterable[Problem],
-    output: Path,
-    options: Mapping[str, Any],
-    source: str | None = None,
-    *,
-    overwrite: bool,
-    json: bool,
-) -> None:
-    """Write the problems and say how many there were."""
-    from stages.sources import write_problems
-
-    summary = write_problems(problems, str(output), options, source=source, overwrite=overwrite)
-    emit(summary, json=json, data_on_stdout=str(output) == "-")
+app.add_typer(code_app)

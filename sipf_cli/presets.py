@@ -49,3 +49,19 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 """Preset, then command, then option by parameter name."""
+
+# The same for programs: until 50 distinct ones, and 6 rollouts a step. That near-duplicates are dropped is read in the
+# authors' code; how near is our choice.
+PRESETS["paper-code"] = {
+    **PRESETS["paper"],
+    "sample": {
+        "temperature": 0.7,
+        "top_p": 1.0,
+        "max_tokens": 512,
+        "n": 30,
+        "want": 50,
+        "near_duplicate": 0.05,
+        "time_cap": 30.0,
+    },
+    "simulate": {"k": 6, "delta": 0},
+}

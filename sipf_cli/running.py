@@ -66,6 +66,7 @@ def run_over_lines(
     from evals.errors import Interrupted
     from evals.tasks import check_problem
     from stages.interrupts import AGAIN, catching_signals
+    from stages.judging import check_costs
     from stages.runner import run_lines
 
     opened: list[Model] = []
@@ -90,7 +91,7 @@ def run_over_lines(
                 hungry=lambda: bool(opened) and opened[0].hungry(),
                 reporter=reporter,
                 flag=flag,
-                usage=lambda: opened[0].spent() if opened else {},
+                usage=lambda: {**(opened[0].spent() if opened else {}), **check_costs()},
                 check=check or check_problem,
             )
         finally:

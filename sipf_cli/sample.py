@@ -29,6 +29,7 @@ def sample(
     max_tokens: o.MaxTokens = None,
     want_right: Annotated[int, typer.Option("--want-right", min=0, help="Draw on until so many are right.")] = 0,
     want_wrong: Annotated[int, typer.Option("--want-wrong", min=0, help="Draw on until so many are wrong.")] = 0,
+    want: Annotated[int, typer.Option("--want", min=0, help="Draw on until so many distinct ones are kept.")] = 0,
     max_draws: Annotated[
         int, typer.Option("--max-draws", min=0, help="Most draws a problem for the quotas; 0: ten blocks.")
     ] = 0,
@@ -39,7 +40,13 @@ def sample(
         Path | None, typer.Option("--pool", exists=True, help="File of earlier rounds, whose paths stay.")
     ] = None,
     round: Annotated[int, typer.Option("--round", min=0, help="The round, written to each path.")] = 0,
-    keep_duplicates: Annotated[bool, typer.Option("--keep-duplicates", help="Keep paths of equal equations.")] = False,
+    near_duplicate: Annotated[
+        float,
+        typer.Option("--near-duplicate", min=0.0, max=1.0, help="Drop paths within this share of another's words."),
+    ] = 0.0,
+    keep_duplicates: Annotated[
+        bool, typer.Option("--keep-duplicates", help="Keep paths of equal equations, or equal programs.")
+    ] = False,
     keep_false_equations: Annotated[
         bool, typer.Option("--keep-false-equations", help="Keep paths with a false <<a+b=c>>.")
     ] = False,
@@ -69,8 +76,10 @@ def sample(
         max_tokens=max_tokens,
         want_right=want_right,
         want_wrong=want_wrong,
+        want=want,
         max_draws=max_draws,
         time_cap=time_cap,
+        near_duplicate=near_duplicate,
         keep_duplicates=keep_duplicates,
         keep_false_equations=keep_false_equations,
         keep_unfinished=keep_unfinished,

@@ -16,6 +16,7 @@ from evals.metrics import majority, mcnemar, pass_at_k, wilson
 from evals.records import Path, Problem
 from evals.tasks import task_of
 from stages.engines.base import Draw, Engine, Request, generate, seed_of
+from stages.judging import judge_all
 from stages.lines import read_problems
 from stages.runner import Tally
 from stages.sample import to_path
@@ -48,11 +49,14 @@ class Evaluation:
         draws = tuple(Draw(seed, settings.temperature) for seed in seeds)
         request = Request(problem, draws, "", settings.top_p, settings.max_tokens or task.max_tokens, task.stop)
         completions = await generate(self.engine, request)
-        problem.paths = [to_path(task, problem, c, i, "eval", 0) for i, c in enumerate(completions)]
+        verdicts = await judge_all(task, problem, [completion.text for completion in completions], tally)
+        drawn = enumerate(zip(completions, verdicts, strict=True))
+        problem.paths = [to_path(task, problem, c, verdict, i, "eval", 0) for i, (c, verdict) in drawn]
         tally.count("answers", len(completions))
         tally.count("tokens", sum(completion.tokens for completion in completions))
         tally.count("unfinished answers", sum(completion.finish == "length" for completion in completions))
-        tally.count("answers that could not be read", sum(path.answer is None for path in problem.paths))
+        unread = sum(path.answer is None and path.outcome is None for path in problem.paths)
+        tally.count("answers that could not be read", unread)
         return [problem]
 
 
@@ -69,6 +73,8 @@ class Results:
     passed: dict[int, float] = field(default_factory=dict)
     passed_n: dict[int, int] = field(default_factory=dict)
     majority_right: int = 0
+    voted: int = 0
+    """Problems whose answers can be voted on; programs cannot."""
 
     def add(self, problem: Problem) -> None:
         """Count one evaluated problem.
@@ -91,6 +97,7 @@ class Results:
             if value is not None:
                 self.passed[k] = self.passed.get(k, 0.0) + value
                 self.passed_n[k] = self.passed_n.get(k, 0) + 1
+        self.voted += any(path.outcome is None for path in paths)
         chosen = majority([path.answer for path in paths])
         self.majority_right += any(
             path.correct for path in paths if path.answer and chosen and same(path.answer, chosen)
@@ -106,7 +113,7 @@ class Results:
         whole = {k for k in self.ks if self.passed_n.get(k) == self.n}
         result["pass"] = {f"pass@{k}": self.passed[k] / self.n if k in whole else None for k in self.ks}
         per_problem = self.draws / self.n
-        if per_problem > 1:
+        if per_problem > 1 and self.voted:
             result["majority"] = {f"maj@{per_problem:g}": rate(self.majority_right, self.n)}
         return result
 

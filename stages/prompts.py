@@ -20,6 +20,7 @@ from typing import Any
 from evals.errors import DataError, ModelError, UsageError
 from evals.records import Problem
 from evals.tasks import task_of
+from evals.tasks.code import CodeTask
 
 CHAT = "chat"
 SLOT = "{question}"
@@ -75,6 +76,15 @@ class Prompter:
         if self.text is None:
             return self._chat([{"role": "user", "content": question}])
         return self.text.replace(SLOT, question)
+
+    def stops(self, stop: Sequence[str], problem: Problem) -> tuple[str, ...]:
+        """The stop strings that hold under this template.
+
+        A chat model writes its program into a fenced block, where the strings that end the raw continuation of a
+        function would cut it off at its first line.
+        """
+        chat_code = self.text is None and isinstance(task_of(problem), CodeTask)
+        return () if chat_code else tuple(stop)
 
     def prompt_ids(self, problem: Problem) -> list[int]:
         """The prompt's token ids, BOS included where it belongs."""

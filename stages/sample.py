@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from evals.equations import distance
 from evals.records import Path, Problem
 from evals.tasks import task_of
-from evals.tasks.base import Task
+from evals.tasks.base import Task, Verdict
 from stages.engines.base import Completion, Draw, Engine, Request, generate, seed_of
+from stages.judging import judge_all, write_verdict
 from stages.runner import Tally
 
 DRAWN = "drawn"
@@ -29,8 +30,12 @@ class SampleSettings:
     """How paths are drawn and which are kept.
 
     `n` draws make a block. Without quotas one block is drawn; with `want_right` or `want_wrong` further blocks follow
-    until the line, earlier rounds included, has that many right and wrong paths, or `max_draws` new draws were made.
-    `time_cap` (seconds a problem) makes the result depend on the machine. `max_tokens` None: the task's.
+    until the line, earlier rounds included, has that many right and wrong paths, and `want` in all, or `max_draws` new
+    draws were made. `time_cap` (seconds a problem) makes the result depend on the machine. `max_tokens` None: the
+    task's.
+    `near_duplicate`: the share of its words that a path must at least change of every kept path with the same verdict.
+    The paper filters code by edit distance; neither the threshold is published, nor whether a right and a wrong program
+    may be alike (here they may: a preference between them teaches the most).
     """
 
     n: int = 8
@@ -39,8 +44,10 @@ class SampleSettings:
     max_tokens: int | None = None
     want_right: int = 0
     want_wrong: int = 0
+    want: int = 0
     max_draws: int = 0
     time_cap: float | None = None
+    near_duplicate: float = 0.0
     keep_duplicates: bool = False
     keep_false_equations: bool = False
     keep_unfinished: bool = False
@@ -79,7 +86,7 @@ class Sampler:
         return [problem]
 
     def _quota(self) -> bool:
-        return self.settings.want_right > 0 or self.settings.want_wrong > 0
+        return max(self.settings.want_right, self.settings.want_wrong, self.settings.want) > 0
 
     def _most(self) -> int:
         return self.settings.max_draws or 10 * self.settings.n
@@ -92,9 +99,10 @@ class Sampler:
         completions = await generate(self.engine, request)
         tally.count("drawn", size)
         tally.count("tokens", sum(completion.tokens for completion in completions))
+        verdicts = await judge_all(task, problem, [completion.text for completion in completions], tally)
         return [
-            to_path(task, problem, completion, start + i, "sample", settings.round)
-            for i, completion in enumerate(completions)
+            to_path(task, problem, completion, verdict, start + i, "sample", settings.round)
+            for i, (completion, verdict) in enumerate(zip(completions, verdicts, strict=True))
         ]
 
     def _count(self, kept: _Kept, before: int, tally: Tally) -> None:
@@ -118,16 +126,18 @@ class _Kept:
     paths: list[Path]
     fixed: int = field(init=False)
     by_signature: dict[str, int] = field(init=False)
+    words: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.fixed = len(self.paths)
         self.by_signature = {self.task.signature(path.text): i for i, path in enumerate(self.paths)}
 
     def enough(self) -> bool:
-        """True when the quotas of right and wrong paths are met."""
+        """True when the quotas are met."""
         right = sum(path.correct is True for path in self.paths)
         wrong = sum(path.correct is False for path in self.paths)
-        return right >= self.settings.want_right and wrong >= self.settings.want_wrong
+        enough = right >= self.settings.want_right and wrong >= self.settings.want_wrong
+        return enough and len(self.paths) >= self.settings.want
 
     def consider(self, path: Path, tally: Tally) -> None:
         """Keep the path or count why not."""
@@ -137,6 +147,9 @@ class _Kept:
             return
         signature = self.task.signature(path.text)
         rival = self.by_signature.get(signature)
+        if rival is None and self._near(path):
+            tally.count("dropped: near-duplicate")
+            return
         if rival is None or self.settings.keep_duplicates:
             self.by_signature.setdefault(signature, len(self.paths))
             self.paths.append(path)
@@ -148,7 +161,7 @@ class _Kept:
     def _fault(self, path: Path) -> str | None:
         if path.finish == "length" and not self.settings.keep_unfinished:
             return "unfinished"
-        if path.answer is None:
+        if path.answer is None and path.outcome is None:
             return "no answer"
         if not path.steps:
             return "no steps"
@@ -156,9 +169,33 @@ class _Kept:
             return "false equation"
         return None
 
+    def _near(self, path: Path) -> bool:
+        """Whether a kept path with the same verdict has nearly the same words."""
+        share = self.settings.near_duplicate
+        if not share:
+            return False
+        words = self._words(path)
+        for other in self.paths:
+            theirs = self._words(other)
+            most = int(share * max(len(words), len(theirs)))
+            comparable = other.correct == path.correct and abs(len(words) - len(theirs)) <= most
+            if comparable and distance(words, theirs, most + 1) <= most:
+                return True
+        return False
+
+    def _words(self, path: Path) -> list[str]:
+        """The words that two paths are compared by; a program's, comments left out."""
+        if path.id not in self.words:
+            text = path.text if path.outcome is None else self.task.signature(path.text)
+            self.words[path.id] = text.split()
+        return self.words[path.id]
+
     def _farther(self, path: Path, rival: int) -> bool:
-        """True if the path is farther from the other kept paths than the rival it would replace."""
-        if path.text == self.paths[rival].text:
+        """True if the path is farther from the other kept paths than the rival it would replace.
+
+        Programs of one signature differ in comments and spacing alone: there the first stays.
+        """
+        if path.text == self.paths[rival].text or path.outcome is not None:
             return False
         others = [other.text.split() for i, other in enumerate(self.paths) if i != rival]
         return _spread(path, others) > _spread(self.paths[rival], others)
@@ -176,14 +213,14 @@ def next_number(problem: Problem) -> int:
     return max([drawn if isinstance(drawn, int) else 0, *(number + 1 for number in used)])
 
 
-def to_path(task: Task, problem: Problem, completion: Completion, number: int, source: str, round: int) -> Path:
-    """A completion of the bare prompt as a judged path."""
-    verdict = task.judge(problem, completion.text)
-    fields = {
+def to_path(
+    task: Task, problem: Problem, completion: Completion, verdict: Verdict, number: int, source: str, round: int
+) -> Path:
+    """A completion of the bare prompt as a path, with its verdict."""
+    path = Path.model_validate({
         "id": f"{problem.id}#{number}", "source": source, "round": round, "text": completion.text,
-        "steps": task.split(completion.text).steps, "answer": verdict.answer, "correct": verdict.correct,
+        "steps": task.split(completion.text).steps,
         "finish": completion.finish, "tokens": completion.tokens, "seed": completion.seed,
-    }  # fmt: skip
-    if verdict.match is not None:
-        fields["match"] = verdict.match
-    return Path.model_validate(fields)
+    })  # fmt: skip
+    write_verdict(verdict, path)
+    return path

@@ -17,6 +17,7 @@ from evals.records import Path, Problem, StepLabel
 from evals.tasks import task_of
 from evals.tasks.base import Task
 from stages.engines.base import Engine
+from stages.judging import judge, write_verdict
 from stages.runner import Tally
 from stages.strategies import strategy
 from stages.strategies.prefixes import SimulateSettings, Simulator, brute_tokens
@@ -39,7 +40,7 @@ class Simulation:
         tally.count("problems labelled")
         self._count(new, tally)
         if self.settings.gold:
-            self._add_gold(problem, tally)
+            await self._add_gold(problem, tally)
         return [problem]
 
     def _count(self, paths: list[Path], tally: Tally) -> None:
@@ -50,8 +51,8 @@ class Simulation:
         tally.count("brute rollouts, every prefix", len(labels) * self.settings.k)
         tally.count("brute tokens, every prefix", sum(brute_tokens(label.rollouts, label.k) for label in labels))
 
-    def _add_gold(self, problem: Problem, tally: Tally) -> None:
-        """The gold solution as an all-positive path."""
+    async def _add_gold(self, problem: Problem, tally: Tally) -> None:
+        """The gold solution as an all-positive path; not a program that fails its own tests."""
         task = task_of(problem)
         text = task.gold_text(problem)
         if text is None:
@@ -60,10 +61,14 @@ class Simulation:
         identity = f"{problem.id}#gold"
         if any(path.id == identity for path in problem.paths):
             return
+        verdict = await judge(task, problem, text)
+        if verdict.outcome is not None and not verdict.correct:
+            tally.count(f"gold solutions left out: {verdict.outcome}")
+            return
         steps = task.split(text).steps
         label = StepLabel(k=self.settings.k, delta=self.settings.delta, draws=0, hits=0, settled=True, gold=True)
-        verdict = task.judge(problem, text)
-        path = Path(id=identity, source="gold", text=text, steps=steps, answer=verdict.answer, correct=verdict.correct)
+        path = Path(id=identity, source="gold", text=text, steps=steps)
+        write_verdict(verdict, path)
         path.labels = [label.model_copy() for _ in steps]
         problem.paths = [*problem.paths, path]
         tally.count("gold paths")

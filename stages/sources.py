@@ -33,12 +33,18 @@ def lines_of(source: str) -> Iterator[str]:
         expected = n + 1
 
 
-def json_rows(source: str) -> Iterator[Mapping[str, Any]]:
+def json_rows(source: str, listed: bool = False) -> Iterator[Mapping[str, Any]]:
     """The objects of a JSON lines file; blank lines are passed over.
+
+    Args:
+        listed: the file may as well be one JSON list of objects.
 
     Raises:
         DataError: `file:line: what is wrong`.
     """
+    if listed and (rows := _list_of(source)) is not None:
+        yield from rows
+        return
     for n, text in read_lines(source):
         try:
             row = parse_json(text)
@@ -47,6 +53,17 @@ def json_rows(source: str) -> Iterator[Mapping[str, Any]]:
         if not isinstance(row, Mapping):
             raise DataError(f"{source}:{n + 1}: a line must be a JSON object, this one is {type(row).__name__}")
         yield row
+
+
+def _list_of(source: str) -> list[Mapping[str, Any]] | None:
+    """The objects of a file that is one JSON list; None if it is something else."""
+    if not is_file(source):
+        return None
+    try:
+        rows = parse_json(Path(source).read_bytes())
+    except (ValueError, RecursionError):
+        return None
+    return rows if isinstance(rows, list) and all(isinstance(row, Mapping) for row in rows) else None
 
 
 def hub_rows(name: str, configuration: str, split: str) -> Iterator[Mapping[str, Any]]:

@@ -67,7 +67,14 @@ def build_tokenizer(family: Family = "llama", *, bos: bool = True, chat: bool = 
 
 
 def build_model(
-    folder: Path, family: Family = "llama", *, tied: bool = False, bos: bool = True, chat: bool = False, seed: int = 0
+    folder: Path,
+    family: Family = "llama",
+    *,
+    tied: bool = False,
+    bos: bool = True,
+    chat: bool = False,
+    seed: int = 0,
+    positions: int = 512,
 ) -> str:
     """Save a random-weight causal model with its tokenizer; returns the folder's name."""
     import torch
@@ -85,7 +92,7 @@ def build_model(
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
-        "max_position_embeddings": 512,
+        "max_position_embeddings": positions,
         "tie_word_embeddings": tied,
         "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from typing import cast
 
 from evals.errors import DataError, UsageError
 from evals.records import Problem
 from evals.tasks.base import Task
 
-NAMES = ("gsm8k", "math", "chain")
+NAMES = ("gsm8k", "math", "chain", "mbpp", "humaneval", "code")
+_CODE = {"mbpp": "mbpp", "humaneval": "humaneval", "code": "codefile"}
+"""The code tasks and their modules."""
 
 
 @cache
@@ -25,20 +28,27 @@ def task(name: str) -> Task:
         from evals.tasks.chain import CHAIN
 
         return cast(Task, CHAIN)  # frozen, where the protocol's plain attributes could be set
+    if name in _CODE:
+        return cast(Task, getattr(import_module(f"evals.tasks.{_CODE[name]}"), name.upper()))
     from evals.tasks.math import MathTask
 
     return cast(Task, MathTask(name))
 
 
 def task_of(problem: Problem) -> Task:
-    """The task that a line names.
+    """The task that a line names, as it is for this line.
 
     Raises:
-        DataError: `task: ...`, when it names none.
+        DataError: `task: ...`, when it names none; `tests.steps: ...`, when its programs cannot be cut as it says.
     """
     if problem.task not in NAMES:
         raise DataError(f"task: there is no task {problem.task!r}", f"The tasks are: {', '.join(NAMES)}.")
-    return task(problem.task)
+    made = task(problem.task)
+    if problem.task in _CODE:
+        from evals.tasks.code import CodeTask, for_problem
+
+        return cast(Task, for_problem(cast(CodeTask, made), problem))
+    return made
 
 
 def check_problem(problem: Problem) -> None:

@@ -6,28 +6,39 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from evals.code.checks import Outcome
 from evals.records import Match, Problem
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The steps of a text. `ends[j]` is the character offset just past step j, its newline not included."""
+    """The steps of a text. `ends[j]` is the character offset just past step j, its newline not included.
+
+    `cuts[j]`, where given, is the offset at which the text is cut off to roll step j out: steps with the same cut have
+    the same prefix, and so the same label.
+    """
 
     steps: list[str]
     ends: list[int]
+    cuts: list[int] | None = None
 
     def prefix(self, text: str, j: int) -> str:
         """The text up to and including step j (0-based), ready to be continued on a new line."""
-        return text[: self.ends[j]] + "\n"
+        return text[: (self.cuts or self.ends)[j]] + "\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer read from a text (None: none found) and whether it is right; `correct` follows the task's rule."""
+    """The answer read from a text (None: none found) and whether it is right; `correct` follows the task's rule.
+
+    A program has an `outcome` instead of an answer; `weak` says that its tests could not be kept out of its reach.
+    """
 
     answer: str | None
     correct: bool
     match: Match | None = None
+    outcome: Outcome | None = None
+    weak: bool = False
 
 
 class Task(Protocol):

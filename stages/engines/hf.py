@@ -72,14 +72,16 @@ class HFEngine:
     async def stream(self, request: Request) -> AsyncGenerator[Completion, None]:
         """See `Engine.stream`."""
         queue: asyncio.Queue[Completion | BaseException] = asyncio.Queue()
-        encoded = self.prompter(request.problem).encode(request.problem, request.prefix, end=False)
-        self.loop.reader.watch(request.stop)
+        prompter = self.prompter(request.problem)
+        encoded = prompter.encode(request.problem, request.prefix, end=False)
+        stop = prompter.stops(request.stop, request.problem)
+        self.loop.reader.watch(stop)
         chain = Chain(
             ids=encoded.prompt_ids + encoded.completion_ids,
             draws=request.draws,
             top_p=request.top_p,
             max_tokens=request.max_tokens,
-            stop=request.stop,
+            stop=stop,
             deliver=queue.put_nowait,
             eager=request.eager,
         )

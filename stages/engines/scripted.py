@@ -4,7 +4,8 @@
     --engine scripted --script answers.jsonl      {"id": "gsm8k/train/0", "completions": ["...", "..."]}; id "*": others
 
 With `gold:p` every draw from a prefix that agrees with the gold solution is right with probability p, by its seed; a
-draw from a prefix that has left it is always wrong. So which steps must be labelled right is known beforehand.
+draw from a prefix that has left it is always wrong. So which steps must be labelled right is known beforehand. For
+code problems the wrong ones are broken, failing and hostile programs (stages/engines/programs.py).
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ import jsonlines
 from evals.errors import DataError, ModelError, UsageError
 from evals.records import Problem, parse_json
 from evals.tasks import task_of
+from evals.tasks.code import CodeTask
 from stages.engines.base import Completion, Draw, Request, Usage
+from stages.engines.programs import write_program
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _ANNOTATED = re.compile(r"<<([^<>=]+)=(\d+)>>(\d*)")
@@ -98,6 +101,8 @@ def _gold_policy(script: str) -> Script:
         raise UsageError(f"{script!r}: the share of right answers must be between 0 and 1", "For example gold:0.4.")
 
     def write(request: Request, draw: Draw) -> str:
+        if isinstance(task_of(request.problem), CodeTask):
+            return write_program(request.problem, request.prefix, share, draw.seed)
         rng = random.Random(draw.seed)
         gold = _gold_lines(request.problem)
         written = request.prefix.splitlines()

@@ -14,6 +14,7 @@ from evals.errors import UsageError
 from evals.records import Path, Problem, Rollout, StepLabel
 from evals.tasks.base import Task
 from stages.engines.base import Completion, Draw, Engine, Request, seed_of
+from stages.judging import judge, write_verdict
 from stages.runner import Tally
 
 
@@ -75,7 +76,7 @@ class Simulator:
         hits = 0
         async with aclosing(self.engine.stream(request)) as stream:
             async for completion in stream:
-                rollouts.append(self._judge(problem, prefix, completion))
+                rollouts.append(await self._judge(problem, prefix, completion))
                 hits += rollouts[-1].correct
                 if until_settled and self.settled(hits, len(rollouts)):
                     break
@@ -100,11 +101,10 @@ class Simulator:
         low, high = settings.temperature_low, settings.temperature_high
         return Draw(seed, low if low == high else random.Random(seed).uniform(low, high))
 
-    def _judge(self, problem: Problem, prefix: str, completion: Completion) -> Rollout:
-        verdict = self.task.judge(problem, prefix + completion.text)
-        rollout = Rollout(
-            answer=verdict.answer, correct=verdict.correct, seed=completion.seed, tokens=completion.tokens
-        )
+    async def _judge(self, problem: Problem, prefix: str, completion: Completion) -> Rollout:
+        verdict = await judge(self.task, problem, completion.text, prefix=prefix, tally=self.tally)
+        rollout = Rollout(correct=verdict.correct, seed=completion.seed, tokens=completion.tokens)
+        write_verdict(verdict, rollout)
         if self.settings.keep_text:
             rollout.text = completion.text
         return rollout

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from sipf_cli.app import COMMANDS, LazyCommand
-from tests.sipf_cli.commands import environment
+from tests.sipf_cli.commands import environment, write
 
+MBPP = {"task_id": 0, "text": "Write f(n).", "code": "def f(n):\r\n    return n", "test_list": ["assert f(1) == 1"]}
 OFFICIAL = {"question": "{n} and three?", "answer": "Add three.\n{n}+3=<<{n}+3={m}>>{m}\n#### {m}"}
 
 
@@ -34,10 +35,12 @@ def example(command: Any) -> list[str]:
 
 @pytest.mark.parametrize("name", commands())
 def test_the_example_runs(name: str, inside: Any, tmp_path: Path) -> None:
-    if name == "data gsm8k":  # the official file is the one thing that the example cannot make
+    if name == "data gsm8k":  # the official file is one of two things that no example can make
         text = json.dumps(OFFICIAL)
         rows = [text.replace("{n}", str(n)).replace("{m}", str(n + 3)) for n in range(60)]
         (tmp_path / "train.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    if name == "data mbpp":  # the other one
+        write(tmp_path / "mbpp.jsonl", [{**MBPP, "task_id": n} for n in range(590, 660)])
     lines = example(commands()[name])
     assert lines[-1].startswith(f"sipf {name}")
     before = set(tmp_path.iterdir())

@@ -1,0 +1,97 @@
+"""Python text as statements, read without compiling it: whatever a model writes comes through, in one pass.
+
+    >>> [(s.indent, " ".join(s.tokens)) for s in statements("def f(x):\\n    return (x +\\n            1)  # one more")]
+    [(0, 'def f ( x ) :'), (4, 'return ( x + 1 )')]
+
+A statement is a logical line: brackets and triple quotes may spread it over several. The compiler is left alone on
+purpose, as deeply nested text can make it crash. A backslash outside of a string counts as space.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_TOKEN = re.compile(
+    r"""
+    (?P<space>[^\S\n]+|\\(?:\r?\n)?)
+  | (?P<newline>\n)
+  | (?P<comment>\#[^\n]*)
+  | (?P<triple>(?i:[rbuf]{0,2})(?:\"{3}|'{3}))
+  | (?P<string>(?i:[rbuf]{0,2})(?:"(?:[^"\\\n]|\\[\s\S])*"|'(?:[^'\\\n]|\\[\s\S])*'))
+  | (?P<open>[(\[{])
+  | (?P<close>[)\]}])
+  | (?P<other>\w+|\*\*=?|//=?|<<=?|>>=?|->|:=|[-+*/%&|^=<>!@]=|[\s\S])
+    """,
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One logical line. `start` is the offset of its first line, `end` just past its last character that is no space
+    and no comment; `indent` counts columns; `tokens` are its words and signs."""
+
+    start: int
+    end: int
+    indent: int
+    tokens: tuple[str, ...]
+
+
+def statements(code: str) -> list[Statement]:
+    """The statements of a text, blank lines and lines of comment left out.
+
+    From a bracket or a triple quote on that is never closed, every line counts as a statement of its own.
+    """
+    found: list[Statement] = []
+    tokens: list[str] = []
+    at = begun = line = end = depth = 0
+    while at < len(code):
+        token = _TOKEN.match(code, at)
+        assert token is not None, "the last alternative takes any character"
+        kind, at = token.lastgroup, token.end()
+        if kind == "newline":
+            line = at
+            if tokens and not depth:
+                found.append(_statement(code, begun, end, tokens))
+                tokens = []
+            continue
+        if kind in ("space", "comment"):
+            continue
+        if kind == "triple":
+            at = _closing(code, at, token[0][-3:])
+            if at < 0:
+                return [*found, *_lines(code, begun if tokens else line)]
+        depth = max(0, depth + (kind == "open") - (kind == "close"))
+        begun = begun if tokens else line
+        tokens.append(code[token.start() : at])
+        end = at
+    if tokens and depth:
+        return [*found, *_lines(code, begun)]
+    return [*found, _statement(code, begun, end, tokens)] if tokens else found
+
+
+def _statement(code: str, start: int, end: int, tokens: list[str]) -> Statement:
+    first = code[start:end].partition("\n")[0].expandtabs(8)
+    return Statement(start, end, len(first) - len(first.lstrip()), tuple(tokens))
+
+
+def _closing(code: str, at: int, quotes: str) -> int:
+    """The offset past the quotes that close a string which began just before `at`, or -1."""
+    while (found := code.find(quotes, at)) >= 0:
+        backslashes = found - len(code[at:found].rstrip("\\")) - at
+        if backslashes % 2 == 0:
+            return found + len(quotes)
+        at = found + 1
+    return -1
+
+
+def _lines(code: str, start: int) -> list[Statement]:
+    """What stands from an offset on, a physical line at a time."""
+    found = []
+    for raw in code[start:].split("\n"):
+        words = raw.split()
+        if words and not words[0].startswith("#") and raw.replace("\\", "").strip():
+            found.append(_statement(code, start, start + len(raw.rstrip()), words))
+        start += len(raw) + 1
+    return found

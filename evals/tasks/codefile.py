@@ -1,0 +1,101 @@
+"""A user's own code file: one JSON object a line.
+
+    {"prompt": "Write add(a, b).", "tests": ["assert add(1, 2) == 3"], "entry_point": "add",
+     "solution": "def add(a, b):\\n    return a + b"}
+
+`tests` are asserts (a list, or one text) or define HumanEval's `check(candidate)`. A prompt that begins the function
+itself (`def add(a, b):` at its left margin) is gone on from; any other asks for a whole program. The model sees the
+prompt as it is. `id` and `solution` (or `canonical_solution`) may be missing; keys that are not named here are kept.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from evals.code.checks import CodeTests
+from evals.code.programs import DONE
+from evals.code.steps import LINES, StepRule
+from evals.errors import DataError
+from evals.records import Problem, parse_json
+from evals.tasks.code import CodeTask, made_problem, unix_lines
+
+CODE = CodeTask(name="code", templates={"plain": "{question}"}, stop=(DONE,))
+READ = ("prompt", "tests", "entry_point", "solution", "canonical_solution", "id", "task", "question")
+"""Keys that are read, so not carried through."""
+
+
+def problems(lines: Iterable[str], stem: str, steps: StepRule = LINES) -> Iterator[Problem]:
+    """The lines of a file as problems; a blank line is no problem but counts in the numbering.
+
+    Args:
+        lines: the file's lines, newline or not.
+        stem: the file's name without its ending; problems without an id are `<stem>/<n>`, counted from 0.
+        steps: how programs are cut; written to each line.
+
+    Raises:
+        DataError: `stem:line: field: what is wrong`, lines counted from 1.
+    """
+    for n, line in enumerate(lines):
+        if not line.strip():
+            continue
+        try:
+            row = parse_json(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{stem}:{n + 1}: not a line of JSON ({error})") from error
+        try:
+            yield problem(row, f"{stem}/{n}", steps)
+        except DataError as error:
+            raise DataError(f"{stem}:{n + 1}: {error.message}", error.advice) from error
+
+
+def problem(row: Any, identity: str, steps: StepRule = LINES) -> Problem:
+    """One parsed line as a problem, named `identity` if it has no id. Raises DataError: `field: what is wrong`."""
+    if not isinstance(row, Mapping):
+        raise DataError(f"a line must be a JSON object, this one is {type(row).__name__}")
+    if row.get("task", "code") != "code":
+        raise DataError(f"task: is {row['task']!r}, but this is a code file", "Rename your own key `task`.")
+    prompt = row.get("prompt")
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise DataError("prompt: must be a text", "It is what the model sees.")
+    given: Any = row.get("id", identity)
+    if isinstance(given, int) and not isinstance(given, bool):
+        given = str(given)
+    solution = row.get("solution", row.get("canonical_solution"))
+    if isinstance(solution, list) and all(isinstance(line, str) for line in solution):
+        solution = "\n".join(solution)
+    if solution is not None and not isinstance(solution, str):
+        raise DataError("solution: must be one text or a list of lines")
+    tests = _tests(row.get("tests"), row.get("entry_point"))
+    more = {name: value for name, value in row.items() if name not in READ}
+    return made_problem(given, "code", unix_lines(prompt), solution, tests, steps=steps, **more)
+
+
+def _tests(given: Any, entry: Any) -> CodeTests:
+    if not isinstance(entry, str) or not entry.isidentifier():
+        raise DataError("entry_point: must be the name of a function", "It is what the tests call.")
+    if isinstance(given, list) and given and all(isinstance(line, str) for line in given):
+        given = "\n".join(given)
+    if not isinstance(given, str) or not given.strip():
+        raise DataError("tests: must be a list of asserts, or one text", 'For example ["assert add(1, 2) == 3"].')
+    code = unix_lines(given)
+    check = _defines_check(code)
+    if not check and not re.search(rf"\b{re.escape(entry)}\b", code):
+        raise DataError(f"tests: never use {entry}", "Tests that do not call the entry point prove nothing.")
+    return CodeTests(code, (entry,), entry if check else None)
+
+
+def _defines_check(code: str) -> bool:
+    """Whether the tests define `check`; also that they are Python, and check something."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an odd escape in a string is the user's affair
+        try:
+            tree = ast.parse(code)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            raise DataError(f"tests: not Python ({error})") from error
+    if not any(isinstance(node, ast.Assert | ast.Raise) for node in ast.walk(tree)):
+        raise DataError("tests: hold no assert", "Without one every program would pass.")
+    return any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in tree.body)

