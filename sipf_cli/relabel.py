@@ -54,7 +54,7 @@ def relabel(
     """
     from sipf_cli.running import plan, run_over_lines, show
     from stages.relabel import Relabelling, RelabelSettings
-    from stages.simulate import check_paths, label_kinds
+    from stages.simulate import check_paths
 
     settings = RelabelSettings(k=k, delta=delta, want=want.value, keep_undecided=keep_undecided)
     stage = Relabelling(settings)
@@ -69,4 +69,4 @@ def relabel(
              check=check)  # fmt: skip
         return
     summary = run_over_lines(run, lambda: stage, lambda stage: stage, check)
-    show(summary, run.output, json=speech.json, more={"labels": label_kinds(summary.counts)})
+    show(summary, run.output, json=speech.json)

@@ -70,7 +70,7 @@ def simulate(
     ] = None,
     prior: Annotated[
         str, typer.Option("--prior", metavar="RIGHT:WRONG", help="Draws that --confidence starts from.")
-    ] = "0.2:0.4",
+    ] = "0.5:1",
     budget: Annotated[int | None, typer.Option("--budget", min=1, help="Rollouts a problem, at most.")] = None,
     run_budget: Annotated[
         int | None, typer.Option("--run-budget", min=1, help="Rollouts in all, at most, reserved in input order.")
@@ -78,7 +78,9 @@ def simulate(
     audit: Annotated[
         float, typer.Option("--audit", min=0.0, max=1.0, help="Share of problems labelled by brute force as well.")
     ] = 0.0,
-    name: Annotated[str, typer.Option("--name", help="Scores that prm-guided goes by (see sipf score --name).")] = "prm",
+    name: Annotated[
+        str, typer.Option("--name", help="Scores that prm-guided goes by (see sipf score --name).")
+    ] = "prm",
     walk_on: Annotated[bool, typer.Option("--walk-on", help="prm-guided goes on where the scores misled it.")] = False,
     seed: o.Seed = 0,
 ) -> None:
@@ -102,10 +104,10 @@ def simulate(
     """
     from evals.tasks import task_of
     from sipf_cli.running import plan, run_with_engine, show
-    from stages.engines.opening import describe_engine
     from stages.audit import audit_report
+    from stages.engines.opening import describe_engine
     from stages.ration import Ration, most_draws
-    from stages.simulate import Simulation, check_paths, cost_report, in_share, label_kinds
+    from stages.simulate import Simulation, check_paths, check_scores, cost_report, in_share, label_kinds
     from stages.strategies.prefixes import prefixes
     from stages.strategies.settings import SimulateSettings, TreeSettings
 
@@ -149,6 +151,7 @@ def simulate(
 
     def check(problem: Problem) -> None:
         check_paths(problem)
+        check_scores(problem, settings)
         ration.check(problem)
 
     if line.dry_run:

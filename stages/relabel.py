@@ -17,9 +17,8 @@ from evals.errors import DataError
 from evals.records import LIVE, Problem, StepLabel
 from evals.tasks import task_of
 from stages.flight import Tally
-from stages.strategies.inference import write_labels
-from stages.strategies.prefixes import Ledger, prefixes
-from stages.strategies.settings import SimulateSettings
+from stages.strategies.inference import infer, with_inference
+from stages.strategies.prefixes import prefixes
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,25 +72,26 @@ class Relabelling:
 
     def _relabelled(self, problem: Problem) -> None:
         """Give the paths their new labels."""
-        task = task_of(problem)
-        labelled = [(n, path) for n, path in enumerate(problem.paths) if path.labels and path.source != "gold"]
-        found = prefixes(task, [path for _, path in labelled])
-        ledger = Ledger()
-        for (number, path), row in zip(labelled, found.rows, strict=True):
-            for step, (label, prefix) in enumerate(zip(path.labels or [], row, strict=True)):
-                where = f"paths.{number}.labels.{step}"
-                new = redraw(label, self.settings, where)
-                if label.inferred == "trusted":
-                    ledger.trusted.add(prefix)
-                ledger.labels.setdefault(prefix, new)
-        k, delta = _common(ledger, self.settings)
-        write_labels(ledger, found, SimulateSettings(k=k, delta=delta))
-        for path in problem.paths:
-            if path.source == "gold":
-                path.labels = [redraw(label, self.settings, "") for label in path.labels] if path.labels else path.labels
-        if not self.settings.keep_undecided:
-            for number, path in labelled:
-                for step, label in enumerate(path.labels or []):
+        labelled = [(number, path) for number, path in enumerate(problem.paths) if path.labels]
+        found = prefixes(task_of(problem), [path for _, path in labelled])
+        rows = [
+            [
+                redraw(label, self.settings, f"paths.{number}.labels.{step}")
+                for step, label in enumerate(path.labels or [])
+            ]
+            for number, path in labelled
+        ]
+        trusted = {
+            prefix
+            for (_, path), row in zip(labelled, found.rows, strict=True)
+            for label, prefix in zip(path.labels or [], row, strict=True)
+            if label.inferred == "trusted"
+        }
+        inferred = infer(found.rows, [[label.hard for label in row] for row in rows], trusted)
+        for (number, path), row, texts in zip(labelled, rows, found.rows, strict=True):
+            path.labels = [with_inference(new, inferred.get(text)) for new, text in zip(row, texts, strict=True)]
+            for step, label in enumerate(path.labels):
+                if not self.settings.keep_undecided:
                     _refuse(label, self.settings, f"paths.{number}.labels.{step}")
 
 
@@ -123,25 +123,16 @@ def redraw(label: StepLabel, settings: RelabelSettings, where: str) -> StepLabel
     return new
 
 
-def _common(ledger: Ledger, settings: RelabelSettings) -> tuple[int, int]:
-    """The k and delta of steps that have no draws at all."""
-    some = next(iter(ledger.labels.values()), None)
-    k = settings.k or (some.k if some else 1)
-    return k, (settings.delta if settings.delta is not None else some.delta if some else 0)
-
-
 def _refuse(label: StepLabel, settings: RelabelSettings, where: str) -> None:
     """Raise DataError if a label is not what is wanted, with the strategy that would give it."""
     if settings.want == "soft" and label.soft is None:
-        how = f"called {'right' if label.inferred in LIVE else 'wrong'} without its draws" if label.inferred else (
+        how = f"called {'right' if label.inferred in LIVE else 'wrong'} without all its draws" if label.inferred else (
             f"settled after {label.draws} of {label.k} draws" if label.settled else f"drawn {label.draws} times"
         )  # fmt: skip
-        raise DataError(
-            f"{where}: {how}, so it has no unbiased soft label", "Simulate again with --strategy brute, or take hard ones."
-        )
+        raise DataError(f"{where}: {how}, so it has no unbiased soft label (--strategy brute gives one)")
     if label.hard is None:
         raise DataError(
-            f"{where}: {label.draws} of {label.k} draws, {label.hits} of them right, do not decide delta {label.delta}",
-            f"Simulate again with --strategy exact --delta {label.delta} (or brute, for every delta at once), or write "
-            "such steps as undecided with --keep-undecided.",
+            f"{where}: {label.draws} of {label.k} draws, {label.hits} of them right, do not decide delta {label.delta} "
+            f"(simulate --strategy exact --delta {label.delta} does, brute every delta at once)",
+            "Write such steps as undecided with --keep-undecided.",
         )

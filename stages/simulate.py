@@ -20,10 +20,12 @@ from stages.audit import audit
 from stages.engines.base import Engine
 from stages.ration import Ration
 from stages.runner import Tally
-from stages.share import in_share as in_share
+from stages.share import in_share
 from stages.strategies import strategy
 from stages.strategies.prefixes import Prefixes, Simulator, brute_tokens, prefixes
 from stages.strategies.settings import SimulateSettings
+
+__all__ = ["Simulation", "check_paths", "check_scores", "cost_report", "in_share", "label_kinds"]
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,23 @@ def _left(path: Path, prefix: str) -> int:
 def label_kinds(counts: Mapping[str, int]) -> dict[str, int]:
     """How many labels were drawn, inferred (by kind), trusted, or left undecided."""
     return {name.removeprefix("labels "): n for name, n in counts.items() if name.startswith("labels ") and n}
+
+
+def check_scores(problem: Problem, settings: SimulateSettings) -> None:
+    """Refuse paths without the scores that `prm-guided` goes by.
+
+    Raises:
+        DataError: `paths.N.scores.NAME: missing`.
+    """
+    if settings.strategy != "prm-guided":
+        return
+    for number, path in enumerate(problem.paths):
+        wanted = path.labels is None and path.steps and not path.correct
+        if wanted and settings.name not in (path.scores or {}):
+            raise DataError(
+                f"paths.{number}.scores.{settings.name}: missing, and prm-guided goes by it",
+                "Score the paths first: sipf score --name ...",
+            )
 
 
 def check_paths(problem: Problem) -> None:

@@ -1,4 +1,4 @@
-"""OmegaPRM's binary search (arXiv 2406.06592, section 3.2): the first wrong step in about log2(m) prefixes instead of m.
+"""OmegaPRM's binary search (arXiv 2406.06592, section 3.2): the first wrong step in about log2(m) prefixes, not m.
 
 A path with a wrong answer is dead at its end. Its middle prefix is rolled out: if a rollout succeeds the first wrong
 step lies behind it, else at or before it. What is not drawn is inferred, so a path that is live again behind a dead

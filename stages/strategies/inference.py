@@ -7,6 +7,8 @@ A step that was not drawn is wrong if an earlier step of its path is (`after-dea
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from evals.records import Inference, Problem, StepLabel
 from stages.strategies.prefixes import Ledger, Prefixes, Simulator, prefixes
 from stages.strategies.settings import SimulateSettings
@@ -36,29 +38,37 @@ def known(ledger: Ledger, prefix: str) -> bool | None:
 
 def write_labels(ledger: Ledger, found: Prefixes, settings: SimulateSettings) -> None:
     """Give every path its labels; equal prefixes get equal ones."""
-    inferred = _inferred(ledger, found)
+    flags = [[known(ledger, prefix) for prefix in row] for row in found.rows]
+    inferred = infer(found.rows, flags, ledger.trusted)
     nothing = StepLabel(k=settings.k, delta=settings.delta, draws=0, hits=0, settled=False, rollouts=[])
     for path, row in zip(found.paths, found.rows, strict=True):
-        path.labels = [_label(ledger.labels.get(prefix, nothing), inferred.get(prefix)) for prefix in row]
+        path.labels = [with_inference(ledger.labels.get(prefix, nothing), inferred.get(prefix)) for prefix in row]
 
 
-def _inferred(ledger: Ledger, found: Prefixes) -> dict[str, Inference]:
-    """What the known prefixes say about the others. Where they contradict each other, the wrong step counts."""
+def infer(rows: list[list[str]], flags: list[list[bool | None]], trusted: Set[str]) -> dict[str, Inference]:
+    """What the known prefixes of a problem say about the others. Where they contradict each other, the wrong step
+    counts.
+
+    Args:
+        rows: the prefixes of each path.
+        flags: for each of them whether it is right, None where nobody knows.
+        trusted: prefixes that are taken for right without a draw.
+    """
     inferred: dict[str, Inference] = {}
-    for row in found.rows:
-        flags = [known(ledger, prefix) for prefix in row]
-        dead = flags.index(False) if False in flags else len(flags)
+    for row, known_flags in zip(rows, flags, strict=True):
+        dead = known_flags.index(False) if False in known_flags else len(row)
         for step, prefix in enumerate(row):
-            if prefix in ledger.trusted:
+            if prefix in trusted:
                 inferred[prefix] = "trusted"
-            elif flags[step] is None and step > dead:
+            elif known_flags[step] is None and step > dead:
                 inferred[prefix] = "after-dead"
-            elif flags[step] is None and any(flags[step:dead]):
+            elif known_flags[step] is None and any(known_flags[step:dead]):
                 inferred.setdefault(prefix, "before-live")
     return inferred
 
 
-def _label(drawn: StepLabel, inferred: Inference | None) -> StepLabel:
+def with_inference(drawn: StepLabel, inferred: Inference | None) -> StepLabel:
+    """A copy of the label, with the inference where its draws do not settle it."""
     label = drawn.model_copy()
     if inferred is not None and not label.settled:
         label.inferred = inferred

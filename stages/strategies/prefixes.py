@@ -19,8 +19,19 @@ from evals.records import Path, Problem, Rollout, StepLabel
 from evals.tasks.base import Task
 from stages.engines.base import Completion, Draw, Engine, Request, seed_of
 from stages.flight import Tally
-from stages.strategies.settings import SimulateSettings as SimulateSettings
+from stages.strategies.settings import SimulateSettings
 from stages.strategies.stopping import Evidence, improbable
+
+__all__ = [
+    "Ledger",
+    "Prefixes",
+    "SimulateSettings",
+    "Simulator",
+    "brute_tokens",
+    "label_prefixes",
+    "prefixes",
+    "together",
+]
 
 T = TypeVar("T")
 

@@ -12,7 +12,6 @@ The paths of a problem are done one after the other, so what one shows is not dr
 
 from __future__ import annotations
 
-from evals.errors import DataError
 from evals.records import Path, Problem
 from stages.strategies.inference import bounds, survey, write_labels
 from stages.strategies.prefixes import Simulator
@@ -28,18 +27,10 @@ async def prm_guided(simulator: Simulator, problem: Problem) -> None:
 
 
 def guess(path: Path, name: str) -> int:
-    """The step at which the scores fall most, the earliest of several; the number of steps if the answer is right.
-
-    Raises:
-        DataError: the path has no scores of that name.
-    """
-    if path.correct:
+    """The step at which the scores of that name fall most, the earliest of several; the number of steps if the answer
+    is right. The path has scores: `stages.simulate.check_scores` has seen to it."""
+    if path.correct or path.scores is None:
         return len(path.steps)
-    if path.scores is None or name not in path.scores:
-        raise DataError(
-            f"{path.id}: scores.{name}: missing, and prm-guided goes by them",
-            "Score the paths first: sipf score --name ...",
-        )
     scores = path.scores[name].steps
     falls = [before - after for before, after in zip([1.0, *scores], scores, strict=False)]
     return max(range(len(falls)), key=lambda step: (falls[step], -step))

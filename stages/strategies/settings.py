@@ -1,6 +1,6 @@
 """How steps are labelled: the settings of `simulate`, checked once.
 
-    SimulateSettings(strategy="first-error", k=8, trust_correct=True, confidence=0.95)
+SimulateSettings(strategy="first-error", k=8, trust_correct=True, confidence=0.95)
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class SimulateSettings:
     budget: int | None = None
     run_budget: int | None = None
     confidence: float | None = None
-    prior: tuple[float, float] = (0.2, 0.4)
+    prior: tuple[float, float] = (0.5, 1.0)
     audit: float = 0.0
     name: str = "prm"
     walk_on: bool = False
@@ -72,7 +72,7 @@ class SimulateSettings:
                 f"--confidence {self.confidence:g} is no chance between 0 and 1", "For example --confidence 0.95."
             )
         if min(self.prior) <= 0:
-            raise UsageError("the two numbers of --prior must be above 0", "For example --prior 0.2:0.4.")
+            raise UsageError("the two numbers of --prior must be above 0", "For example --prior 0.5:1.")
         if self.confidence is not None and self.strategy in ("brute", "mcts"):
             raise UsageError(
                 f"--strategy {self.strategy} makes all draws, so --confidence has nothing to stop",
