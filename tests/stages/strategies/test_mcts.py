@@ -59,7 +59,7 @@ def test_states_are_drawn_in_full_and_their_rollouts_become_searched_paths() -> 
     assert labelled.tree is not None
     states = labelled.tree.states
     assert states[0].prefix == ""
-    assert [state.parent for state in states][0] is None
+    assert states[0].parent is None
     assert all(states[state.parent or 0].prefix == state.prefix[: len(states[state.parent or 0].prefix)]
                for state in states)  # fmt: skip
     assert {one.source for one in rest} == {"tree"}

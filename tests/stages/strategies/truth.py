@@ -1,4 +1,4 @@
-"""Problems whose rollouts are known beforehand, for the strategies: draw i of a prefix is right where its pattern says."""
+"""Problems whose rollouts are known beforehand: draw i of a prefix is right where its pattern says so."""
 
 from __future__ import annotations
 
