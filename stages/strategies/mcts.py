@@ -24,7 +24,8 @@ async def mcts(simulator: Simulator, problem: Problem) -> None:
     right = sum(path.correct is True for path in found.paths)
     root = State("", None, draws=len(found.paths), hits=right)
     search = _Search(simulator, problem, found, Tree(simulator.settings.tree, [root]))
-    for number, (path, row) in enumerate(zip(found.paths, found.rows, strict=True)):
+    given = list(zip(found.paths, found.rows, strict=True))  # the tree's own paths are added to these lists
+    for number, (path, row) in enumerate(given):
         if path.correct and row and row[-1] not in simulator.ledger.trusted:
             await search.state(row[-1], ROOT)
         elif not path.correct and row:

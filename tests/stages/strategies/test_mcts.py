@@ -113,6 +113,9 @@ def test_right_paths_are_checked_at_their_last_step_and_the_budget_ends_the_sear
     labelled, tally = label("mcts", problem, engine, k=4)
     assert kinds(labelled) == [("before-live", True)] * 2 + [("drawn", True)]
     assert tally.counts["tree rollouts that repeat a path"] == 4
+    engine = Written(lambda request, draw: f"{draw.seed}+1={draw.seed + 1}\nThe answer is 76")
+    labelled, tally = label("mcts", problem, engine, k=4)
+    assert tally.counts["tree paths"] == tally.counts["rollouts"] == 4, "right rollouts are not searched in their turn"
     problem, engine = branching(3)
     labelled, tally = label("mcts", problem, engine, k=4, budget=6)
     assert tally.counts["rollouts"] == 6
