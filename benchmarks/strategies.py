@@ -5,7 +5,7 @@
 Prints a markdown table. Costs are shares of what brute force spends a labelled step, over every prefix ("every") and
 over unique prefixes ("unique"); wall-clock is the median of the repeats over that of every-prefix brute force, which is
 run as well. First errors are compared on the paths of the lines; "decided" is the share of these paths whose first
-error the strategy gives. The truth is the chain world's own. "Saturation" is tokens a second against the engine fed
+error the strategy gives. mcts labels the paths of its tree as well, which is why its cost a step is so low. The truth is the chain world's own. "Saturation" is tokens a second against the engine fed
 with every request at once. The oracle knows brute's first errors beforehand and has only to show them: all K draws of
 the dead prefix, and the draws of the one before it up to its first success. Without --model the policy is made first
 (see benchmarks/policy.py), and a PRM for `prm-guided` is trained on 60 other problems.
@@ -55,6 +55,7 @@ def strategies(k: int) -> dict[str, SimulateSettings]:
         "binary --confidence 0.9": replace(base, strategy="binary", confidence=0.9),
         "prm-guided": replace(base, strategy="prm-guided"),
         "prm-guided --walk-on": replace(base, strategy="prm-guided", walk_on=True),
+        "prm-guided --walk-on --confidence 0.9": replace(base, strategy="prm-guided", walk_on=True, confidence=0.9),
         "mcts --searches 8": replace(base, strategy="mcts", tree=TreeSettings(searches=8)),
     }
 
@@ -165,7 +166,7 @@ def percent(part: tuple[int, int], interval: bool = False) -> str:
 def table(rows: dict[str, Row], brute: Row, every: tuple[int, int], clock: float, flat_out: float) -> str:
     """The markdown table."""
     head = (
-        "strategy", "completions, every", "tokens, every", "completions, unique", "tokens, unique", "wall-clock",
+        "strategy", "labelled steps", "completions, every", "tokens, every", "completions, unique", "tokens, unique", "wall-clock",
         "labels as brute", "first errors as brute", "decided", "steps as the truth", "first errors as the truth",
         "saturation",
     )  # fmt: skip
@@ -174,7 +175,7 @@ def table(rows: dict[str, Row], brute: Row, every: tuple[int, int], clock: float
         scale = 100 * brute.steps / max(1, row.steps)
         seconds = statistics.median(row.seconds) if row.seconds else None
         cells = [
-            name, f"{scale * row.rollouts / every[0]:.1f}", f"{scale * row.tokens / every[1]:.1f}",
+            name, f"{row.steps:,}", f"{scale * row.rollouts / every[0]:.1f}", f"{scale * row.tokens / every[1]:.1f}",
             f"{scale * row.rollouts / brute.rollouts:.1f}", f"{scale * row.tokens / brute.tokens:.1f}",
             f"{scale * seconds / clock:.1f}" if seconds else "-", percent(row.labels), percent(row.errors, True),
             percent(row.decided), percent(row.truth), percent(row.true_errors),
