@@ -5,10 +5,11 @@
 Prints a markdown table. Costs are shares of what brute force spends a labelled step, over every prefix ("every") and
 over unique prefixes ("unique"); wall-clock is the median of the repeats over that of every-prefix brute force, which is
 run as well. First errors are compared on the paths of the lines; "decided" is the share of these paths whose first
-error the strategy gives. mcts labels the paths of its tree as well, which is why its cost a step is so low. The truth is the chain world's own. "Saturation" is tokens a second against the engine fed
-with every request at once. The oracle knows brute's first errors beforehand and has only to show them: all K draws of
-the dead prefix, and the draws of the one before it up to its first success. Without --model the policy is made first
-(see benchmarks/policy.py), and a PRM for `prm-guided` is trained on 60 other problems.
+error the strategy gives. mcts labels the paths of its tree as well, which is why its cost a step is so low. The truth
+is the chain world's own. "Saturation" is tokens a second against the engine fed with every request at once. The oracle
+knows brute's first errors beforehand and has only to show them: all K draws of the dead prefix, and the draws of the
+one before it up to its first success. Without --model the policy is made first (see benchmarks/policy.py), and a PRM
+for `prm-guided` is trained on 60 other problems.
 """
 
 from __future__ import annotations
@@ -166,9 +167,9 @@ def percent(part: tuple[int, int], interval: bool = False) -> str:
 def table(rows: dict[str, Row], brute: Row, every: tuple[int, int], clock: float, flat_out: float) -> str:
     """The markdown table."""
     head = (
-        "strategy", "labelled steps", "completions, every", "tokens, every", "completions, unique", "tokens, unique", "wall-clock",
-        "labels as brute", "first errors as brute", "decided", "steps as the truth", "first errors as the truth",
-        "saturation",
+        "strategy", "labelled steps", "completions, every", "tokens, every", "completions, unique", "tokens, unique",
+        "wall-clock", "labels as brute", "first errors as brute", "decided", "steps as the truth",
+        "first errors as the truth", "saturation",
     )  # fmt: skip
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for name, row in rows.items():
