@@ -17,6 +17,9 @@ from stages.strategies.inference import survey, write_labels
 from stages.strategies.prefixes import Prefixes, Simulator, prefixes
 from stages.strategies.tree import ROOT, Candidate, State, Tree
 
+VERDICT = {"answer", "correct", "outcome", "weak"}
+"""What a path takes over from the rollout that it ends in, where the rollout has it."""
+
 
 async def mcts(simulator: Simulator, problem: Problem) -> None:
     """Search the tree of the problem and label its paths, the tree's own included, by the states."""
@@ -90,11 +93,12 @@ class _Search:
                 self.simulator.tally.count("tree rollouts that repeat a path")
                 continue
             self.texts.add(text)
-            identity = f"{self.problem.id}#t{len(self.found.paths) - self.own}"
-            path = Path(
-                id=identity, source="tree", round=self.round, text=text, steps=self.simulator.task.split(text).steps,
-                answer=rollout.answer, correct=rollout.correct, finish=rollout.finish or "stop", seed=rollout.seed,
-            )  # fmt: skip
+            verdict = rollout.model_dump(include=VERDICT, exclude_unset=True)
+            path = Path.model_validate({
+                "id": f"{self.problem.id}#t{len(self.found.paths) - self.own}", "source": "tree", "round": self.round,
+                "text": text, "steps": self.simulator.task.split(text).steps, "finish": rollout.finish or "stop",
+                "seed": rollout.seed, **verdict,
+            })  # fmt: skip
             self._join(path)
             if not path.correct and 0 < state.hits < state.draws:
                 self.tree.pool.append(Candidate(number, len(self.found.paths) - 1, len(written.split())))

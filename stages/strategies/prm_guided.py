@@ -40,6 +40,8 @@ async def _check(simulator: Simulator, problem: Problem, row: list[str], guessed
     """Roll out the prefix before the guess and the one with it, and on from there if they are not as guessed."""
     least, most = bounds(simulator.ledger, row, len(row))
     dead = min(max(guessed, least + 1), most)
+    while 0 < dead < len(row) and row[dead - 1] == row[dead]:  # steps of one chunk share its prefix
+        dead -= 1
     live = dead - 1
     if live >= 0 and not await simulator.live(problem, row[live]):
         while simulator.settings.walk_on and live > 0 and await simulator.live(problem, row[live - 1]) is False:
