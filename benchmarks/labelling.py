@@ -38,11 +38,15 @@ K = 8
 PEER = ("torch==2.13.0", "transformers<5", "distilabel==1.5.3")
 
 
-def research_loop(engine: HFEngine, lines: Sequence[Problem]) -> tuple[int, float]:
-    """Steps labelled and seconds of the plain loop."""
+Took = tuple[int, float, float]
+"""Steps labelled, seconds, and seconds of CPU, which other work on the machine does not change."""
+
+
+def research_loop(engine: HFEngine, lines: Sequence[Problem]) -> Took:
+    """The plain loop."""
     model, tokenizer = engine.model, engine.tokenizer
     torch.manual_seed(0)
-    labelled, began = 0, time.perf_counter()
+    labelled, began, cpu = 0, time.perf_counter(), time.process_time()
     for line in lines:
         task = task_of(line)
         for path in line.paths:
@@ -60,13 +64,14 @@ def research_loop(engine: HFEngine, lines: Sequence[Problem]) -> tuple[int, floa
                 texts = tokenizer.batch_decode(written, skip_special_tokens=True)
                 any(task.judge(line, prefix + text).correct for text in texts)
                 labelled += 1
-    return labelled, time.perf_counter() - began
+    return labelled, time.perf_counter() - began, time.process_time() - cpu
 
 
-def ours(engine: HFEngine, lines: Sequence[Problem], **options: Any) -> tuple[int, float]:
-    """Steps labelled and seconds of `simulate`."""
+def ours(engine: HFEngine, lines: Sequence[Problem], **options: Any) -> Took:
+    """`simulate`."""
+    cpu = time.process_time()
     _, tally, seconds = simulated(engine, lines, SimulateSettings(k=K, gold=False, **options))
-    return tally.counts["steps labelled"], seconds
+    return tally.counts["steps labelled"], seconds, time.process_time() - cpu
 
 
 def install_peer(folder: Path) -> str:
@@ -87,8 +92,8 @@ def old_style(model: str, folder: Path) -> str:
     return str(copy)
 
 
-def peer(python: str, model: str, lines: Sequence[Problem], folder: Path) -> tuple[int, float]:
-    """Steps labelled and seconds of distilabel's completer, the loading of the model not counted."""
+def peer(python: str, model: str, lines: Sequence[Problem], folder: Path) -> Took:
+    """distilabel's completer, the loading of the model not counted."""
     rows = [
         {
             "instruction": f"Question: {line.question}\nAnswer:\n",
@@ -104,7 +109,7 @@ def peer(python: str, model: str, lines: Sequence[Problem], folder: Path) -> tup
     if done.returncode:
         raise SystemExit(f"the peer failed:\n{done.stderr[-3000:]}")
     result = json.loads(done.stdout.splitlines()[-1])
-    return result["steps"], result["seconds"]
+    return result["steps"], result["seconds"], result["cpu"]
 
 
 def main() -> None:
@@ -137,18 +142,19 @@ def main() -> None:
             sides["distilabel 1.5.3, MathShepherdCompleter"] = lambda: peer(
                 python, model, few[: max(1, len(few) // 4)], folder
             )
-        rates: dict[str, list[float]] = {side: [] for side in sides}
+        rates: dict[str, list[tuple[float, float]]] = {side: [] for side in sides}
         for _ in range(arguments.repeats):
             for side, run in sides.items():
-                steps, seconds = run()
-                rates[side].append(steps / seconds)
-                print(f"{side}: {steps} steps, {seconds:.1f} s", file=sys.stderr, flush=True)
-    middle = {side: statistics.median(values) for side, values in rates.items()}
+                steps, seconds, cpu = run()
+                rates[side].append((steps / seconds, steps / cpu))
+                print(f"{side}: {steps} steps, {seconds:.1f} s, CPU {cpu:.1f} s", file=sys.stderr, flush=True)
+    middle = {side: [statistics.median(rate) for rate in zip(*values, strict=True)] for side, values in rates.items()}
     loop = middle["research loop (generate, one prefix at a time)"]
     print(f"{torch.get_num_threads()} thread(s), median of {arguments.repeats}\n")
-    print("| | labelled steps a second | times the research loop |\n|---|---|---|")
-    for side, rate in middle.items():
-        print(f"| {side} | {rate:.1f} | {rate / loop:.1f} |")
+    print("| | labelled steps a second | times the research loop | a CPU second | times the research loop |")
+    print("|---|---|---|---|---|")
+    for side, (rate, of_cpu) in middle.items():
+        print(f"| {side} | {rate:.1f} | {rate / loop[0]:.1f} | {of_cpu:.1f} | {of_cpu / loop[1]:.1f} |")
 
 
 if __name__ == "__main__":

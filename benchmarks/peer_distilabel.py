@@ -6,7 +6,7 @@ LINES.json is a list of {"instruction", "golden_solution", "solutions"}. What is
 from working with a base model of another format at all: its prompt (the task's plain one, not an instruction for a
 large chat model) and how it splits a text into steps (at line ends instead of at "Step N:"). It asks for all N
 completions of a prefix in a single text, which a small model cannot write, so every solution is given to it K times
-with N = 1, and a step is right where one of the K copies is tagged right. Prints {"steps", "seconds", "right"}.
+with N = 1, and a step is right where one of the K copies is tagged right. Prints {"steps", "seconds", "cpu", "right"}.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ def main() -> None:
     completer.load()
     own = [[len(solution) - 1 for solution in row["solutions"]] for row in rows]
     given = [{**row, "solutions": [copy.copy(s) for s in row["solutions"] for _ in range(arguments.k)]} for row in rows]
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     made = next(completer.process(given))
-    seconds = time.perf_counter() - began
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     right = 0
     for row in made:
         for start in range(0, len(row["solutions"]), arguments.k):
             copies = row["solutions"][start : start + arguments.k]
             right += sum(any(step.endswith(" +") for step in steps) for steps in zip(*copies, strict=True))
-    print(json.dumps({"steps": sum(map(sum, own)), "seconds": seconds, "right": right}))
+    print(json.dumps({"steps": sum(map(sum, own)), "seconds": seconds, "cpu": cpu, "right": right}))
 
 
 if __name__ == "__main__":
