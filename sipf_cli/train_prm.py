@@ -47,6 +47,7 @@ def train_prm(
 
     settings = training.settings()
     examples, bad = read_examples(str(lines), strict=strict)
-    run = partial(run_train_prm, examples, model=model, options=settings, labels=labels, outcome=outcome)
-    run = partial(run, held_out_share=held_out)
+    run = partial(
+        run_train_prm, examples, model=model, options=settings, labels=labels, outcome=outcome, held_out_share=held_out
+    )
     train("train-prm", run, training, speech, output, read={"lines": len(examples)}, bad=bad)

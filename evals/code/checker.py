@@ -163,7 +163,9 @@ class Checker:
 
     def _start(self, layer: Layer) -> Worker:
         # The thread that starts a process must outlive it: see Worker.
-        spawn: Callable[[Callable[[], Warm]], Warm] = lambda start: self._spawner.submit(start).result()  # noqa: E731
+        def spawn(start: Callable[[], Warm]) -> Warm:
+            return self._spawner.submit(start).result()
+
         try:
             return Worker(layer, spawn)
         except RuntimeError as error:  # the spawner has been shut down: this program is ending

@@ -100,7 +100,7 @@ def test_humaneval_comes_with_its_package_and_goes_on_from_the_raw_prompt() -> N
         assert made.question(problem) == problem.question
         assert problem.question.endswith("\n")
         gold = made.gold_text(problem) or ""
-        assert made.program(problem, gold) == problem.question + gold  # type: ignore[attr-defined]
+        assert made.program(problem, gold) == problem.question + gold  # type: ignore[attr-defined]  # a code task
         assert made.split(gold).steps == [line for line in gold.split("\n") if line.strip()]
         assert not any(stop in gold for stop in made.stop)
     assert made.stop == ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
@@ -140,8 +140,8 @@ def test_a_prompt_that_begins_the_function_is_gone_on_from_and_any_other_is_not(
     whole, stub = mine(), mine(**STUB)
     assert task_of(whole).stop == ("[DONE]",)
     assert task_of(stub).stop == task("humaneval").stop
-    assert task_of(whole).program(whole, "x") == "x"  # type: ignore[attr-defined]
-    assert task_of(stub).program(stub, "    return 1") == STUB["prompt"] + "    return 1"  # type: ignore[attr-defined]
+    assert task_of(whole).program(whole, "x") == "x"  # type: ignore[attr-defined]  # a code task
+    assert task_of(stub).program(stub, "    return 1") == STUB["prompt"] + "    return 1"  # type: ignore[attr-defined]  # a code task
     assert task_of(whole).question(whole) == "Write add(a, b).\n"
 
 

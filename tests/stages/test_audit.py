@@ -52,7 +52,7 @@ def test_the_audit_makes_only_the_draws_that_are_missing_and_counts_them_apart()
 
 def _stage(share: float, engine: object = None) -> Simulation:
     settings = SimulateSettings(strategy="first-error", k=4, gold=False, audit=share)
-    return Simulation(engine or long_problem(3)[1], settings)  # type: ignore[arg-type]
+    return Simulation(engine or long_problem(3)[1], settings)  # type: ignore[arg-type]  # any engine
 
 
 def test_steps_given_up_too_early_show_as_disagreement() -> None:

@@ -206,7 +206,7 @@ def test_rollouts_keep_their_end_and_the_lines_of_a_chunk_share_them(checker: Ch
     def write(request: Any, draw: Any) -> str:
         return "d = 4" if request.prefix == "a = 1\n\nb = 2\n" else "boom"
 
-    checker.check = lambda program, tests: CheckResult(  # type: ignore[method-assign]
+    checker.check = lambda program, tests: CheckResult(  # type: ignore[method-assign]  # its verdicts are given
         "passed" if program.endswith("d = 4") else "exception", weak=True
     )
     engine = Written(write)

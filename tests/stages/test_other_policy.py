@@ -33,7 +33,7 @@ def test_a_chat_model_with_another_tokenizer_labels_what_a_plain_one_sampled(nam
         seen.append(chain)
         submit(chain)
 
-    simulator.loop.submit = watched  # type: ignore[method-assign]
+    simulator.loop.submit = watched  # type: ignore[method-assign]  # watched, not changed
     wanted = prefixes(task_of(sampled), [one for one in sampled.paths if one.labels is None]).places
     labelled, counts = work(
         Simulation(simulator, SimulateSettings(strategy=name, k=2, max_tokens=12, gold=False)), sampled

@@ -138,7 +138,7 @@ def test_soft_labels_of_an_early_stop_are_refused_naming_brute() -> None:
 
 
 def inferred(how: str, draws: int = 0, delta: int = 0) -> StepLabel:
-    return StepLabel(k=8, delta=delta, draws=draws, hits=0, settled=False, inferred=how)  # type: ignore[arg-type]
+    return StepLabel(k=8, delta=delta, draws=draws, hits=0, settled=False, inferred=how)  # type: ignore[arg-type]  # any word
 
 
 @pytest.mark.parametrize(

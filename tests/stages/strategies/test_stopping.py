@@ -69,5 +69,5 @@ def test_the_answers_of_the_paths_through_a_prefix_are_its_prior() -> None:
 )  # fmt: skip
 def test_settings_that_contradict_themselves_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(UsageError) as caught:
-        SimulateSettings(**options)  # type: ignore[arg-type]
+        SimulateSettings(**options)  # type: ignore[arg-type]  # any options
     assert caught.value.advice
