@@ -167,7 +167,8 @@ class Scorer:
 
     def hungry(self) -> bool:
         """True while more problems should be admitted."""
-        return sum(len(job.ids) for job in self._waiting) < 8 * self.batch_tokens
+        # Batches hold one class of lengths each, so their last ones are only full where many paths wait.
+        return sum(len(job.ids) for job in self._waiting) < 32 * self.batch_tokens
 
     def _job(self, problem: Problem, path: Path) -> _Job | str:
         """What to compute for a path, or why it cannot be."""
