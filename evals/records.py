@@ -40,13 +40,23 @@ class Rollout(Record):
     seed: int
     tokens: int = 0
     text: str | None = None
+    finish: Literal["stop", "length"] | None = None
+    """Written only for a rollout that was cut off: "length"."""
+
+
+Inference = Literal["trusted", "before-live", "after-dead", "early-stop"]
+"""How a step got a hard label that its own draws do not settle: it stands in a path whose answer is right; a later step
+of its path is right; an earlier one is wrong; or its draws were given up, as a right one had become improbable."""
+LIVE: frozenset[str] = frozenset({"trusted", "before-live"})
+"""The inferences that call a step right."""
 
 
 class StepLabel(Record):
     """What the simulator found out about one step.
 
     `draws` rollouts stand behind it, of which `hits` were right; `k` were allowed. `settled` says that the hard label
-    (more than `delta` of `k` hits) is decided by the draws made. A gold step is right without any draw.
+    (more than `delta` of `k` hits) is decided by the draws made. A gold step is right without any draw. A strategy that
+    does not draw for every step says in `inferred` why it calls the step right or wrong all the same.
     """
 
     k: int = Field(ge=1)
@@ -55,10 +65,13 @@ class StepLabel(Record):
     hits: int = Field(ge=0)
     settled: bool
     gold: bool = False
+    inferred: Inference | None = None
     rollouts: list[Rollout] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.settled and self.inferred is not None:
+            raise ValueError(f"inferred ({self.inferred}) and settled by its draws")
         if self.hits > self.draws:
             raise ValueError(f"hits ({self.hits}) is more than draws ({self.draws})")
         if self.draws > self.k:
@@ -67,9 +80,11 @@ class StepLabel(Record):
 
     @property
     def hard(self) -> bool | None:
-        """True if the step is right, False if not, None while the draws do not decide it."""
+        """True if the step is right, False if not, None where neither draws nor an inference say."""
         if self.gold:
             return True
+        if self.inferred is not None:
+            return self.inferred in LIVE
         return self.hits > self.delta if self.settled else None
 
     @property
@@ -78,6 +93,11 @@ class StepLabel(Record):
         if self.gold:
             return 1.0
         return self.hits / self.k if self.draws == self.k else None
+
+    @property
+    def kind(self) -> str:
+        """Where the label comes from: "gold", "drawn", an `Inference`, or "undecided"."""
+        return "gold" if self.gold else self.inferred or ("drawn" if self.settled else "undecided")
 
 
 class StepScores(Record):
@@ -131,6 +151,34 @@ class Path(Record):
         return self
 
 
+class TreeState(Record):
+    """A state of a search tree: a prefix, its parent's number (None: the root), its rollouts (`hits` of `draws` right)
+    and how often a rollout from it was chosen."""
+
+    prefix: str
+    parent: int | None
+    draws: int
+    hits: int
+    visits: int
+
+
+class TreeSearch(Record):
+    """One search: the state and path whose rollout was chosen, by which value, and the first wrong step found in it
+    (-1: none; None: the budget ended it)."""
+
+    state: int
+    path: str
+    value: float
+    first_error: int | None
+
+
+class SearchTree(Record):
+    """What `simulate --strategy mcts` leaves on the line: its states in the order they were made, and its searches."""
+
+    states: list[TreeState]
+    searches: list[TreeSearch]
+
+
 class Problem(Record):
     """One problem and everything the stages have found out about it."""
 
@@ -142,6 +190,7 @@ class Problem(Record):
     choices: list[str] | None = None
     tests: dict[str, Any] | None = None
     paths: list[Path] = Field(default_factory=list)
+    tree: SearchTree | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

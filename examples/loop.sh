@@ -10,6 +10,7 @@ set -euo pipefail
 
 MODEL=chain-base TASK=chain ROUNDS=2 MODE=restart BASE=m0 FEEDBACK=process CONFIG="" OUT=runs/loop DATA=hub SFT_FROM="" SEED=0
 SFT_N=${SFT_N:-500} QUESTIONS_N=${QUESTIONS_N:-1000} TEST_N=${TEST_N:-1000} OOD_N=${OOD_N:-500}
+TEST_SEED=${TEST_SEED:-0}
 
 usage() {
   cat <<USAGE
@@ -57,8 +58,8 @@ else
   SOURCE=$OUT
   if [ "$TASK" = chain ]; then
     sipf data chain --split train -n "$SFT_N" --seed "$((100 + SEED))" -o "$OUT/data/sft.jsonl"
-    sipf data chain --split test -n "$TEST_N" --seed 0 -o "$OUT/data/test.jsonl"
-    sipf data chain --split ood -n "$OOD_N" --seed 0 -o "$OUT/data/ood.jsonl"
+    sipf data chain --split test -n "$TEST_N" --seed "$TEST_SEED" -o "$OUT/data/test.jsonl"
+    sipf data chain --split ood -n "$OOD_N" --seed "$TEST_SEED" -o "$OUT/data/ood.jsonl"
     cat "$OUT/data/test.jsonl" "$OUT/data/ood.jsonl" > "$OUT/data/eval.jsonl"
     for i in $(seq 0 $((ROUNDS - 1))); do  # new questions for every round
       sipf data chain --split train -n "$QUESTIONS_N" --seed "$((200 + 10 * SEED + i))" -o "$OUT/data/questions.$i.jsonl"

@@ -31,6 +31,7 @@ COMMANDS = {
     "sft": "Fine-tune a model on gold solutions.",
     "sample": "Draw reasoning paths for every problem.",
     "simulate": "Label every step of the paths: right if a rollout from its prefix still reaches the answer.",
+    "relabel": "Derive the step labels again from the rollouts that simulate has kept, without a model.",
     "train-prm": "Train a process reward model on the step labels, or an outcome reward model.",
     "score": "Score every step of every path with a reward model.",
     "pairs": "Choose preference pairs by the scores of their paths.",

@@ -41,9 +41,10 @@ def orpo(
       printf '%s' '{"prompt": "Question: 1 and 2?\\nAnswer:\\n", "chosen": "1+2=3", "rejected": "1+2=4"}' > pairs.jsonl
       sipf orpo pairs.jsonl --model chain-base --epochs 1 -o m1
     """
+    from functools import partial
+
     from evals.errors import UsageError
-    from sipf_cli.console import emit
-    from sipf_cli.training import end, run_training, show_training, tell_bad
+    from sipf_cli.training import train
     from stages.orpo import read_pairs, run_orpo
 
     start = model or continue_from
@@ -51,25 +52,5 @@ def orpo(
         raise UsageError("give either --model or --continue-from", "--model restarts from the base, as the paper does.")
     settings = training.settings()
     rows, bad = read_pairs(str(pairs), strict=strict)
-    tell_bad(bad)
-    if training.dry_run:
-        emit({"would write": str(output), "pairs": len(rows), "bad lines": len(bad)}, json=speech.json)
-        end(bad)
-        return
-    manifest = run_training(
-        "orpo",
-        lambda stop, log: run_orpo(
-            rows,
-            model=start,
-            out=str(output),
-            options=settings,
-            beta=beta,
-            max_prompt_length=max_prompt_length,
-            template=training.template,
-            stop=stop,
-            log=log,
-            overwrite=training.overwrite,
-        ),
-    )
-    show_training(manifest, output, json=speech.json, bad=len(bad))
-    end(bad)
+    run = partial(run_orpo, rows, model=start, options=settings, beta=beta, max_prompt_length=max_prompt_length)
+    train("orpo", run, training, speech, output, read={"pairs": len(rows)}, bad=bad)

@@ -74,7 +74,8 @@ def pairs(
       sipf pairs paths.jsonl --feedback outcome -o pairs.jsonl
     """
     from sipf_cli.console import Table, emit
-    from stages.pairs import PairSettings, write_pairs
+    from stages.pairfile import write_pairs
+    from stages.pairs import PairSettings
 
     settings = PairSettings(
         name=name,

@@ -39,34 +39,14 @@ def train_prm(
       sipf simulate paths.jsonl --model chain-base --k 2 -o labels.jsonl
       sipf train-prm labels.jsonl --model chain-base --epochs 1 --lr 5e-4 -o prm
     """
-    from sipf_cli.console import emit
-    from sipf_cli.training import end, run_training, show_training, tell_bad
+    from functools import partial
+
+    from sipf_cli.training import train
     from stages.stepwise import read_examples
+    from stages.train_prm import run_train_prm
 
     settings = training.settings()
     examples, bad = read_examples(str(lines), strict=strict)
-    tell_bad(bad)
-    if training.dry_run:
-        emit({"would write": str(output), "lines": len(examples), "bad lines": len(bad)}, json=speech.json)
-        end(bad)
-        return
-    from stages.train_prm import run_train_prm
-
-    manifest = run_training(
-        "train-prm",
-        lambda stop, log: run_train_prm(
-            examples,
-            model=model,
-            out=str(output),
-            options=settings,
-            labels=labels,
-            outcome=outcome,
-            held_out_share=held_out,
-            template=training.template,
-            stop=stop,
-            log=log,
-            overwrite=training.overwrite,
-        ),
-    )
-    show_training(manifest, output, json=speech.json, bad=len(bad))
-    end(bad)
+    how = {"labels": labels, "outcome": outcome, "held_out_share": held_out}
+    run = partial(run_train_prm, examples, model=model, options=settings, **how)
+    train("train-prm", run, training, speech, output, read={"lines": len(examples)}, bad=bad)

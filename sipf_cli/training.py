@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from evals.errors import SipfError
+    from sipf_cli.groups import Speech, TrainingOptions
 
 
 Log: TypeAlias = Callable[[dict[str, Any]], None]
@@ -44,6 +45,32 @@ def run_training(stage: str, train: Callable[[Any, Log], dict[str, Any]]) -> dic
             return train(flag, log)
     finally:
         reporter.finish()
+
+
+def train(
+    stage: str,
+    run: Callable[..., dict[str, Any]],
+    training: TrainingOptions,
+    speech: Speech,
+    output: Path,
+    *,
+    read: Mapping[str, int],
+    bad: Sequence[SipfError],
+) -> None:
+    """Name the bad lines, train unless it is a dry run, show how it ended, and end with the right code.
+
+    Args:
+        run: takes what all three stages take: out, template, stop, log and overwrite; the rest is bound already.
+        read: what was read, for a dry run.
+    """
+    tell_bad(bad)
+    if training.dry_run:
+        emit({"would write": str(output), **read, "bad lines": len(bad)}, json=speech.json)
+    else:
+        how = {"out": str(output), "template": training.template, "overwrite": training.overwrite}
+        manifest = run_training(stage, lambda stop, log: run(**how, stop=stop, log=log))
+        show_training(manifest, output, json=speech.json, bad=len(bad))
+    end(bad)
 
 
 def show_training(manifest: Mapping[str, Any], output: Path, *, json: bool, bad: int = 0) -> None:

@@ -1,8 +1,9 @@
-"""Looking at the machine: which versions are installed, where models can run, which engines work.
+"""Looking at the machine: which versions are installed, where models and code can run, which engines work.
 
     Finding("version", "torch", works=True, needed=True, found="2.13.0, wanted <2.14,>=2.13", advice="")
 
-Nothing is loaded but the libraries themselves, nothing is written, and no network is used.
+Nothing is loaded but the libraries themselves, nothing is written, and no network is used. Sandboxes are started and
+attacked, as that is the only way to know.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from evals.errors import SandboxError
 
 GIB = 2**30
 OPTIONAL_EXTRAS = ("vllm", "ray")
@@ -40,7 +43,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Everything that is worth knowing before a run, in the order to read it."""
-    found = [*versions(), *machine(), *devices(), *engines(), *privacy()]
+    found = [*versions(), *machine(), *devices(), *engines(), *sandboxes(), *privacy()]
     return [replace(finding, advice="") if finding.works else finding for finding in found]
 
 
@@ -159,6 +162,29 @@ def engines() -> Iterator[Finding]:
         "engine", "chain-base", there, True, "it came with sipf" if there else "its files are missing",
         "install sipf again",
     )  # fmt: skip
+
+
+def sandboxes() -> Iterator[Finding]:
+    """Where code that a model wrote can run: each sandbox is started and attacked with hostile programs."""
+    from evals.code import checker, landlock, probes
+
+    works = []
+    for layer in checker.LAYERS:
+        try:
+            through = probes.examine(layer)
+        except SandboxError as error:
+            said = error.message.removeprefix(f"{layer}: ")
+            yield Finding("sandbox", layer, False, False, said, checker.advice())
+            continue
+        attacks = len(probes.ATTACKS) + len(probes.TRICKS)
+        found = f"let through: {', '.join(through)}" if through else f"held against {attacks} hostile programs"
+        if not through:
+            works.append(layer)
+        if layer == "bubblewrap" and not landlock.abi():
+            found += "; no landlock beneath it"
+        yield Finding("sandbox", layer, not through, False, found, checker.advice())
+    used = works[0] if works else "none: code tasks end with exit code 5"
+    yield Finding("sandbox", "code tasks", bool(works), False, f"run in {used}" if works else used, checker.advice())
 
 
 def privacy() -> Iterator[Finding]:

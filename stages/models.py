@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from evals.errors import DataError, ModelError
+from stages.devices import choose_device, choose_dtype
 
 CHAIN_BASE = "chain-base"
 CARD = "sipf.json"
-Dtype = Literal["auto", "float32", "bfloat16"]
 # What decides how a model behaves: weights, configuration, tokenizer, chat template.
 COUNTED = (
     *("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "adapter_config.json"),
@@ -54,8 +54,8 @@ def quiet_libraries() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from transformers.utils import logging
 
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
 
 
 def resolve(name: str) -> str:
@@ -130,33 +130,6 @@ def fingerprint(name: str) -> str:
     if is_adapter(name):
         digest.update(fingerprint(adapter_base(name)).encode())
     return f"sha256:{digest.hexdigest()}"
-
-
-def choose_device(device: str = "auto") -> str:
-    """What "auto" stands for: cuda, mps or cpu, in this order of preference. Anything else is checked.
-
-    Raises:
-        ModelError: a device this machine does not have.
-    """
-    import torch
-
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if device == "auto":
-        return next(kind for kind, ok in there.items() if ok)
-    if not there.get(device.partition(":")[0], False):
-        raise ModelError(f"this machine has no device {device!r}", "Leave --device at auto.")
-    return device
-
-
-def choose_dtype(dtype: str, device: str) -> str:
-    """What "auto" stands for: bfloat16 on a CUDA device that computes with it, else float32."""
-    if dtype == "auto":
-        import torch
-
-        return "bfloat16" if device.startswith("cuda") and torch.cuda.is_bf16_supported() else "float32"
-    if dtype not in ("float32", "bfloat16"):
-        raise ModelError(f"unknown dtype {dtype!r}", "Choose auto, float32 or bfloat16.")
-    return dtype
 
 
 def load_tokenizer(name: str, trust_remote_code: bool = False) -> Any:
@@ -309,7 +282,7 @@ def _four_bit() -> Any:
     import torch
     from transformers import BitsAndBytesConfig
 
-    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]  # transformers leaves it untyped
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,

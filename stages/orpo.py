@@ -20,8 +20,9 @@ from pydantic import ValidationError
 from evals.errors import DataError, UsageError
 from evals.records import Problem, first_fault, parse_json
 from evals.tasks import task_of
+from stages.devices import choose_device, choose_training_dtype
 from stages.modelfolder import ModelFolder, hash_rows
-from stages.models import choose_device, choose_dtype, fingerprint, load_tokenizer, quiet_libraries, read_card
+from stages.models import fingerprint, load_tokenizer, quiet_libraries, read_card
 from stages.prompts import Encoded, Prompter, make_prompter
 from stages.reading import read_all
 from stages.training import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
@@ -157,7 +158,7 @@ def orpo_trainer(
 
     from stages.trainer import Guarded, load_trainable
 
-    class Trainer(Guarded, ORPOTrainer):  # type: ignore[misc]
+    class Trainer(Guarded, ORPOTrainer):  # type: ignore[misc]  # TRL is untyped
         @staticmethod
         def tokenize_row(feature: dict[str, Any], model: Any = None) -> dict[str, Any]:
             """Nothing to do. (Static, or `datasets` would pickle the trainer to name its cache.)"""
@@ -166,7 +167,7 @@ def orpo_trainer(
     disable_progress_bars()
     device = choose_device(options.device)
     args = ORPOConfig(
-        **training_arguments(options, output_dir, device, choose_dtype(options.dtype, device)),
+        **training_arguments(options, output_dir, device, choose_training_dtype(options.dtype, device)),
         max_length=options.max_length,
         beta=beta,
         # TRL would switch the adapter's own dropout off as well.

@@ -13,22 +13,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from evals.errors import DataError
 from evals.records import Path, Problem
 from evals.tasks import task_of
-from stages.lines import is_file, read_problems
-from stages.manifest import hash_file, parent_of
-from stages.outputs import atomic_lines
 
 Aggregate = Literal["mean", "min", "product", "last"]
 SWEEP = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """The etas whose yield is shown."""
-NEXT_TO_NOTHING = 8
-"""Fewer pairs than this teach nothing; the stage stops with advice."""
 CAPPED = "pairs left out: length gap"
 
 
@@ -136,7 +131,9 @@ def _candidates(
                 continue
             gaps.append(gap)
             if gap >= settings.eta:
-                found.append((-gap, _lot(problem, winner, loser, settings), winner, loser))
+                found.append(
+                    (-gap, lot(f"{problem.id}/{winner.path.id}/{loser.path.id}", settings.seed), winner, loser)
+                )
     for eta in SWEEP:
         made = min(sum(gap >= eta for gap in gaps), settings.max_per_problem)
         report.sweep[eta] += made
@@ -145,12 +142,8 @@ def _candidates(
     return [(winner, loser) for _, _, winner, loser in found]
 
 
-def _lot(problem: Problem, winner: _Scored, loser: _Scored, settings: PairSettings) -> str:
-    """What orders pairs of equal gap: a hash, so that neither draw order nor length decides."""
-    return _lot_of(f"{problem.id}/{winner.path.id}/{loser.path.id}", settings.seed)
-
-
-def _lot_of(text: str, seed: int) -> str:
+def lot(text: str, seed: int) -> str:
+    """What orders things that are equal otherwise: a hash, so that neither draw order nor length decides."""
     return hashlib.blake2b(f"{seed}/{text}".encode(), digest_size=8).hexdigest()
 
 
@@ -219,126 +212,3 @@ def prompt_of(problem: Problem, template: str) -> str | list[dict[str, str]]:
             f"task {problem.task} has no template {name!r}", f"It has {', '.join(kind.templates)} and chat."
         )
     return kind.templates[name].replace("{question}", question)
-
-
-def refuse_nothing(report: PairReport, settings: PairSettings) -> None:
-    """Stop when there is next to nothing to learn from.
-
-    Raises:
-        DataError: fewer than NEXT_TO_NOTHING pairs; the advice depends on what is missing.
-    """
-    pairs = report.counts["pairs"]
-    if pairs >= NEXT_TO_NOTHING:
-        return
-    reasons = {
-        key.partition(": ")[2]: count
-        for key, count in report.counts.items()
-        if key.startswith("problems without a pair")
-    }
-    nothing = "too few problems" if report.counts["problems"] else "no problem was read"
-    main = max(reasons, key=lambda reason: reasons[reason], default=nothing)
-    raise DataError(
-        f"only {pairs} pairs: next to nothing to learn from (mostly: {main})", _advice(main, report, settings)
-    )
-
-
-def _advice(reason: str, report: PairReport, settings: PairSettings) -> str:
-    known = {
-        "no right path": "Draw more paths (sipf sample --n, --want-right), train SFT longer, or take wrong chosen ones "
-        "with --any.",
-        "no wrong path": "Take harder questions, draw at a higher temperature, or use --feedback process.",
-        "fewer than two usable paths": f"Draw more paths, or score them first: sipf score --name {settings.name}.",
-        "length gap": "Raise --max-length-gap, or leave it out.",
-    }
-    if not reason.startswith("no gap"):
-        return known.get(reason, "Sample and score more problems.")
-    enough = [eta for eta in SWEEP if report.sweep[eta] >= NEXT_TO_NOTHING]
-    if enough:
-        return f"Lower --eta: at {max(enough):g} there would be {report.sweep[max(enough)]} pairs."
-    return (
-        f"No --eta would do: even at 0 there would be {report.sweep[0.0]} pairs. Take more problems, or another PRM: "
-        "one that gives all paths one score separates nothing."
-    )
-
-
-def write_pairs(
-    source: str,
-    output: str,
-    settings: PairSettings,
-    *,
-    strict: bool = False,
-    overwrite: bool = False,
-    dry_run: bool = False,
-    manifest: str | None = None,
-    warn: Callable[[str], None] = lambda _: None,
-) -> dict[str, Any]:
-    """Make the pairs of a file of scored lines and write them, whole or not at all.
-
-    Args:
-        source: scored lines, or `-`.
-        strict: stop at the first bad line instead of skipping it.
-        dry_run: count, and write nothing.
-        manifest: where the manifest goes as well.
-        warn: gets a line of text for every bad line.
-
-    Returns:
-        "counts", "sweep" ({eta: {"pairs", "problems"}}) and "bad lines".
-
-    Raises:
-        DataError: next to nothing to learn from; nothing is written then.
-        UsageError: the output belongs to another run.
-    """
-    sha256 = hash_file(source) if is_file(source) else None
-    identity = {
-        "stage": "pairs",
-        "options": asdict(settings),
-        "input": {"path": source, "sha256": sha256},
-    }
-    if dry_run:
-        return _collect(source, settings, strict, warn)[1]
-    with atomic_lines(output, identity=identity, overwrite=overwrite, manifest=manifest) as out:
-        if out.already is not None:
-            return {"already complete": True, **out.already["pairs"]}
-        rows, summary = _collect(source, settings, strict, warn)
-        for row in rows:
-            out.write(row)
-        out.extra = {"counts": summary["counts"], "pairs": summary, "parents": [parent_of(source, sha256)]}
-    return summary
-
-
-def _check(problem: Problem, settings: PairSettings) -> None:
-    """Refuse a problem whose paths are not judged.
-
-    Raises:
-        DataError: `paths.N.correct: missing`, or what the task misses.
-    """
-    task_of(problem).check(problem)
-    for number, path in enumerate(problem.paths):
-        if path.correct is None and (settings.gold or path.source != "gold"):
-            raise DataError(f"paths.{number}.correct: missing", "Pairs need paths made by sipf sample.")
-
-
-def _collect(
-    source: str, settings: PairSettings, strict: bool, warn: Callable[[str], None]
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    bad = 0
-
-    def report_bad(error: DataError) -> None:
-        nonlocal bad
-        if strict:
-            raise error
-        bad += 1
-        warn(error.message)
-
-    report = PairReport()
-    read = read_problems(source, on_bad=report_bad, check=lambda problem: _check(problem, settings))
-    problems = (problem for _, problem in read)
-    rows = list(make_pairs(problems, settings, report))
-    refuse_nothing(report, settings)
-    if settings.most is not None and len(rows) > settings.most:
-        report.counts["pairs left out: most"] = len(rows) - settings.most
-        report.counts["pairs"] = settings.most
-        kept = sorted(range(len(rows)), key=lambda i: _lot_of(rows[i]["id"], settings.seed))[: settings.most]
-        rows = [rows[i] for i in sorted(kept)]
-    sweep = {f"{eta:g}": {"pairs": report.sweep[eta], "problems": report.sweep_problems[eta]} for eta in SWEEP}
-    return rows, {"counts": dict(report.counts), "sweep": sweep, "bad lines": bad}

@@ -22,10 +22,9 @@ import torch
 from evals.errors import ModelError, UsageError
 from evals.records import Path, Problem, StepScores
 from evals.tasks import task_of
+from stages.devices import choose_device, choose_dtype
 from stages.flight import Tally
 from stages.models import (
-    choose_device,
-    choose_dtype,
     fingerprint,
     is_adapter,
     load_tokenizer,

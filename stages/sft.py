@@ -14,8 +14,9 @@ from typing import Any
 from evals.errors import DataError
 from evals.records import Problem
 from evals.tasks import task_of
+from stages.devices import choose_device, choose_training_dtype
 from stages.modelfolder import ModelFolder, hash_rows
-from stages.models import choose_device, choose_dtype, fingerprint, load_tokenizer, read_card
+from stages.models import fingerprint, load_tokenizer, read_card
 from stages.prompts import Prompter, make_prompter
 from stages.training import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
 
@@ -117,13 +118,13 @@ def _train(
 
     from stages.trainer import Guarded, fit, load_trainable
 
-    class Trainer(Guarded, SFTTrainer):  # type: ignore[misc]
+    class Trainer(Guarded, SFTTrainer):  # type: ignore[misc]  # TRL is untyped
         pass
 
     disable_progress_bars()
     device = choose_device(options.device)
     args = SFTConfig(
-        **training_arguments(options, str(folder.checkpoints), device, choose_dtype(options.dtype, device)),
+        **training_arguments(options, str(folder.checkpoints), device, choose_training_dtype(options.dtype, device)),
         max_length=options.max_length,
         packing=options.packing,
         # Rows are ready; only packing is left to TRL.

@@ -3,12 +3,12 @@
     path.steps = ["40+32=72", ...]  ->  path.labels = [{"k": 8, "delta": 0, "draws": 1, "hits": 1, ...}, ...]
 
 How is a strategy's business (stages/strategies/); this module chooses the problems, adds the gold paths and counts what
-was spent against brute force.
+was spent against brute force. The simulator may be another model than the one that sampled the paths: a prefix is
+text, and the simulator's own prompter puts it behind the question.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,11 +16,17 @@ from evals.errors import DataError
 from evals.records import Path, Problem, StepLabel
 from evals.tasks import task_of
 from evals.tasks.base import Task
+from stages.audit import audit
 from stages.engines.base import Engine
 from stages.judging import judge, write_verdict
+from stages.ration import Ration
 from stages.runner import Tally
+from stages.share import in_share
 from stages.strategies import strategy
-from stages.strategies.prefixes import SimulateSettings, Simulator, brute_tokens
+from stages.strategies.prefixes import Prefixes, Simulator, brute_tokens, prefixes
+from stages.strategies.settings import SimulateSettings
+
+__all__ = ["Simulation", "check_paths", "check_scores", "cost_report", "in_share", "label_kinds"]
 
 
 @dataclass(frozen=True)
@@ -29,27 +35,47 @@ class Simulation:
 
     engine: Engine
     settings: SimulateSettings
+    ration: Ration | None = None
+    """Which problems the run's budget covers; None: all."""
 
     async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
-        """Label the problem's unlabelled paths, if it belongs to the share."""
-        if not in_share(problem.id, self.settings.share, self.settings.seed):
+        """Label the problem's unlabelled paths, if it belongs to the share and the budget covers it."""
+        settings = self.settings
+        if not in_share(problem.id, settings.share, settings.seed):
             tally.count("problems outside the share")
             return [problem]
+        if self.ration is not None and not self.ration.covers(problem):
+            tally.count("problems left unlabelled: run budget")
+            return [problem]
         new = [path for path in problem.paths if path.labels is None]
-        await strategy(self.settings.strategy)(Simulator(self.engine, task_of(problem), self.settings, tally), problem)
+        before = len(problem.paths)
+        simulator = Simulator(self.engine, task_of(problem), settings, tally)
+        await strategy(settings.strategy)(simulator, problem)
         tally.count("problems labelled")
-        self._count(new, tally)
-        if self.settings.gold:
+        self._count(prefixes(simulator.task, [*new, *problem.paths[before:]]), tally)
+        if settings.audit and in_share(problem.id, settings.audit, settings.seed, "audit/"):
+            await audit(simulator, problem, new)
+        if settings.gold:
             await self._add_gold(problem, tally)
         return [problem]
 
-    def _count(self, paths: list[Path], tally: Tally) -> None:
-        labels = [label for path in paths for label in path.labels or []]
-        tally.count("paths labelled", len(paths))
-        tally.count("steps labelled", len(labels))
-        tally.count("right steps", sum(label.hard is True for label in labels))
-        tally.count("brute rollouts, every prefix", len(labels) * self.settings.k)
-        tally.count("brute tokens, every prefix", sum(brute_tokens(label.rollouts, label.k) for label in labels))
+    def _count(self, found: Prefixes, tally: Tally) -> None:
+        """What was labelled and how, and what brute force would have spent on the steps that have a label now."""
+        k = self.settings.k
+        tally.count("paths labelled", len(found.paths))
+        for prefix, places in found.places.items():
+            path, step = places[0]
+            label = (found.paths[path].labels or [])[step]
+            tally.count(f"labels {label.kind}", len(places))
+            if label.hard is None:
+                continue
+            tokens = brute_tokens(label.rollouts, k) if label.draws else k * _left(found.paths[path], prefix)
+            tally.count("steps labelled", len(places))
+            tally.count("right steps", len(places) * label.hard)
+            tally.count("brute rollouts, unique prefixes", k)
+            tally.count("brute tokens, unique prefixes", tokens)
+            tally.count("brute rollouts, every prefix", k * len(places))
+            tally.count("brute tokens, every prefix", tokens * len(places))
 
     async def _add_gold(self, problem: Problem, tally: Tally) -> None:
         """The gold solution as an all-positive path; not a program that fails its own tests."""
@@ -77,7 +103,8 @@ class Simulation:
 def cost_report(counts: Mapping[str, int]) -> dict[str, float]:
     """What was spent as a share of brute force over unique prefixes and over every prefix.
 
-    Completions are counted; the tokens of draws that were not made are estimated from their prefix's other draws.
+    Brute force is counted for the steps that have a label. Its completions are exact; the tokens of draws that were not
+    made are estimated from their prefix's other draws, or from the path's own length where there are none.
     """
     report = {}
     for what, spent in (("rollouts", "rollouts"), ("tokens", "rollout tokens")):
@@ -88,10 +115,32 @@ def cost_report(counts: Mapping[str, int]) -> dict[str, float]:
     return report
 
 
-def in_share(problem_id: str, share: float, seed: int) -> bool:
-    """Whether a problem belongs to the share of problems that is simulated: by a hash of its id and the seed."""
-    digest = hashlib.blake2b(f"{seed}/{problem_id}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") < share * 2**64
+def _left(path: Path, prefix: str) -> int:
+    """Tokens that the path itself wrote after a prefix, as far as its length tells (else characters / 4)."""
+    rate = path.tokens / max(1, len(path.text)) if path.tokens is not None else 0.25
+    return round(rate * max(0, len(path.text) - len(prefix)))
+
+
+def label_kinds(counts: Mapping[str, int]) -> dict[str, int]:
+    """How many labels were drawn, inferred (by kind), trusted, or left undecided."""
+    return {name.removeprefix("labels "): n for name, n in counts.items() if name.startswith("labels ") and n}
+
+
+def check_scores(problem: Problem, settings: SimulateSettings) -> None:
+    """Refuse paths without the scores that `prm-guided` goes by.
+
+    Raises:
+        DataError: `paths.N.scores.NAME: missing`.
+    """
+    if settings.strategy != "prm-guided":
+        return
+    for number, path in enumerate(problem.paths):
+        wanted = path.labels is None and path.steps and not path.correct
+        if wanted and settings.name not in (path.scores or {}):
+            raise DataError(
+                f"paths.{number}.scores.{settings.name}: missing, and prm-guided goes by it",
+                "Score the paths first: sipf score --name ...",
+            )
 
 
 def check_paths(problem: Problem) -> None:

@@ -55,6 +55,8 @@ class StepRow:
     ids: list[int]
     positions: list[int]
     targets: list[float | None]
+    inferred: list[str | None] | None = None
+    """How each target was inferred, None where it was drawn; None as a whole where no label of this kind is used."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,9 @@ class LabelKind:
             return None if value is None else float(value)
         if label.gold or label.hits >= self.threshold * label.k:
             return 1.0
+        if label.inferred is not None:
+            # Called wrong: no more than delta hits were to be expected. Called right: more, but nobody knows how many.
+            return 0.0 if label.hard is False and label.delta < self.threshold * label.k else None
         missing = label.k - label.draws
         return 0.0 if label.hits + missing < self.threshold * label.k else None
 
@@ -173,8 +178,8 @@ def step_rows(
         outcome: copy the path's outcome to every step instead (the ORM baseline).
 
     Returns:
-        Rows, and counts: "paths", "steps", steps left out ("undecided steps", "steps inside the next step's token"),
-        and paths left out by reason.
+        Rows, and counts: "paths", "steps", how many of these have an inferred label ("inferred steps: after-dead",
+        ...), steps left out ("undecided steps", "steps inside the next step's token"), and paths left out by reason.
 
     Raises:
         DataError: soft targets are asked for and a label has none, or a step does not stand in its text.
@@ -194,6 +199,9 @@ def step_rows(
                 counts["too long"] += 1
             else:
                 counts["undecided steps"] += row.targets.count(None)
+                for name, target in zip(row.inferred, row.targets, strict=True) if row.inferred else ():
+                    if name is not None and target is not None:
+                        counts[f"inferred steps: {name}"] += 1
                 counts["steps inside the next step's token"] += _one_target_a_token(row)
                 known = sum(target is not None for target in row.targets)
                 if known:
@@ -227,6 +235,7 @@ def _problem(problem: Problem, prompter: Prompter, kind: LabelKind, outcome: boo
             yield "no steps"
             continue
         targets: list[float | None]
+        inferred: list[str | None] | None = None
         if path.source == "gold":
             targets = [1.0] * len(path.steps)
         elif outcome:
@@ -239,16 +248,17 @@ def _problem(problem: Problem, prompter: Prompter, kind: LabelKind, outcome: boo
             continue
         else:
             targets = [_decided(kind, label, path.id, j) for j, label in enumerate(path.labels)]
+            inferred = [label.inferred for label in path.labels]
         ids, positions = prompter.step_positions(problem, path.text, step_ends(problem, path))
-        yield StepRow(problem.id, ids, positions, targets)
+        yield StepRow(problem.id, ids, positions, targets, inferred)
 
 
 def _decided(kind: LabelKind, label: StepLabel, path: str, j: int) -> float | None:
     target = kind.target(label)
     if target is None and kind.name == "soft":
+        how = f"inferred ({label.inferred})" if label.inferred else "settled" if label.settled else "left undecided"
         raise DataError(
-            f"{path}: labels.{j}: settled after {label.draws} of {label.k} draws, so it has no unbiased soft label",
-            BRUTE,
+            f"{path}: labels.{j}: {how} after {label.draws} of {label.k} draws, so it has no unbiased soft label", BRUTE
         )
     return target
 

@@ -17,8 +17,9 @@ from evals.errors import DataError, UsageError
 from evals.metrics import accuracy_at, auc, calibration_error, first_error
 from evals.records import Problem
 from evals.tasks import task_of
+from stages.devices import choose_device, choose_training_dtype
 from stages.modelfolder import ModelFolder, hash_rows
-from stages.models import choose_device, choose_dtype, fingerprint, load_tokenizer, read_card
+from stages.models import fingerprint, load_tokenizer, read_card
 from stages.prompts import make_prompter
 from stages.stepwise import Example, LabelKind, StepRow, held_out, step_rows
 from stages.training import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
@@ -200,11 +201,11 @@ def _train(
     from stages.score import HEADS
     from stages.trainer import Guarded, fit, load_trainable
 
-    class Trainer(Guarded, transformers.Trainer):  # type: ignore[misc]
+    class Trainer(Guarded, transformers.Trainer):  # type: ignore[misc]  # both bases are Any to mypy
         pass
 
     device = choose_device(options.device)
-    dtype = choose_dtype(options.dtype, device)
+    dtype = choose_training_dtype(options.dtype, device)
     args = transformers.TrainingArguments(**training_arguments(options, str(folder.checkpoints), device, dtype))
     args._n_gpu = min(args.n_gpu, 1)  # several GPUs are for `accelerate launch`, one process each
     trainer = Trainer(

@@ -18,8 +18,17 @@ import torch
 import transformers
 
 from evals.errors import Interrupted, ModelError, UsageError
+from stages.devices import choose_device, choose_training_dtype
 from stages.modelfolder import COMPLETE, ModelFolder
-from stages.models import CHAIN_BASE, adapter_base, is_adapter, load_weights, read_card, resolve
+from stages.models import (
+    CHAIN_BASE,
+    adapter_base,
+    is_adapter,
+    load_weights,
+    read_card,
+    resolve,
+)
+from stages.order import ShuffledRows
 from stages.training import Log, Stop, TrainOptions, is_main_process, lora_config
 
 LAST_GOOD = "last-good"
@@ -27,49 +36,6 @@ LAST_GOOD = "last-good"
 
 class _NotFiniteError(Exception):
     """The loss or the gradient of a step is not a number, or infinite."""
-
-
-class ShuffledRows:
-    """A new order of the rows each epoch, a function of seed and epoch alone, so that a resumed run goes on in it.
-
-    Args:
-        lengths: tokens of each row.
-        seed: of the order.
-        together: rows that make one optimiser step; with `grouped`, rows of similar length share steps.
-    """
-
-    def __init__(self, lengths: Sequence[int], seed: int, together: int, grouped: bool) -> None:
-        self._lengths = lengths
-        self._seed = seed
-        self._together = together
-        self._grouped = grouped
-        self._epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order is to be given."""
-        self._epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self._lengths)
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed((self._seed << 20) + self._epoch)
-        order: list[int] = torch.randperm(len(self._lengths), generator=generator).tolist()
-        if not self._grouped:
-            yield from order
-            return
-        # Sorting within windows of 50 steps keeps enough chance in what meets what.
-        window = 50 * self._together
-        steps: list[list[int]] = []
-        for start in range(0, len(order), window):
-            near = sorted(order[start : start + window], key=lambda row: self._lengths[row], reverse=True)
-            steps += [near[i : i + self._together] for i in range(0, len(near), self._together)]
-        full = [step for step in steps if len(step) == self._together]
-        rest = [step for step in steps if len(step) < self._together]
-        for which in torch.randperm(len(full), generator=generator).tolist():
-            yield from full[which]
-        for step in rest:
-            yield from step
 
 
 class Guarded:
@@ -80,13 +46,13 @@ class Guarded:
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         # Called with every optimiser step just before the weights change; the loss since the last log is in _tr_loss.
-        norm = super()._get_grad_norm(model, grad_norm=grad_norm)  # type: ignore[misc]
-        if not math.isfinite(norm) or not torch.isfinite(self._tr_loss):  # type: ignore[attr-defined]
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)  # type: ignore[misc]  # the Trainer's, mixed in
+        if not math.isfinite(norm) or not torch.isfinite(self._tr_loss):  # type: ignore[attr-defined]  # the Trainer's
             raise _NotFiniteError
         return norm
 
     def _get_train_sampler(self, train_dataset: Any = None) -> ShuffledRows:
-        args = self.args  # type: ignore[attr-defined]
+        args = self.args  # type: ignore[attr-defined]  # the Trainer's, mixed in
         together = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         return ShuffledRows(self.row_lengths, args.seed, together, self.grouped)
 
@@ -167,11 +133,15 @@ def load_trainable(name: str, auto_class: str, options: TrainOptions, task_type:
         trainable=go_on,
         **config,
     )
+    where = choose_device(options.device)
+    if where == "cpu" and choose_training_dtype(options.dtype, where) == "bfloat16":
+        # torch's fused attention goes backward in bfloat16 ten times slower on a CPU than plain matrix products.
+        model.set_attn_implementation("eager")
     if options.lora and not go_on:
         from peft import get_peft_model, prepare_model_for_kbit_training
 
         if options.load_in_4bit:
-            model = prepare_model_for_kbit_training(  # type: ignore[no-untyped-call]
+            model = prepare_model_for_kbit_training(  # type: ignore[no-untyped-call]  # peft leaves it untyped
                 model, use_gradient_checkpointing=options.gradient_checkpointing
             )
         model = get_peft_model(model, lora_config(options, task_type))
@@ -221,6 +191,8 @@ def fit(
         )
     _meet()
     _save(trainer, folder, options, base)
+    # A process that ends with its group still open may be aborted by the threads of the group's backend.
+    trainer.accelerator.end_training()
     last: dict[str, Any] = next((line for line in reversed(state.log_history) if "loss" in line), {})
     metrics = {watch.names.get(key, key): _number(value) for key, value in last.items() if key not in ("step", "epoch")}
     return {"steps": state.global_step, **metrics}

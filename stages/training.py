@@ -149,11 +149,16 @@ def describe_run(
     """What a manifest says about a training run before its results."""
     from importlib.metadata import version
 
+    from stages.devices import choose_device, choose_training_dtype
+
+    device = choose_device(options.device)
     return {
         "stage": stage,
         "model": {"name": model, "fingerprint": fingerprint},
         "template": template,
         "options": asdict(options),
+        "device": device,
+        "computed in": choose_training_dtype(options.dtype, device),
         **more,
         "versions": {name: version(name) for name in ("torch", "transformers", "trl", "peft")},
     }

@@ -4,8 +4,8 @@
 
 Run by root with its usual flags it would leave the code every capability and writable memory as large as half the
 machine's: here are a user namespace of its own with an unprivileged uid, no capabilities, no way to make further
-namespaces, no process, network or host name but its own, an empty environment, read-only folders (Python and the system's
-libraries, installed packages hidden) on a read-only root, and death with the parent.
+namespaces, no process, network or host name but its own, an empty environment, read-only folders (Python's and the
+system's libraries, installed packages hidden) on a read-only root, and death with the parent.
 """
 
 from __future__ import annotations
@@ -79,12 +79,8 @@ def _python_folders() -> Iterator[str]:
 def _installed_packages() -> Iterator[str]:
     """Folders of installed packages below what is bound: one of them is HumanEval with its tests and references."""
     standard = Path(sysconfig.get_path("stdlib"))
-    for parent in {
-        standard,
-        standard.parent / "python3",
-        Path("/usr/lib/python3"),
-        Path(sysconfig.get_path("platstdlib")),
-    }:
+    homes = [standard, *(Path(lib, name) for lib in _SYSTEM[:2] for name in ("python3", standard.name))]
+    for parent in dict.fromkeys(homes):
         for name in sorted(NOT_LIBRARY):
             if (parent / name).is_dir():
                 yield str(parent / name)

@@ -16,10 +16,11 @@ What this does not cover:
 - Side channels. A program can measure time, and with it caches and the load of the machine.
 - Knowledge. A program may return from memory what these tests expect, or recompute the answer in any way it likes.
 - Weak results (`CheckResult.weak`): program and tests share a process, so a program written for the purpose can pass.
-- Landlock alone does not hide that a file exists, how large it is or who owns it (bubblewrap, and root's own root folder,
-  do); it guards signals and abstract sockets from Linux 6.12 on, before which the filter of system calls does so alone.
-- Memory is limited by process (address space), not by control group; between two looks, 20 ms apart, a program can start
-  more than the 64 threads it may have.
+- Landlock alone does not hide that a file exists, how large it is or who owns it; bubblewrap does, and so does the root
+  folder that root's processes get. It guards signals and abstract sockets from Linux 6.12 on; before, the filter of
+  system calls does so alone.
+- Memory is limited by process (address space), not by control group; between two looks, 20 ms apart, a program can
+  start more than the 64 threads it may have.
 - Programs may use Python's standard library, whatever of it works without files, processes and network, and no
   installed package.
 - The test code is trusted to be honest about its verdict. It runs in the same kind of cage, so that a file of problems
@@ -38,17 +39,17 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Literal, Self
 
-from evals.code import landlock, seccomp
+from evals.code import landlock, probes, seccomp
 from evals.code.checks import CheckResult, CodeTests, Limits
 from evals.code.warm import Dead, Warm
 from evals.code.worker import Worker
-from evals.errors import SandboxError
+from evals.errors import DataError, SandboxError
 
 Layer = Literal["auto", "bubblewrap", "landlock", "none"]
 LAYERS: tuple[Layer, ...] = ("bubblewrap", "landlock")
 """Strongest first."""
 MAX_PROGRAM = 1 << 20
-"""Characters of a program; models write a few thousand."""
+"""Bytes of a program; models write a few thousand."""
 
 
 class Checker:
@@ -59,6 +60,7 @@ class Checker:
         limits: what one check may take.
         layer: the sandbox: "bubblewrap", "landlock", or "auto" for the first of them that works. "none" needs `unsafe`.
         unsafe: where no sandbox works, run programs with limits alone instead of refusing.
+        rerun: whether a timeout is run once more, alone, before it counts.
 
     Raises:
         SandboxError: no sandbox works here, or not the one asked for.
@@ -70,7 +72,9 @@ class Checker:
         limits: Limits = Limits(),  # noqa: B008  # frozen
         layer: Layer = "auto",
         unsafe: bool = False,
+        rerun: bool = True,
     ) -> None:
+        self.rerun = rerun
         self.workers = workers if workers is not None else len(os.sched_getaffinity(0))
         self.limits = limits
         self._gate = _Gate(self.workers)
@@ -94,17 +98,17 @@ class Checker:
             DataError: the test code itself is at fault.
             SandboxError: the sandbox does not work, so that there is no verdict.
         """
-        if len(program) > MAX_PROGRAM:
-            return CheckResult("syntax", weak=tests.weak, message=f"a program of more than {MAX_PROGRAM} characters")
+        if len(program.encode("utf-8", "surrogatepass")) > MAX_PROGRAM:
+            return CheckResult("syntax", weak=tests.weak, message=f"a program of more than {MAX_PROGRAM} bytes")
         with self._gate.beside():
             result = self._run(program, tests)
-        if result.outcome == "timeout":
+        if result.outcome == "timeout" and self.rerun:
             with self._gate.alone():
                 result = replace(self._run(program, tests), rerun=True)
         return result
 
     def close(self) -> None:
-        """End the warm processes. Checks under way end with a SandboxError."""
+        """End the warm processes; checks under way still end as they would."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
@@ -129,8 +133,11 @@ class Checker:
             except Dead as error:
                 worker.close()
                 said = str(error) or "a warm process died"
-            except BaseException:
+            except DataError:
                 self._give(worker)
+                raise
+            except BaseException:  # an interruption may have left a child behind
+                worker.close()
                 raise
             else:
                 self._give(worker)
@@ -157,7 +164,10 @@ class Checker:
     def _start(self, layer: Layer) -> Worker:
         # The thread that starts a process must outlive it: see Worker.
         spawn: Callable[[Callable[[], Warm]], Warm] = lambda start: self._spawner.submit(start).result()  # noqa: E731
-        return Worker(layer, spawn)
+        try:
+            return Worker(layer, spawn)
+        except RuntimeError as error:  # the spawner has been shut down: this program is ending
+            raise SandboxError("the checker is closed") from error
 
     def _first(self, layer: Layer, unsafe: bool) -> tuple[Layer, Worker]:
         """The layer to use and its first worker."""
@@ -168,9 +178,15 @@ class Checker:
         why = []
         for name in LAYERS if layer == "auto" else (layer,):
             try:
-                return name, self._start(name)
+                worker = self._start(name)
             except SandboxError as error:
                 why.append(error.message)
+                continue
+            leaks = probes.leaks(worker) if name != "none" else []
+            if not leaks:
+                return name, worker
+            worker.close()
+            why.append(f"{name}: it does not hold: {', '.join(leaks)}")
         if layer == "auto" and unsafe:
             return "none", self._start("none")
         raise SandboxError(f"no sandbox works here: {'; '.join(why)}", advice())

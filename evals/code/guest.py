@@ -2,6 +2,7 @@
 
     ("program", id, source)             ->  ("return", id, None, {})
     ("call", id, name, args, kwargs)    ->  ("return", id, value, {0: [..the first argument, as it is now..]})
+                                        or  ("object", id, type name, its truth, {...}) for what is no plain data
                                         or  ("raise", id, kind, type name, message)
     ("tests", id, prelude, code, entry) ->  the same, after running tests in here (the weak way)
 
@@ -13,14 +14,13 @@ from __future__ import annotations
 
 import os
 import sys
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
-from evals.code.wire import Channel, Closed, Refused, decode, encode
+from evals.code.wire import MUTABLE, Channel, Closed, Refused, decode, encode, is_plain
 
 PROGRAM = "program"
 """The name of the module that the program runs as."""
-_MUTABLE = ("list", "dict", "set", "deque")
 
 
 def serve(descriptor: int) -> None:
@@ -38,49 +38,53 @@ def serve(descriptor: int) -> None:
         except Closed:
             os._exit(0)
         except BaseException as error:  # KeyboardInterrupt and SystemExit too: the program raised it, it is the answer
-            channel.send(_failure(message[1], error, _kind(error, message[0])))
+            channel.send(_failure(message[1], error, _kind(error)))
 
 
 def _answer(module: ModuleType, message: Any) -> tuple[Any, ...]:
     what, identity, *rest = message
     space = module.__dict__
     if what == "program":
-        _run(rest[0], f"<{PROGRAM}>", space)
+        exec(_compiled(rest[0]), space)  # noqa: S102  # that is what the cage is for
         return "return", identity, None, {}
     if what == "tests":
         prelude, code, entry = rest
-        _run(prelude, "<prelude>", space)
-        _run(code, "<tests>", space)
+        exec(compile(prelude, "<prelude>", "exec"), space)  # noqa: S102  # as above
+        exec(compile(code, "<tests>", "exec"), space)  # noqa: S102  # as above
         if entry is not None:
             space["check"](space[entry])
         return "return", identity, None, {}
     name, args, kwargs = rest
-    before = [encode(value) if type(value).__name__ in _MUTABLE else None for value in args]
+    given = {**dict(enumerate(args)), **kwargs}
+    before = {place: encode(value) for place, value in given.items() if isinstance(value, MUTABLE)}
     if name not in space:
         raise NameError(f"name {name!r} is not defined")
     value = space[name](*args, **kwargs)
-    encode(value)  # refused here rather than in the reply, whose message would be lost
     changed = {}
-    for place, was in enumerate(before):
-        if was is not None:
-            now = encode(args[place])
-            if now != was:
-                changed[place] = decode(now)
+    for place, was in before.items():
+        now = encode(given[place])
+        if now != was:
+            changed[place] = decode(now)
+    if not is_plain(value):
+        return "object", identity, type.__getattribute__(type(value), "__name__")[:100], bool(value), changed
     return "return", identity, value, changed
 
 
-def _run(source: str, filename: str, space: dict[str, Any]) -> None:
+class _NoProgramError(Exception):
+    """The source cannot be compiled."""
+
+
+def _compiled(source: str) -> CodeType:
     try:
-        code = compile(source, filename, "exec", dont_inherit=True)
-    except (ValueError, RecursionError, MemoryError, OverflowError) as error:  # NUL bytes; nesting beyond the parser
-        raise SyntaxError(str(error) or type(error).__name__, (filename, 1, 0, "")) from None
-    exec(code, space)  # noqa: S102  # that is what the cage is for
+        return compile(source, f"<{PROGRAM}>", "exec", dont_inherit=True)
+    except Exception as error:  # NUL bytes, lone surrogates and nesting beyond the parser are no SyntaxError
+        raise _NoProgramError(f"{type(error).__name__}: {error}") from None
 
 
-def _kind(error: BaseException, asked: str) -> str:
+def _kind(error: BaseException) -> str:
     if isinstance(error, Refused):
         return "value"
-    if isinstance(error, SyntaxError) and error.filename == f"<{PROGRAM}>" and asked == "program":
+    if isinstance(error, _NoProgramError):
         return "syntax"
     if isinstance(error, MemoryError):
         return "memory"

@@ -9,6 +9,7 @@ of 16 random bytes that nobody can know before. What the program sent unasked, t
 
 from __future__ import annotations
 
+import ast
 import builtins
 import json
 import os
@@ -17,10 +18,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from evals.code.wire import Channel, Closed, Refused, Violation
+from evals.code.wire import MUTABLE, Channel, Closed, Refused, Violation
 
 MESSAGE = 200
 """Characters of a result's message."""
+OUT_OF_MEMORY = 112
+"""Exit status where not even a verdict could be written."""
 
 
 def serve(channel: int, report: int) -> NoReturn:
@@ -28,8 +31,11 @@ def serve(channel: int, report: int) -> NoReturn:
     with open(report, "r+b", buffering=0, closefd=False) as stream:
         size = int.from_bytes(_exactly(stream, 4), "big")
         job = json.loads(_exactly(stream, size))
-        verdict = _Check(Channel(channel), job["tests"]).run(job["program"])
-        stream.write(json.dumps(verdict).encode())
+        try:
+            verdict = Check(Channel(channel), job["tests"]).run(job["program"])
+            stream.write(json.dumps(verdict).encode())
+        except MemoryError:
+            os._exit(OUT_OF_MEMORY)
     os._exit(0)
 
 
@@ -52,7 +58,17 @@ class _Final(BaseException):
         self.outcome, self.message = outcome, message
 
 
-class _Check:
+class Opaque:
+    """An object of the program that stayed over there, such as a match: it equals nothing but is true or false."""
+
+    def __init__(self, kind: str, truth: bool) -> None:
+        self.kind, self.truth = kind, truth
+
+    def __bool__(self) -> bool:
+        return self.truth
+
+
+class Check:
     """One program against its tests."""
 
     def __init__(self, channel: Channel, tests: dict[str, Any]) -> None:
@@ -61,6 +77,10 @@ class _Check:
         """What ended the check, kept here as the tests may catch even a BaseException."""
         self.raised: BaseException | None = None
         """The last exception of the program that was raised in the tests."""
+        self.opaque: Opaque | None = None
+        """The last object of the program that could not cross."""
+        self.asked = False
+        """Whether the tests have called the program; before that, what goes wrong is their own fault."""
 
     def run(self, program: str) -> dict[str, str]:
         """The verdict: an outcome and a message; outcome "tests" where the tests themselves are at fault."""
@@ -85,13 +105,14 @@ class _Check:
         space: dict[str, Any] = {"__name__": "tests"}
         proxies = {name: self._proxy(name) for name in tests["names"]}
         space.update(proxies)
+        self.asked = False
         try:
             exec(compile(tests.get("prelude", ""), "<prelude>", "exec"), space)  # noqa: S102  # the data set's own
             code = compile(tests["code"], "<tests>", "exec")
-        except _Final:
-            raise
-        except BaseException as error:
-            raise _Final("tests", f"{type(error).__name__}: {error}") from None
+        except Exception as error:
+            if self.asked:
+                raise
+            raise _Final("tests", _text(error)) from None
         # In HumanEval's form the prelude is the reference, and what the check calls by name is to be that.
         space.update({name: proxy for name, proxy in proxies.items() if entry is None or name not in space})
         exec(code, space)  # noqa: S102  # as above
@@ -113,11 +134,14 @@ class _Check:
             try:
                 value, changed = self._ask("call", name, args, kwargs)
             except Refused as error:
+                if self.opaque is not None:
+                    raise self._end("wrong", self._unplain(self.opaque)) from None
                 raise self._end("tests", f"{name} is handed {error}; mark the tests weak") from None
+            given: dict[Any, Any] = {**dict(enumerate(args)), **kwargs}
             for place, now in changed.items():
-                if type(place) is not int or not 0 <= place < len(args) or type(now) is not type(args[place]):
-                    raise self._end("forbidden", "the program answered something else than it was asked")
-                _become(args[place], now)
+                if type(now) not in MUTABLE or not isinstance(given.get(place), type(now)):
+                    raise self._end("forbidden", "the program changed something else than its arguments")
+                _become(given[place], now)
             return value
 
         proxy.__name__ = proxy.__qualname__ = name
@@ -132,14 +156,22 @@ class _Check:
             if not self.channel.quiet():
                 raise self._end("forbidden", "the program spoke without being asked")
             self.channel.send((what, identity, *rest))
+            self.asked = True
             reply = self.channel.receive()
         except Closed:
             raise self._end("crash", "the program's process ended") from None
         except Violation as error:
             raise self._end("forbidden", f"a reply that is none: {error}") from None
+        except MemoryError:
+            raise self._end("memory", "what the program returned does not fit into memory") from None
         match reply:
             case ("return", bytes() as answered, value, dict() as changed) if answered == identity:
                 return value, changed
+            case ("object", bytes() as answered, str() as kind, bool() as truth, dict() as changed) if (
+                answered == identity
+            ):
+                self.opaque = Opaque(one_line(kind), truth)
+                return self.opaque, changed
             case ("raise", bytes() as answered, str() as kind, str() as name, str() as text) if answered == identity:
                 raise self._error(kind, name, text)
         raise self._end("forbidden", "a reply to something that was not asked")
@@ -150,7 +182,7 @@ class _Check:
         if kind == "value":
             return self._end("wrong", f"the program returned {text}")
         if kind in ("syntax", "memory", "forbidden"):
-            return self._end(kind, message)
+            return self._end(kind, text if kind == "syntax" else message)
         found = getattr(builtins, name, None)
         if kind != "exception" or name == "NameError":
             return self._end("exception", message)
@@ -168,37 +200,56 @@ class _Check:
 
     def _told(self, error: BaseException) -> _Final:
         """What an exception that left the tests means."""
-        text = f"{type(error).__name__}: {error}" if not isinstance(error, AssertionError) else _assertion(error)
         if error is self.raised:
-            return _Final("exception", f"{type(error).__name__}: {error}")
+            return _Final("exception", _text(error))
         if isinstance(error, MemoryError):
             return _Final("memory", "the tests ran out of memory over what the program returned")
-        if isinstance(error, NameError | SyntaxError):
-            return _Final("tests", text)
-        return _Final("wrong", text)
+        if isinstance(error, NameError) and not self._assigned(error.name or ""):
+            return _Final("tests", _text(error))
+        why = f" ({self._unplain(self.opaque)})" if self.opaque is not None else ""
+        return _Final("wrong", f"{_place(error)}{_text(error)}{why}")
+
+    @staticmethod
+    def _unplain(opaque: Opaque) -> str:
+        return f"the program returned an object of type {opaque.kind}, which is no plain data"
+
+    def _assigned(self, name: str) -> bool:
+        """Whether the tests define a name anywhere: then what the program returned can be why it is missing."""
+        tree = ast.parse(f"{self.tests.get('prelude', '')}\n{self.tests['code']}")
+        return any(
+            (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id == name)
+            or getattr(node, "name", None) == name
+            for node in ast.walk(tree)
+        )
 
 
-def _assertion(error: AssertionError) -> str:
-    """The failed assert's line number and message."""
+def _place(error: BaseException) -> str:
+    """Where in the tests it happened."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<tests>"]
-    where = f"line {lines[-1]} of the tests: " if lines else ""
-    return f"{where}AssertionError" + (f": {error}" if error.args else "")
+    return f"line {lines[-1]} of the tests: " if lines else ""
+
+
+def _text(error: BaseException) -> str:
+    """An exception's type and message, as far as it can be written down."""
+    name = type(error).__name__
+    try:
+        said = str(error)
+    except Exception:  # it may hold what the program returned, such as an integer too long for decimal digits
+        said = ""
+    return f"{name}: {said}" if said else name
 
 
 def _become(old: Any, new: Any) -> None:
     """Change a container in place to equal another of its type; inner lists that correspond stay the same objects."""
-    if type(old) is list:
-        if len(old) == len(new):
-            for i, (was, now) in enumerate(zip(old, new, strict=True)):
-                if type(was) is type(now) and type(was) in (list, dict, set, deque):
-                    _become(was, now)
-                else:
-                    old[i] = now
-        else:
-            old[:] = new
+    if isinstance(old, list) and len(old) == len(new):
+        for i, (was, now) in enumerate(zip(old, new, strict=True)):
+            if type(was) is type(now) and type(was) in MUTABLE:
+                _become(was, now)
+            else:
+                old[i] = now
         return
     old.clear()
-    (old.extend if type(old) is deque else old.update)(new)
+    (old.extend if isinstance(old, list | deque) else old.update)(new)
 
 
 def one_line(text: str) -> str:

@@ -62,7 +62,10 @@ def ruleset(allowed: Iterator[tuple[str, int]]) -> int:
         attributes += struct.pack("=Q", _SCOPES)
     rules = _call(_CREATE, attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint32(0))
     for path, rights in allowed:
-        beneath = os.open(path, _O_PATH | os.O_CLOEXEC)
+        try:
+            beneath = os.open(path, _O_PATH | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # a link that leads out of what can be seen here (Debian's sitecustomize.py)
         try:
             _call(_ADD, ctypes.c_int(rules), ctypes.c_int(_PATH_BENEATH), struct.pack("=Qi", rights, beneath), 0)
         finally:

@@ -3,7 +3,7 @@
     warm = Warm("guest", "landlock")
     warm.order(limits, [channel, output])
     warm.stop()
-    warm.report()           # Ended(status=9, cpu_s=0.1, peak_mib=14.2)
+    warm.report()           # Ended(caged=True, status=9, cpu_s=0.1, peak_mib=14.2)
 
 A warm process is started by exec of a fresh interpreter, never by forking this one, which may hold a model.
 """
@@ -36,11 +36,17 @@ class Dead(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a child ended: wait status, CPU seconds, peak memory in MiB."""
+    """How a child ended: whether it was in its cage, wait status, CPU seconds, peak memory in MiB."""
 
+    caged: bool
     status: int
     cpu_s: float
     peak_mib: float
+
+    @property
+    def exit(self) -> int:
+        """The exit status it ended with; minus the signal that killed it."""
+        return os.waitstatus_to_exitcode(self.status)
 
     @property
     def signal(self) -> int:
@@ -140,6 +146,7 @@ class Warm:
             return None
         if not data:
             raise Dead
+        self._forget()
         self._ended = Ended(**json.loads(data))
         return self._ended
 
@@ -155,7 +162,6 @@ class Warm:
             if not poll.poll(1000 * ANSWERED_IN):
                 raise Dead
             self.hear()
-        self._forget()
         return self._ended
 
     def used(self) -> tuple[float, int] | None:

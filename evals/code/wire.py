@@ -4,8 +4,9 @@
 
 Plain data is None, bool, int, float (with inf and nan), complex, str, bytes, tuple, list, set, frozenset, dict, range
 and deque. A subclass is flattened to the plain type below it, so that nothing with methods of its own arrives; every
-other object is refused. Both ends run this module, and the trusted end assumes that the bytes are an attack: sizes and
-depth are capped before anything is built, and whatever is not exactly well-formed is a `Violation`.
+other object is refused (a result that is one arrives as its truth value: `judge.Opaque`). Both ends run this module,
+and the trusted end assumes that the bytes are an attack: sizes and depth are capped before anything is built, and
+whatever is not exactly well-formed is a `Violation`.
 
 A frame is its length in four bytes, big-endian, and then one encoded value.
 """
@@ -23,6 +24,8 @@ MAX_BYTES = 4 << 20
 """The largest frame, in bytes."""
 MAX_DEPTH = 100
 """How deep containers may nest."""
+MUTABLE = (list, dict, set, deque)
+"""Arguments of these types come back when the program has changed them."""
 
 _LENGTH = struct.Struct(">I")
 _FLOAT = struct.Struct(">d")
@@ -63,7 +66,7 @@ def _put(out: bytearray, value: object, depth: int) -> None:
         # The real bases, not what `__class__` claims; bool has no subclasses and int must not catch it.
         put = next((_WRITERS[base] for base in type.mro(kind) if base in _WRITERS), None)
         if put is None:
-            raise Refused(f"a {kind.__name__}, which is no plain data")
+            raise Refused(f"an object of type {type.__getattribute__(kind, '__name__')}, which is no plain data")
     put(out, value, depth + 1)
 
 
@@ -147,6 +150,12 @@ _WRITERS: dict[type, Callable[[bytearray, Any, int], None]] = {
     deque: _items(b"q", deque),
     dict: _dict,
 }
+
+
+def is_plain(value: object) -> bool:
+    """Whether a value is of a plain type or below one; what it holds may still be refused."""
+    return any(base in _WRITERS for base in type.mro(type(value)))
+
 
 _CONTAINERS: dict[int, Callable[[Iterable[Any]], Any]] = {
     ord("t"): tuple,

@@ -21,8 +21,8 @@ from dataclasses import replace
 from typing import Any
 
 from evals.code.checks import CheckResult, CodeTests, Limits
+from evals.code.judge import OUT_OF_MEMORY
 from evals.code.warm import Dead, Ended, Warm
-from evals.code.zygote import BROKEN
 from evals.errors import DataError, SandboxError
 
 LOOK_EVERY = 0.02
@@ -96,6 +96,8 @@ class Worker:
             os.close(output)
             if printed >= 0:
                 os.close(printed)
+        if not judge.caged or not guest.caged:
+            raise Dead("a child could not be put in its cage")
         result = _result(verdict, judge, guest, limits)
         return replace(
             result,
@@ -235,7 +237,9 @@ def _result(verdict: dict[str, str] | None, judge: Ended, guest: Ended, limits: 
     if verdict is None:
         if judge.signal in _TIMED and judge.cpu_s >= limits.cpu_s:
             return CheckResult("timeout", message="the tests ran out of time over what the program returned")
-        raise Dead(f"the tests' process ended with wait status {judge.status}")
+        if judge.exit == OUT_OF_MEMORY:
+            return CheckResult("memory", message="the tests ran out of memory over what the program returned")
+        raise Dead(f"the tests' process ended with status {judge.exit}")
     outcome, message = str(verdict.get("outcome")), str(verdict.get("message", ""))
     if outcome == "tests":
         raise DataError(f"tests: {message}", "correct the test code, or what it expects the program to define")
@@ -254,6 +258,4 @@ def _crash(guest: Ended, limits: Limits) -> CheckResult:
         return CheckResult("forbidden", message="a system call of another architecture")
     if guest.signal:
         return CheckResult("crash", message=f"ended by {signal.Signals(guest.signal).name}")
-    if os.waitstatus_to_exitcode(guest.status) == BROKEN:
-        raise Dead("a child could not be put in its cage")
-    return CheckResult("crash", message=f"ended early with status {os.waitstatus_to_exitcode(guest.status)}")
+    return CheckResult("crash", message=f"ended early with status {guest.exit}")

@@ -39,7 +39,8 @@ READY = b"ready"
 OPEN_FILES = 64
 """Of the warm process itself: its children close all of these but their own."""
 BROKEN = 111
-"""The exit status of a child that could not be put in the cage."""
+"""The exit status of a child that could not go on."""
+IN_CAGE = b"c"
 
 
 def main(role: str, layer: str, control: int) -> None:
@@ -66,12 +67,16 @@ def main(role: str, layer: str, control: int) -> None:
     link.send(READY)
     while order := _receive(link):
         limits, descriptors = order
+        hearing, telling = os.pipe()
         child = os.fork()
         if child == 0:
-            _become(role, link, rules, layer != "none", limits, descriptors)
-        for descriptor in descriptors:
+            _become(role, link, rules, layer != "none", limits, [*descriptors, telling])
+        for descriptor in (*descriptors, telling):
             os.close(descriptor)
-        _mind(link, child, caged=layer != "none")
+        # Nobody but the child before its program can say so: a program that ends with `BROKEN` fools nobody.
+        caged = os.read(hearing, 1) == IN_CAGE
+        os.close(hearing)
+        _mind(link, child, caged=caged, alone=layer != "none")
 
 
 def _receive(link: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
@@ -84,7 +89,7 @@ def _receive(link: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
             return json.loads(data), descriptors
 
 
-def _mind(link: socket.socket, child: int, *, caged: bool) -> None:
+def _mind(link: socket.socket, child: int, *, caged: bool, alone: bool) -> None:
     """Wait for the child's end, or end it; then tell what it used."""
     pidfd = os.pidfd_open(child)
     poll = select.poll()
@@ -102,13 +107,18 @@ def _mind(link: socket.socket, child: int, *, caged: bool) -> None:
         gone = not command
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         break
-    if not caged:
+    if not alone:
         _end_group(child)
     _, status, used = os.wait4(child, 0)
     os.close(pidfd)
     if gone:
         sys.exit(0)
-    report = {"status": status, "cpu_s": used.ru_utime + used.ru_stime, "peak_mib": used.ru_maxrss / 1024}
+    report = {
+        "caged": caged,
+        "status": status,
+        "cpu_s": used.ru_utime + used.ru_stime,
+        "peak_mib": used.ru_maxrss / 1024,
+    }
     link.send(json.dumps(report).encode())
 
 
@@ -127,8 +137,8 @@ def _become(
     try:
         os.setpgid(0, 0)
         signal.signal(signal.SIGINT, _interrupted)
-        channel, other = (fcntl.fcntl(descriptor, fcntl.F_DUPFD, 20) for descriptor in descriptors)
-        placed = {3: channel, 1: other, 2: other} if role == "guest" else {3: channel, 4: other}
+        channel, other, telling = (fcntl.fcntl(descriptor, fcntl.F_DUPFD, 20) for descriptor in descriptors)
+        placed = {3: channel, 6: telling} | ({1: other, 2: other} if role == "guest" else {4: other})
         if rules is not None:
             placed[5] = fcntl.fcntl(rules, fcntl.F_DUPFD, 20)
         link.close()
@@ -139,6 +149,8 @@ def _become(
                 _close(descriptor)
         random.seed(0)  # equal programs, equal verdicts
         cage.confine(5 if rules is not None else None, caged=caged, **limits)
+        os.write(6, IN_CAGE)
+        os.close(6)
         if role == "guest":
             guest.serve(3)
         else:

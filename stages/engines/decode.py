@@ -22,7 +22,9 @@ from transformers.cache_utils import Cache, DynamicCache
 from evals.errors import ModelError
 from stages.engines.base import Completion, Usage
 from stages.engines.chains import Chain, Limits, leaves_of
+from stages.engines.masks import RowMasks
 from stages.engines.noise import pick
+from stages.engines.rowstate import RowState
 from stages.engines.slots import SlotCache, bytes_per_column
 from stages.engines.stops import TextReader
 
@@ -40,8 +42,7 @@ class DecodeLoop:
         self.model, self.reader, self.limits = model, reader, limits
         self.device = model.device
         self.max_length: int = getattr(config, "max_position_embeddings", 1 << 30)
-        self.window = _sliding_window(config)
-        self.mixed = "sliding_attention" in (getattr(config, "layer_types", None) or [])
+        self.mask = RowMasks(model)
         self.cache = SlotCache(config.num_hidden_layers)
         self.column_bytes = 0
         self.max_rows = limits.rows
@@ -55,17 +56,7 @@ class DecodeLoop:
         self.backed_off = 0
         self._tried = 0
         """Rows that there would be after the prefill under way."""
-        self._make_state(min(limits.rows, 64), 64)
-
-    def _make_state(self, rows: int, tokens: int) -> None:
-        self.position = np.zeros(rows, np.int64)
-        self.last = np.zeros(rows, np.int64)
-        self.count = np.zeros(rows, np.int64)
-        self.most = np.zeros(rows, np.int64)
-        self.seed = np.zeros(rows, np.int64)
-        self.temperature = np.zeros(rows, np.float32)
-        self.top_p = np.ones(rows, np.float32)
-        self.written = np.zeros((rows, tokens), np.int64)
+        self.state = RowState(min(limits.rows, 64), 64)
 
     @property
     def live(self) -> int:
@@ -101,7 +92,7 @@ class DecodeLoop:
     def _release_closed(self) -> None:
         for row in reversed(range(self.live)):
             if self.chains[row].closed:
-                self.usage.cancelled_tokens += int(self.count[row])
+                self.usage.cancelled_tokens += int(self.state.count[row])
                 self._remove(row)
         if self.queue and self.queue[0].closed:
             self.queue = deque(chain for chain in self.queue if not chain.closed)
@@ -110,11 +101,9 @@ class DecodeLoop:
         """Free a row; the last live row moves into its place so that live rows stay dense."""
         last = self.live - 1
         if row != last:
-            length = int(self.position[last])
+            length = int(self.state.position[last])
             self.cache.copy(torch.tensor([row]), torch.tensor([last]), length)
-            for state in (self.position, self.last, self.count, self.most, self.seed, self.temperature, self.top_p):
-                state[row] = state[last]
-            self.written[row] = self.written[last]
+            self.state.move(last, row)
             self.chains[row], self.drawing[row] = self.chains[last], self.drawing[last]
         self.chains.pop()
         self.drawing.pop()
@@ -194,23 +183,20 @@ class DecodeLoop:
         row = self.live
         self.chains.append(chain)
         self.drawing.append(draw)
-        self.most[row] = min(chain.max_tokens, self.max_length - len(chain.ids))
-        self.top_p[row] = chain.top_p
-        if self.most[row] > self.written.shape[1]:
-            grown = np.zeros((len(self.written), int(self.most[row])), np.int64)
-            grown[:, : self.written.shape[1]] = self.written
-            self.written = grown
+        self.state.most[row] = min(chain.max_tokens, self.max_length - len(chain.ids))
+        self.state.top_p[row] = chain.top_p
+        self.state.make_room(int(self.state.most[row]))
         self._arm(row, draw)
 
     def _arm(self, row: int, draw: int) -> None:
         """Put a row at the end of its prefix, ready for a draw."""
         chain = self.chains[row]
         self.drawing[row] = draw
-        self.position[row] = len(chain.ids) - 1
-        self.last[row] = chain.ids[-1]
-        self.count[row] = 0
-        self.seed[row] = chain.draws[draw].seed
-        self.temperature[row] = chain.draws[draw].temperature
+        self.state.position[row] = len(chain.ids) - 1
+        self.state.last[row] = chain.ids[-1]
+        self.state.count[row] = 0
+        self.state.seed[row] = chain.draws[draw].seed
+        self.state.temperature[row] = chain.draws[draw].temperature
 
     def _run_ahead(self) -> None:
         """Start further draws of chains at work in spare rows: all of an eager chain's, and while the loop is so
@@ -234,30 +220,23 @@ class DecodeLoop:
             fitting = self._capacity(columns)
             rows = min(max(rows, 2 * self.cache.rows if rows > self.cache.rows else self.cache.rows), fitting)
             self.cache.allocate(like, max(rows, self.live), columns)
-        if self.cache.rows > len(self.position):
-            self._grow_state(self.cache.rows)
-
-    def _grow_state(self, rows: int) -> None:
-        for name in ("position", "last", "count", "most", "seed", "temperature", "top_p", "written"):
-            old = getattr(self, name)
-            fresh = np.zeros((rows, *old.shape[1:]), old.dtype)
-            fresh[: len(old)] = old
-            setattr(self, name, fresh)
+        if self.cache.rows > len(self.state):
+            self.state.make_rows(self.cache.rows)
 
     # one token
 
     def _forward(self) -> np.ndarray:
         """Run the model on every live row's last token and pick the next."""
-        longest = int(self.position[: self.live].max()) + 1
+        longest = int(self.state.position[: self.live].max()) + 1
         if longest > self.cache.columns:
             self._make_longer(longest)
         live, device = self.live, self.device
-        longest = int(self.position[:live].max()) + 1
-        position = torch.from_numpy(self.position[:live]).to(device)
+        longest = int(self.state.position[:live].max()) + 1
+        position = torch.from_numpy(self.state.position[:live]).to(device)
         self.cache.aim(torch.arange(live, device=device), position, longest)
         logits = self.model(
-            torch.from_numpy(self.last[:live, None]).to(device),
-            attention_mask=self._mask(position, longest),
+            torch.from_numpy(self.state.last[:live, None]).to(device),
+            attention_mask=self.mask(position, longest),
             position_ids=position[:, None],
             past_key_values=self.cache,
             use_cache=True,
@@ -265,12 +244,12 @@ class DecodeLoop:
         self.steps += 1
         self.row_steps += live
         self.peak_rows = max(self.peak_rows, live)
-        top_p = self.top_p[:live]
+        top_p = self.state.top_p[:live]
         tokens = pick(
             logits,
-            torch.from_numpy(self.seed[:live]).to(device),
-            torch.from_numpy(self.count[:live]).to(device),
-            torch.from_numpy(self.temperature[:live]).to(device),
+            torch.from_numpy(self.state.seed[:live]).to(device),
+            torch.from_numpy(self.state.count[:live]).to(device),
+            torch.from_numpy(self.state.temperature[:live]).to(device),
             torch.from_numpy(top_p).to(device) if (top_p < 1).any() else None,
         )
         return tokens.cpu().numpy()
@@ -285,42 +264,27 @@ class DecodeLoop:
         """Give up all rows but `keep`; their draws start again later, with the same seeds and so the same text."""
         while self.live > keep:
             chain, draw = self.chains.pop(), self.drawing.pop()
-            self.usage.cancelled_tokens += int(self.count[self.live])
+            self.usage.cancelled_tokens += int(self.state.count[self.live])
             chain.again.append(draw)
             if chain not in self.queue:  # once is enough, however many rows an eager chain had
                 self.queue.appendleft(chain)
 
-    def _mask(self, position: torch.Tensor, longest: int) -> Any:
-        """(live, 1, 1, columns), additive: what each row may look at; by layer type where some see a window only."""
-        columns = torch.arange(longest, device=self.device)
-        seen = columns[None, :] <= position[:, None]
-        full = self._as_mask(seen)
-        if self.window is None:
-            return full
-        near = self._as_mask(seen & (columns[None, :] > position[:, None] - self.window))
-        return {"full_attention": full, "sliding_attention": near} if self.mixed else near
-
-    def _as_mask(self, seen: torch.Tensor) -> torch.Tensor:
-        mask = seen[:, None, None, :]
-        lowest = torch.finfo(self.model.dtype).min
-        return torch.zeros(mask.shape, dtype=self.model.dtype, device=self.device).masked_fill(~mask, lowest)
-
     def _record(self, tokens: np.ndarray) -> None:
         """Write the tokens down; hand out the draws that ended and start the next ones in their rows."""
         live = self.live
-        self.written[np.arange(live), self.count[:live]] = tokens
-        self.count[:live] += 1
-        self.position[:live] += 1
-        self.last[:live] = tokens
+        self.state.written[np.arange(live), self.state.count[:live]] = tokens
+        self.state.count[:live] += 1
+        self.state.position[:live] += 1
+        self.state.last[:live] = tokens
         ended = self.reader.is_end[tokens]
-        full = self.count[:live] >= self.most[:live]
+        full = self.state.count[:live] >= self.state.most[:live]
         for row in np.flatnonzero(ended | full | self.reader.suspicious[tokens])[::-1]:
             self._consider(int(row), bool(ended[row]), bool(full[row]))
 
     def _consider(self, row: int, ended: bool, full: bool) -> None:
         """Finish the row's draw if it has ended, is full or has written a stop string."""
         chain, draw = self.chains[row], self.drawing[row]
-        written = self.written[row, : self.count[row]].tolist()
+        written = self.state.written[row, : self.state.count[row]].tolist()
         text, stopped = self.reader.read(chain.ids, written[:-1] if ended else written, chain.stop)
         if not (ended or full or stopped):
             return
@@ -351,12 +315,3 @@ class DecodeLoop:
         self.cache.free()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-
-
-def _sliding_window(config: Any) -> int | None:
-    """The window of the model's sliding layers, or None when every layer sees everything."""
-    window = getattr(config, "sliding_window", None)
-    types = getattr(config, "layer_types", None)
-    if window is None or (types is not None and "sliding_attention" not in types):
-        return None
-    return int(window)

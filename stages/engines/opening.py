@@ -41,7 +41,8 @@ def describe_engine(settings: EngineSettings) -> dict[str, Any]:
         return facts
     if settings.model is None:
         raise UsageError(f"--engine {settings.engine} needs --model", "A folder, a hub name, or chain-base.")
-    from stages.models import choose_device, choose_dtype, fingerprint
+    from stages.devices import choose_device, choose_dtype
+    from stages.models import fingerprint
 
     device = choose_device(settings.device)
     dtype = choose_dtype(settings.dtype, device)

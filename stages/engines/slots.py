@@ -15,13 +15,13 @@ import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 
-class _SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
+class _SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]  # transformers leaves it untyped
     """One layer's slots. `update` writes one new column a live row and returns the columns in use."""
 
     is_sliding = False
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
         self.index: tuple[torch.Tensor, torch.Tensor] | None = None
         self.live = 0
         self.columns = 0

@@ -10,13 +10,24 @@ from collections.abc import Awaitable, Callable
 
 from evals.errors import UsageError
 from evals.records import Problem
+from stages.strategies.binary import binary
 from stages.strategies.brute import brute
 from stages.strategies.exact import exact
+from stages.strategies.first_error import first_error
+from stages.strategies.mcts import mcts
 from stages.strategies.prefixes import Simulator
+from stages.strategies.prm_guided import prm_guided
 
 Strategy = Callable[[Simulator, Problem], Awaitable[None]]
 
-STRATEGIES: dict[str, Strategy] = {"exact": exact, "brute": brute}
+STRATEGIES: dict[str, Strategy] = {
+    "exact": exact,
+    "brute": brute,
+    "first-error": first_error,
+    "binary": binary,
+    "mcts": mcts,
+    "prm-guided": prm_guided,
+}
 
 
 def strategy(name: str) -> Strategy:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from evals.records import Problem
+from stages.strategies.inference import survey, write_labels
 from stages.strategies.prefixes import Simulator, label_prefixes
 
 
 async def brute(simulator: Simulator, problem: Problem) -> None:
     """Label every step by all `k` draws. Gives hard and soft labels."""
-    await label_prefixes(simulator, problem, until_settled=False)
+    found = survey(simulator, problem)
+    await label_prefixes(simulator, problem, found, until_settled=False)
+    write_labels(simulator.ledger, found, simulator.settings)

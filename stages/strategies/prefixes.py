@@ -1,61 +1,79 @@
 """What the strategies share: the prefixes of a problem's paths, and drawing and judging rollouts from them.
 
 Equal prefixes of one problem are one prefix: their rollouts have the same seeds, so they would be the same rollouts.
+
+    simulator = Simulator(engine, task, settings, tally)
+    label = await simulator.label(problem, "40+32=72\\n")     # drawn once, whoever asks
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
-from evals.errors import UsageError
 from evals.records import Path, Problem, Rollout, StepLabel
 from evals.tasks.base import Task
 from stages.engines.base import Completion, Draw, Engine, Request, seed_of
+from stages.flight import Tally
 from stages.judging import judge, write_verdict
-from stages.runner import Tally
+from stages.strategies.settings import SimulateSettings
+from stages.strategies.stopping import Evidence, improbable
+
+__all__ = [
+    "Ledger",
+    "Prefixes",
+    "SimulateSettings",
+    "Simulator",
+    "brute_tokens",
+    "label_prefixes",
+    "prefixes",
+    "together",
+]
+
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class SimulateSettings:
-    """How steps are labelled.
+@dataclass(slots=True)
+class Ledger:
+    """What is known of one problem's prefixes, by text, and how many draws that took."""
 
-    A step is right if more than `delta` of its `k` rollouts reach the answer. Each draw's temperature lies in
-    [low, high] and is decided by the draw's seed (the paper draws at random temperature without giving the range).
-
-    Raises:
-        UsageError: no number of hits would make a step right.
-    """
-
-    strategy: str = "exact"
-    k: int = 8
-    delta: int = 0
-    temperature_low: float = 1.0
-    temperature_high: float = 1.0
-    top_p: float = 1.0
-    max_tokens: int | None = None
-    share: float = 1.0
-    gold: bool = True
-    keep_text: bool = False
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.delta >= self.k:
-            raise UsageError(
-                f"with --delta {self.delta} and --k {self.k} no step could be right", "Give a --delta below --k."
-            )
+    labels: dict[str, StepLabel] = field(default_factory=dict)
+    trusted: set[str] = field(default_factory=set)
+    """Prefixes that a path with a right answer runs through, where such paths are trusted."""
+    evidence: dict[str, Evidence] = field(default_factory=dict)
+    """Right and wrong paths that run through a prefix."""
+    written: dict[str, list[str]] = field(default_factory=dict)
+    """The texts of a prefix's rollouts, in draw order."""
+    asked: dict[str, asyncio.Task[StepLabel]] = field(default_factory=dict)
+    spent: int = 0
 
 
 @dataclass(frozen=True)
 class Simulator:
-    """An engine that rolls prefixes out, and how."""
+    """An engine that rolls the prefixes of one problem out, and how."""
 
     engine: Engine
     task: Task
     settings: SimulateSettings
     tally: Tally
+    ledger: Ledger = field(default_factory=Ledger)
+
+    async def label(self, problem: Problem, prefix: str, *, until_settled: bool = True) -> StepLabel:
+        """The label of a prefix, drawn by whoever asks first."""
+        if prefix not in self.ledger.asked:
+            drawing = self.draw(problem, prefix, until_settled=until_settled)
+            self.ledger.asked[prefix] = asyncio.ensure_future(drawing)
+        return await self.ledger.asked[prefix]
+
+    async def live(self, problem: Problem, prefix: str) -> bool | None:
+        """Whether a prefix is right: trusted, or by as many draws as that takes; None if the budget ends before."""
+        if prefix in self.ledger.trusted:
+            return True
+        return (await self.label(problem, prefix)).hard
 
     async def draw(self, problem: Problem, prefix: str, *, until_settled: bool) -> StepLabel:
         """Roll a prefix out up to `k` times, in draw order.
@@ -63,37 +81,73 @@ class Simulator:
         Args:
             problem: whose prefix it is.
             prefix: text up to and including the step, with the newline after it.
-            until_settled: stop as soon as the draws made decide the hard label; else make all `k`.
+            until_settled: stop as soon as the draws made decide the hard label, or with `confidence` once another one
+                has become improbable; else make all `k`, unless the problem's budget ends before.
 
         Returns:
             The label; its rollouts are the first `draws` of the `k`, whatever the strategy.
         """
         settings = self.settings
-        draws = tuple(self._draw(problem, prefix, i) for i in range(settings.k))
+        evidence = self.ledger.evidence.get(prefix, (0, 0))
+
+        def enough(hits: int, draws: int) -> bool:
+            return until_settled and (self.settled(hits, draws) or improbable(settings, evidence, hits, draws))
+
+        rollouts = await self.roll(problem, prefix, range(self._allowed()), eager=not until_settled, enough=enough)
+        hits, draws = sum(rollout.correct for rollout in rollouts), len(rollouts)
+        self.ledger.spent += draws
+        self.tally.count("rollouts", draws)
+        self.tally.count("rollout tokens", sum(rollout.tokens for rollout in rollouts))
+        self.tally.count("prefixes rolled out", draws > 0)
+        label = StepLabel(
+            k=settings.k, delta=settings.delta, draws=draws, hits=hits, settled=self.settled(hits, draws),
+            rollouts=rollouts,
+        )  # fmt: skip
+        if not label.settled and draws and enough(hits, draws):
+            label.inferred = "early-stop"
+        self.ledger.labels[prefix] = label
+        return label
+
+    async def roll(
+        self,
+        problem: Problem,
+        prefix: str,
+        numbers: range,
+        *,
+        eager: bool,
+        enough: Callable[[int, int], bool] = lambda hits, draws: False,
+    ) -> list[Rollout]:
+        """The draws of these numbers, until `enough(hits, draws made)`."""
+        settings = self.settings
+        if not numbers or enough(0, 0):
+            return []
+        draws = tuple(self._draw(problem, prefix, i) for i in numbers)
         most = settings.max_tokens or self.task.max_tokens
-        request = Request(problem, draws, prefix, settings.top_p, most, self.task.stop, eager=not until_settled)
+        request = Request(problem, draws, prefix, settings.top_p, most, self.task.stop, eager=eager)
         rollouts: list[Rollout] = []
         hits = 0
         async with aclosing(self.engine.stream(request)) as stream:
             async for completion in stream:
                 rollouts.append(await self._judge(problem, prefix, completion))
+                self.ledger.written.setdefault(prefix, []).append(completion.text)
                 hits += rollouts[-1].correct
-                if until_settled and self.settled(hits, len(rollouts)):
+                if enough(hits, len(rollouts)):
                     break
-        self.tally.count("rollouts", len(rollouts))
-        self.tally.count("rollout tokens", sum(rollout.tokens for rollout in rollouts))
-        self.tally.count("prefixes rolled out")
-        self.tally.count("brute rollouts, unique prefixes", settings.k)
-        self.tally.count("brute tokens, unique prefixes", brute_tokens(rollouts, settings.k))
-        return StepLabel(
-            k=settings.k, delta=settings.delta, draws=len(rollouts), hits=hits,
-            settled=self.settled(hits, len(rollouts)), rollouts=rollouts,
-        )  # fmt: skip
+        return rollouts
 
     def settled(self, hits: int, draws: int) -> bool:
         """True when no further draw of the `k` can change the hard label."""
         k, delta = self.settings.k, self.settings.delta
         return hits > delta or hits + (k - draws) <= delta
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether draws must follow each other, so that what a budget still covers does not depend on timing."""
+        return self.settings.budget is not None
+
+    def _allowed(self) -> int:
+        k, budget = self.settings.k, self.settings.budget
+        return k if budget is None else max(0, min(k, budget - self.ledger.spent))
 
     def _draw(self, problem: Problem, prefix: str, number: int) -> Draw:
         settings = self.settings
@@ -105,6 +159,8 @@ class Simulator:
         verdict = await judge(self.task, problem, completion.text, prefix=prefix, tally=self.tally)
         rollout = Rollout(correct=verdict.correct, seed=completion.seed, tokens=completion.tokens)
         write_verdict(verdict, rollout)
+        if completion.finish == "length":
+            rollout.finish = "length"
         if self.settings.keep_text:
             rollout.text = completion.text
         return rollout
@@ -122,24 +178,8 @@ class Prefixes:
     paths: list[Path]
     places: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     """Prefix text -> (path number, step number) of every step it stands for."""
-
-    def give(self, labels: dict[str, StepLabel]) -> None:
-        """Write each prefix's label to every step it stands for."""
-        rows: list[list[StepLabel | None]] = [[None] * len(path.steps) for path in self.paths]
-        for prefix, places in self.places.items():
-            for path, step in places:
-                rows[path][step] = labels[prefix].model_copy()
-        for path_record, row in zip(self.paths, rows, strict=True):
-            path_record.labels = [label for label in row if label is not None]
-
-
-async def label_prefixes(simulator: Simulator, problem: Problem, *, until_settled: bool) -> None:
-    """Roll every distinct prefix of the unlabelled paths out, all at once, and write the labels."""
-    found = prefixes(simulator.task, [path for path in problem.paths if path.labels is None])
-    labels = await asyncio.gather(
-        *[simulator.draw(problem, text, until_settled=until_settled) for text in found.places]
-    )
-    found.give(dict(zip(found.places, labels, strict=True)))
+    rows: list[list[str]] = field(default_factory=list)
+    """The prefixes of each path, one a step."""
 
 
 def prefixes(task: Task, paths: list[Path]) -> Prefixes:
@@ -147,6 +187,33 @@ def prefixes(task: Task, paths: list[Path]) -> Prefixes:
     found = Prefixes(paths)
     for number, path in enumerate(paths):
         split = task.split(path.text)
-        for step in range(len(path.steps)):
-            found.places.setdefault(split.prefix(path.text, step), []).append((number, step))
+        found.rows.append([split.prefix(path.text, step) for step in range(len(path.steps))])
+        for step, prefix in enumerate(found.rows[-1]):
+            found.places.setdefault(prefix, []).append((number, step))
     return found
+
+
+async def label_prefixes(simulator: Simulator, problem: Problem, found: Prefixes, *, until_settled: bool) -> None:
+    """Roll every distinct prefix out, all at once (one after the other under a budget)."""
+    await together(
+        (
+            simulator.label(problem, text, until_settled=until_settled)
+            for text in found.places
+            if text not in simulator.ledger.trusted
+        ),
+        one_by_one=simulator.one_by_one,
+    )
+
+
+async def together(work: Iterable[Coroutine[Any, Any, T]], *, one_by_one: bool = False) -> list[T]:
+    """Do all of it side by side, or each after the one before. When one fails, the rest is given up."""
+    if one_by_one:
+        return [await part for part in work]
+    tasks = [asyncio.ensure_future(part) for part in work]
+    try:
+        return list(await asyncio.gather(*tasks))
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.sipf_cli.commands import PROGRAM, SCRIPTED, end, environment, read, run, start, wait_for, write
+from tests.small_disk import assert_interrupted_then_done, fill_then_enlarge
 
 Row = dict[str, Any]
 SAMPLE = ("sample", "in.jsonl", *SCRIPTED, "-n", 2, "-o", "out.jsonl")
@@ -323,42 +322,10 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
     assert len(read(tmp_path / "out.jsonl")) == 1
 
 
-STORY = """
-import json, subprocess, sys
-folder, *line = sys.argv[1:]
-def run():
-    done = subprocess.run(line, capture_output=True, text=True)
-    return done.returncode, done.stderr
-subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", folder], check=True)
-full = run()
-subprocess.run(["mount", "-o", "remount,size=20m", folder], check=True)
-again = run()
-data = open(folder + "/out.jsonl", encoding="utf-8").read()
-subprocess.run(["umount", folder], check=True)
-print(json.dumps([full, again, data]))
-"""
-
-
 def test_a_full_disk_interrupts_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    prefixes = (["unshare", "-m"], ["unshare", "-rm"])  # so that nothing stays mounted whatever happens
-    probe = ["sh", "-c", "mount -t tmpfs tmpfs /mnt"]
-    if shutil.which("unshare") is None:
-        pytest.skip("no tmpfs can be mounted here: there is no unshare")
-    usable = [p for p in prefixes if subprocess.run([*p, *probe], capture_output=True).returncode == 0]
-    if not usable:
-        pytest.skip("no tmpfs can be mounted here: neither root nor user namespaces")
     write(tmp_path / "in.jsonl", [problem(n) for n in range(300)])
-    (tmp_path / "small").mkdir()
-    line = [*PROGRAM, *map(str, SAMPLE[:-1])]
-    told = subprocess.run(
-        [*usable[0], sys.executable, "-c", STORY, "small", *line, "small/out.jsonl"],
-        cwd=tmp_path, capture_output=True, text=True, check=True, env=environment(TMPDIR=str(tmp_path)),
-    )  # fmt: skip
-    full, again, data = json.loads(told.stdout)
-    assert full[0] == 75, full[1]
-    assert "No space left on device" in full[1]
-    assert "same command again" in full[1]
-    assert "Traceback" not in full[1]
-    assert again[0] == 0, again[1]
+    line = [*PROGRAM, *map(str, SAMPLE[:-1]), "small/out.jsonl"]
+    told = fill_then_enlarge(tmp_path / "small", 96, line, environment(TMPDIR=str(tmp_path)))
+    assert_interrupted_then_done(told)
     run(tmp_path, *SAMPLE)
-    assert data == (tmp_path / "out.jsonl").read_text()
+    assert told.data == (tmp_path / "out.jsonl").read_text()

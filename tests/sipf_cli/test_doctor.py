@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from evals.code import probes
+from evals.errors import SandboxError
 from stages import doctor
 
 
@@ -35,7 +37,7 @@ def test_the_report_is_one_json_object_and_agrees_with_the_exit_code(sipf: Any) 
     report = json.loads(result.stdout)
     assert result.returncode == (0 if report["works"] else 4)
     areas = {finding["area"] for finding in report["findings"]}
-    assert areas == {"version", "machine", "device", "engine", "privacy"}
+    assert areas == {"version", "machine", "device", "engine", "sandbox", "privacy"}
 
 
 def test_a_broken_core_ends_with_4(sipf: Any, tmp_path: Any) -> None:
@@ -50,3 +52,33 @@ def test_the_table_says_what_to_do(sipf: Any) -> None:
     result = sipf("doctor")
     assert "telemetry off" in result.stdout
     assert "do this" in result.stdout
+
+
+def test_sandboxes_are_attacked_and_the_first_that_holds_is_named() -> None:
+    found = {finding.name: finding for finding in doctor.sandboxes()}
+    assert list(found) == ["bubblewrap", "landlock", "code tasks"]
+    holding = [name for name in ("bubblewrap", "landlock") if found[name].works]
+    for name in holding:
+        assert found[name].found.startswith("held against 13 hostile programs")
+    assert found["code tasks"].works == bool(holding)
+    assert found["code tasks"].found == f"run in {holding[0]}"
+
+
+def test_without_a_sandbox_the_doctor_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(layer: str) -> list[str]:
+        raise SandboxError(f"{layer}: not here")
+
+    monkeypatch.setattr(probes, "examine", missing)
+    found = list(doctor.sandboxes())
+    assert [finding.works for finding in found] == [False, False, False]
+    assert found[0].found == "not here"
+    assert all("install bubblewrap" in finding.advice for finding in found)
+    assert "exit code 5" in found[2].found
+
+
+def test_a_sandbox_that_leaks_is_said_to_leak(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "examine", lambda layer: ["fork"] if layer == "bubblewrap" else [])
+    found = list(doctor.sandboxes())
+    assert not found[0].works
+    assert found[0].found == "let through: fork"
+    assert found[2].found == "run in landlock"

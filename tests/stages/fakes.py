@@ -31,7 +31,7 @@ class Written:
             self.handed[request.prefix, draw.seed] += 1
             self.temperatures[draw.seed] = draw.temperature
             self.usage.completions += 1
-            yield Completion(text, len(text.split()), finish, draw.seed)  # type: ignore[arg-type]
+            yield Completion(text, len(text.split()), finish, draw.seed)  # type: ignore[arg-type]  # a plain str
 
     async def loglikelihood(self, problem: Problem, continuations: Sequence[str]) -> list[float]:
         raise NotImplementedError

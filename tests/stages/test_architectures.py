@@ -20,7 +20,8 @@ from stages.interrupts import StopFlag
 from stages.lines import read_problems
 from stages.models import load_tokenizer
 from stages.orpo import read_pairs, run_orpo
-from stages.pairs import PairSettings, write_pairs
+from stages.pairfile import write_pairs
+from stages.pairs import PairSettings
 from stages.runner import LineRun, Quiet, Summary, run_lines
 from stages.sample import Sampler, SampleSettings
 from stages.score import Scorer

@@ -19,7 +19,7 @@ from stages.sft import run_sft
 from stages.training import TrainOptions
 from tests.lines import labelled_problem
 
-options = TrainOptions(epochs=1, batch=int(sys.argv[2]), lr=1e-3, device="cpu", logging_steps=1)
+options = TrainOptions(epochs=1, batch=int(sys.argv[2]), lr=1e-3, device="cpu", dtype="float32", logging_steps=1)
 problems = [labelled_problem(i) for i in range(16)]
 run_sft(problems, model=sys.argv[3], out=sys.argv[4], options=options, log=lambda line: print(line["step"]))
 """

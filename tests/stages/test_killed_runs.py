@@ -18,7 +18,7 @@ LINES = 300
 
 def start(*arguments: object, **how: object) -> subprocess.Popen[bytes]:
     how = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, **how}
-    return subprocess.Popen([sys.executable, str(SCRIPT), *map(str, arguments)], **how)  # type: ignore[call-overload]
+    return subprocess.Popen([sys.executable, str(SCRIPT), *map(str, arguments)], **how)  # type: ignore[call-overload]  # any arguments
 
 
 def run(*arguments: object, code: int = 0) -> str:

@@ -32,7 +32,7 @@ def sample(
     problem: Problem, *texts: str | tuple[str, str], **settings: object
 ) -> tuple[Problem, Counter[str], InOrder]:
     engine = InOrder(*texts)
-    result, counts = work(Sampler(engine, SampleSettings(**settings)), problem)  # type: ignore[arg-type]
+    result, counts = work(Sampler(engine, SampleSettings(**settings)), problem)  # type: ignore[arg-type]  # any settings
     balanced(counts)
     return result, counts, engine
 

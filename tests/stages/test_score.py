@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from evals.errors import ModelError, UsageError
+from evals.records import Problem
 from stages.flight import Tally
 from stages.score import Scorer, describe_scorer
 from stages.train_prm import run_train_prm
@@ -48,18 +49,18 @@ def test_problems_in_flight_are_scored_together_and_as_alone(reward_model: str) 
     forward = scorer.model.forward
     scorer.model.forward = lambda **inputs: calls.append(inputs["input_ids"].shape) or forward(**inputs)
 
-    async def late(problem: object, turns: int) -> object:
+    async def late(problem: Problem, turns: int) -> Problem:
         for _ in range(turns):
             await asyncio.sleep(0)
-        return await scorer.score(problem)  # type: ignore[arg-type]
+        return await scorer.score(problem)
 
-    async def everything() -> list[object]:
+    async def everything() -> list[Problem]:
         return list(await asyncio.gather(*(late(problem, i % 2) for i, problem in enumerate(PROBLEMS))))
 
     done = asyncio.run(everything())
     expected = iter(Scorer(reward_model).score_paths(PATHS))
     for problem in done:
-        for path in problem.paths:  # type: ignore[attr-defined]
+        for path in problem.paths:
             scores = path.scores["mine"]
             steps = next(expected)
             assert scores.steps == steps
@@ -81,7 +82,7 @@ def test_a_path_that_is_too_long_says_so_and_is_counted(reward_model: str) -> No
     scorer.max_length = len(scorer.prompter(PROBLEMS[0]).prompt_ids(PROBLEMS[0])) + 12
     problem = asyncio.run(scorer.score(PROBLEMS[0]))
     assert problem.paths[0].scores is None
-    assert problem.paths[0].model_extra["unscored"]["prm"].startswith("too long")  # type: ignore[index]
+    assert problem.paths[0].model_extra["unscored"]["prm"].startswith("too long")  # type: ignore[index]  # not None here
     assert '"unscored"' in problem.to_json()
     assert scorer.counts["too long"] == 2
 

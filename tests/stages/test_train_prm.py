@@ -13,13 +13,19 @@ import torch
 
 from evals.errors import DataError, UsageError
 from evals.records import StepLabel
+from evals.worlds import chain
+from stages.engines.scripted import ScriptedEngine
 from stages.models import load_tokenizer, load_weights
 from stages.prompts import make_prompter
+from stages.sample import Sampler, SampleSettings
+from stages.simulate import Simulation
 from stages.stepwise import LabelKind, StepRow, Stepwise, held_out, parse_example, read_examples, step_rows
+from stages.strategies.settings import SimulateSettings
 from stages.train_prm import StepCollator, evaluate, run_train_prm, step_loss
 from stages.training import TrainOptions
 from tests.lines import labelled_problem
 from tests.models import build_model, build_tokenizer
+from tests.stages.fakes import work
 
 PLAIN = {"plain": "Question: {question}\nAnswer:\n"}
 OPTIONS = TrainOptions(epochs=1, batch=4, lr=1e-3, device="cpu")
@@ -129,6 +135,53 @@ def test_soft_labels_of_an_early_stop_are_refused_naming_brute() -> None:
     with pytest.raises(DataError, match="settled after 1 of 8 draws") as caught:
         rows_of(changed(labels=[label(1, 1), label(0, 8)]), "soft")
     assert "brute" in caught.value.advice
+
+
+def inferred(how: str, draws: int = 0, delta: int = 0) -> StepLabel:
+    return StepLabel(k=8, delta=delta, draws=draws, hits=0, settled=False, inferred=how)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        ("hard", inferred("after-dead"), 0.0),
+        ("hard", inferred("early-stop", 3), 0.0),
+        ("hard", inferred("before-live", 2), 1.0),
+        ("hard", inferred("trusted"), 1.0),
+        ("soft", inferred("after-dead"), None),
+        ("soft", inferred("early-stop", 3), None),
+        ("threshold:0.5", inferred("after-dead"), 0.0),
+        ("threshold:0.5", inferred("after-dead", delta=4), None),
+        ("threshold:0.5", inferred("trusted"), None),
+    ],
+)
+def test_inferred_labels_are_hard_ones_and_never_soft(kind: str, value: StepLabel, expected: float | None) -> None:
+    assert LabelKind.parse(kind).target(value) == expected
+
+
+def test_inferred_steps_are_counted_by_how_they_were_inferred() -> None:
+    rows, counts = rows_of(changed(labels=[inferred("trusted"), inferred("after-dead")]))
+    assert [row.targets for row in rows] == [[1.0], [1.0, 0.0]]
+    assert (counts["inferred steps: trusted"], counts["inferred steps: after-dead"]) == (1, 1)
+    with pytest.raises(DataError, match=r"inferred \(trusted\) after 0 of 8 draws") as caught:
+        rows_of(changed(labels=[inferred("trusted"), label(0, 8)]), "soft")
+    assert "brute" in caught.value.advice
+
+
+@pytest.mark.parametrize("name", ["first-error", "binary", "mcts"])
+def test_a_model_is_trained_on_the_labels_of_a_frugal_strategy(name: str, tmp_path: Path) -> None:
+    lines = []
+    for problem in chain.problems("train", 6, 4):
+        paths, _ = work(Sampler(ScriptedEngine("gold:0.4"), SampleSettings(n=4)), problem)
+        settings = SimulateSettings(strategy=name, k=4, confidence=None if name == "mcts" else 0.8)
+        lines.append(work(Simulation(ScriptedEngine("gold:0.4"), settings), paths)[0])
+    base = build_model(tmp_path / "base", "llama")
+    made = run_train_prm(lines, model=base, out=str(tmp_path / "prm"), options=OPTIONS, held_out_share=0)
+    wanted = [one for line in lines for path in line.paths for one in path.labels or []]
+    assert made["counts"]["steps"] == sum(one.hard is not None for one in wanted)
+    for how in ("after-dead", "before-live", "early-stop"):
+        assert made["counts"].get(f"inferred steps: {how}", 0) == sum(one.inferred == how for one in wanted)
+    assert made["result"]["loss"] > 0
 
 
 def test_gold_paths_are_right_in_every_step() -> None:

@@ -101,6 +101,18 @@ def test_every_family_walks_through_every_trainer(
 
 
 @RUNS
+def test_bfloat16_on_a_cpu_trains_float32_weights_nearly_as_float32_does(tmp_path: Path, base: str, run: Run) -> None:
+    for dtype in ("float32", "bfloat16"):
+        manifest = run(model=base, out=str(tmp_path / dtype), options=dataclasses.replace(OPTIONS, dtype=dtype))
+        assert (manifest["device"], manifest["computed in"]) == ("cpu", dtype)
+    exact, rounded = weights(tmp_path / "float32"), weights(tmp_path / "bfloat16")
+    assert {w.dtype for w in rounded.values()} == {torch.float32}
+    assert any(not torch.equal(exact[name], rounded[name]) for name in exact), "it was not computed in bfloat16"
+    moved = max(float((exact[name] - rounded[name]).abs().max()) for name in exact)
+    assert moved < 5 * OPTIONS.lr, "a few steps apart at the most"
+
+
+@RUNS
 @pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path, base: str, run: Run, lora: bool) -> None:
     options = dataclasses.replace(OPTIONS, lora=lora, lora_dropout=0.1, group_by_length=not lora)

@@ -23,7 +23,7 @@ GSM = Problem(
 
 
 def write(script: str, problem: Problem, n: int, prefix: str = "", **settings: object) -> list[str]:
-    request = Request(problem, tuple(Draw(seed) for seed in range(n)), prefix, **settings)  # type: ignore[arg-type]
+    request = Request(problem, tuple(Draw(seed) for seed in range(n)), prefix, **settings)  # type: ignore[arg-type]  # any settings
     return [completion.text for completion in asyncio.run(generate(ScriptedEngine(script), request))]
 
 

@@ -62,7 +62,7 @@ def build(kind: str = "llama", ends: int = 8, dtype: str = "float32", **changes:
     if kind == "mistral":
         shape |= {"sliding_window": 16}
     torch.manual_seed(1)
-    model: Any = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
+    model: Any = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]  # transformers leaves it untyped
         kinds[kind](**{**shape, **changes}), dtype=getattr(torch, dtype)
     ).eval()
     model.generation_config.eos_token_id = [tokenizer.eos_token_id, *range(len(tokenizer) - 1, 3, -ends * 4)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 
 import pytest
@@ -10,44 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evals.errors import UsageError
-from evals.records import Problem
-from evals.tasks import task_of
 from evals.worlds import chain
-from stages.engines.base import Draw, Request, seed_of
 from stages.engines.scripted import ScriptedEngine
-from stages.flight import Tally
 from stages.sample import Sampler, SampleSettings
-from stages.strategies import STRATEGIES, strategy
-from stages.strategies.prefixes import SimulateSettings, Simulator
+from stages.strategies import strategy
+from stages.strategies.settings import SimulateSettings
 from tests.stages.fakes import Written, chain_problem, path, work
-
-GOLD = ("40-15=25", "25*3=75", "75+1=76")
-PREFIXES = ["\n".join(GOLD[: j + 1]) + "\n" for j in range(3)]
-
-
-def label(name: str, problem: Problem, engine: Written | ScriptedEngine, **options: object) -> tuple[Problem, Tally]:
-    problem, tally = problem.model_copy(deep=True), Tally()
-    simulator = Simulator(engine, task_of(problem), SimulateSettings(strategy=name, **options), tally)  # type: ignore[arg-type]
-
-    async def go() -> None:
-        await strategy(name)(simulator, problem)
-
-    asyncio.run(go())
-    return problem, tally
-
-
-def pattern_engine(patterns: dict[str, list[bool]], seed: int = 0) -> Written:
-    """Draw i of a prefix is right where its pattern says so."""
-    hits = {
-        (prefix, seed_of("simulate", "c", seed, [prefix, i])): hit
-        for prefix, pattern in patterns.items()
-        for i, hit in enumerate(pattern)
-    }
-
-    def write(request: Request, draw: Draw) -> str:
-        return f"The answer is {76 if hits[request.prefix, draw.seed] else 75}"
-
-    return Written(write)
+from tests.stages.strategies.truth import GOLD, PREFIXES, label, pattern_engine
 
 
 @settings(max_examples=150, deadline=None)
@@ -63,7 +31,7 @@ def test_exact_gives_the_hard_labels_of_brute_for_every_pattern_of_hits(
     brute, _ = label("brute", problem, engines["brute"], k=k, delta=delta)
     exact, tally = label("exact", problem, engines["exact"], k=k, delta=delta)
     for step, prefix in enumerate(PREFIXES):
-        full, short = brute.paths[0].labels[step], exact.paths[0].labels[step]  # type: ignore[index]
+        full, short = brute.paths[0].labels[step], exact.paths[0].labels[step]  # type: ignore[index]  # both are labelled
         assert full.hard == short.hard == (sum(patterns[prefix]) > delta)
         assert full.soft == sum(patterns[prefix]) / k
         assert full.settled
@@ -79,7 +47,6 @@ def test_exact_gives_the_hard_labels_of_brute_for_every_pattern_of_hits(
     assert engines["exact"].handed.keys() <= engines["brute"].handed.keys()
     drawn = sum(label.draws for label in exact.paths[0].labels or [])
     assert tally.counts["rollouts"] == drawn == sum(engines["exact"].handed.values())
-    assert tally.counts["brute rollouts, unique prefixes"] == 3 * k
 
 
 def test_a_delta_that_no_step_can_pass_is_refused() -> None:
@@ -88,7 +55,7 @@ def test_a_delta_that_no_step_can_pass_is_refused() -> None:
         SimulateSettings(k=3, delta=3)
 
 
-@pytest.mark.parametrize("name", sorted(STRATEGIES))
+@pytest.mark.parametrize("name", ["brute", "exact"])
 def test_equal_prefixes_of_one_problem_are_drawn_once(name: str) -> None:
     patterns = {prefix: [j != 1] * 4 for j, prefix in enumerate(PREFIXES)}
     astray = PREFIXES[0] + "25-3=22\n"
@@ -105,12 +72,12 @@ def test_equal_prefixes_of_one_problem_are_drawn_once(name: str) -> None:
     assert labelled.paths[0].labels == labelled.paths[3].labels
 
 
-@pytest.mark.parametrize("name", sorted(STRATEGIES))
+@pytest.mark.parametrize("name", ["brute", "exact", "first-error", "binary"])
 def test_labels_fit_the_truth_of_the_chain_world(name: str) -> None:
     for problem in chain.problems("train", 4, 2):
         paths, _ = work(Sampler(ScriptedEngine("gold:0.5"), SampleSettings(n=12)), problem)
         labelled, _ = label(name, paths, ScriptedEngine("gold:1.0"), k=4)
-        states = getattr(problem, "world")["states"]  # noqa: B009
+        states = getattr(problem, "world")["states"]  # noqa: B009 (not a declared field: mypy)
         seen: Counter[bool] = Counter()
         for one in labelled.paths:
             truth = [step == gold for step, gold in zip(one.steps, problem.solution or [], strict=True)]

@@ -1,0 +1,78 @@
+"""What the benchmarks of labelling share: a policy made on the spot, sampled lines, and a stage run over them.
+
+The policy is the embedded base after the demo's short fine-tuning (72 problems), so it is right on about one draw in
+six, as in `make demo`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from evals.records import Problem
+from evals.worlds import chain
+from stages.engines.base import Engine
+from stages.engines.hf import HFEngine
+from stages.models import load_policy, quiet_libraries
+from stages.ration import Ration
+from stages.runner import Tally
+from stages.sample import Sampler, SampleSettings
+from stages.sft import run_sft
+from stages.simulate import Simulation
+from stages.strategies.settings import SimulateSettings
+from stages.training import TrainOptions
+
+DEMO = TrainOptions(epochs=10, lr=5e-4, batch=16, group_by_length=True, device="cpu", dtype="float32")
+
+
+def make_policy(folder: Path) -> str:
+    """The folder of the fine-tuned policy."""
+    quiet_libraries()
+    out = folder / "policy"
+    run_sft(chain.problems("train", 72, 100), model="chain-base", out=str(out), options=DEMO)
+    return str(out)
+
+
+def open_policy(name: str) -> HFEngine:
+    """The hf engine on that policy."""
+    return HFEngine(load_policy(name, device="cpu", dtype="float32"))
+
+
+def sampled(engine: Engine, problems: int, paths: int, seed: int = 7) -> list[Problem]:
+    """Problems with sampled paths, as `sipf sample` leaves them."""
+
+    async def draw() -> list[Problem]:
+        sampler = Sampler(engine, SampleSettings(n=paths))
+        lines = await asyncio.gather(*[sampler(p, Tally()) for p in chain.problems("train", problems, seed)])
+        return [line[0] for line in lines]
+
+    return asyncio.run(draw())
+
+
+def simulated(
+    engine: Engine, lines: Sequence[Problem], settings: SimulateSettings
+) -> tuple[list[Problem], Tally, float]:
+    """Labelled copies of the lines, the counts and the seconds it took."""
+    stage, tally = Simulation(engine, settings, Ration(settings)), Tally()
+
+    async def label() -> list[Problem]:
+        copies = [line.model_copy(deep=True) for line in lines]
+        return [line[0] for line in await asyncio.gather(*[stage(copy, tally) for copy in copies])]
+
+    began = time.perf_counter()
+    labelled = asyncio.run(label())
+    return labelled, tally, time.perf_counter() - began
+
+
+def one_line_a_path(lines: Sequence[Problem]) -> list[Problem]:
+    """The same paths as problems of their own, so that nothing is shared: brute force over every prefix. Only what it
+    costs is of interest, as the draws' seeds differ."""
+    alone = []
+    for line in lines:
+        for path in line.paths:
+            copy = line.model_copy(deep=True)
+            copy.id, copy.paths = path.id, [path.model_copy(deep=True)]
+            alone.append(copy)
+    return alone

@@ -1,0 +1,99 @@
+"""The audit of `simulate`: a share of the problems is labelled by brute force as well, and the two are compared.
+
+    await audit(simulator, problem, paths)      # counts into the problem's tally
+    audit_report(summary.counts)                # {"labels": {"agree": 98.1, "from": 97.0, "to": 98.8, "n": 1014}, ...}
+
+Which problems is a matter of their ids and the seed. The draws that the strategy did not make are made after it, with
+the seeds that brute force gives them, and what they cost is counted apart. The labels on the line stay the strategy's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from evals.metrics import first_error, wilson
+from evals.records import Path, Problem, StepLabel
+from stages.strategies.prefixes import Simulator, prefixes, together
+
+
+async def audit(simulator: Simulator, problem: Problem, paths: list[Path]) -> None:
+    """Label the prefixes of the paths by all `k` draws, and count how the paths' own labels compare."""
+    found = prefixes(simulator.task, paths)
+    hits = await together(_all_hits(simulator, problem, prefix) for prefix in found.places)
+    right = {prefix: count > simulator.settings.delta for prefix, count in zip(found.places, hits, strict=True)}
+    simulator.tally.count("audit: problems")
+    for path, row in zip(paths, found.rows, strict=True):
+        _compare(simulator, path.labels or [], [right[prefix] for prefix in row])
+
+
+async def _all_hits(simulator: Simulator, problem: Problem, prefix: str) -> int:
+    """Hits of all `k` draws of a prefix, of which the strategy has made the first."""
+    made = simulator.ledger.labels.get(prefix)
+    start, hits = (made.draws, made.hits) if made else (0, 0)
+    rollouts = await simulator.roll(problem, prefix, range(start, simulator.settings.k), eager=True)
+    simulator.tally.count("audit: rollouts", len(rollouts))
+    simulator.tally.count("audit: rollout tokens", sum(rollout.tokens for rollout in rollouts))
+    return hits + sum(rollout.correct for rollout in rollouts)
+
+
+def _compare(simulator: Simulator, labels: list[StepLabel], brute: list[bool]) -> None:
+    """One path: its labels against those of brute force, and what brute force says of monotonicity."""
+    count = simulator.tally.count
+    for label, right in zip(labels, brute, strict=True):
+        if label.hard is None:
+            count("audit: steps undecided")
+            continue
+        count("audit: steps")
+        count("audit: steps alike", label.hard == right)
+        count("audit: wrong by brute", not right)
+        count("audit: wrong by the strategy", not label.hard)
+        count("audit: wrong by both", not (label.hard or right))
+        count(f"audit: {label.kind}")
+        count(f"audit: {label.kind}, alike", label.hard == right)
+    if not labels:
+        return
+    error = first_error(brute)
+    count("audit: paths")
+    count("audit: paths live again behind a dead step", error >= 0 and any(brute[error:]))
+    count("audit: steps live behind a dead one", sum(brute[error:]) if error >= 0 else 0)
+    mine = claimed_error(labels)
+    if mine is None:
+        count("audit: first errors undecided")
+    else:
+        count("audit: first errors")
+        count("audit: first errors alike", mine == error)
+
+
+def claimed_error(labels: list[StepLabel]) -> int | None:
+    """The first step labelled wrong (-1: none); None where an undecided step stands before it, or could be it."""
+    for step, label in enumerate(labels):
+        if label.hard is None:
+            return None
+        if not label.hard:
+            return step
+    return -1
+
+
+def audit_report(counts: Mapping[str, int]) -> dict[str, dict[str, float]]:
+    """What the audit found, each rate in percent with its 95 % Wilson interval and n; empty without an audit.
+
+    Steps of one problem resemble each other, so the intervals are somewhat too narrow.
+    """
+
+    def rate(part: str, whole: str) -> dict[str, float]:
+        n, k = counts.get(f"audit: {whole}", 0), counts.get(f"audit: {part}", 0)
+        low, high = wilson(k, n)
+        return {"rate": round(100 * k / n, 2), "low": round(100 * low, 2), "high": round(100 * high, 2), "n": n}
+
+    wanted = {
+        "labels that agree with brute": ("steps alike", "steps"),
+        "wrong steps, precision": ("wrong by both", "wrong by the strategy"),
+        "wrong steps, recall": ("wrong by both", "wrong by brute"),
+        "first errors that agree": ("first errors alike", "first errors"),
+        "paths live again behind a dead step": ("paths live again behind a dead step", "paths"),
+        **{
+            f"{kind} labels that agree": (f"{kind}, alike", kind)
+            for kind in ("drawn", "trusted", "before-live", "after-dead", "early-stop")
+        },
+    }
+    return {name: rate(*pair) for name, pair in wanted.items() if counts.get(f"audit: {pair[1]}")}

@@ -1,0 +1,58 @@
+"""Where models run and in which numbers: what "auto" stands for on this machine.
+
+choose_device("auto")                  # "cuda", "mps" or "cpu"
+choose_dtype("auto", "cpu")            # "float32"
+choose_training_dtype("auto", "cpu")   # "bfloat16" where the CPU multiplies in it
+"""
+
+from __future__ import annotations
+
+from evals.errors import ModelError
+
+
+def choose_device(device: str = "auto") -> str:
+    """What "auto" stands for: cuda, mps or cpu, in this order of preference. Anything else is checked.
+
+    Raises:
+        ModelError: a device this machine does not have.
+    """
+    import torch
+
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "auto":
+        return next(kind for kind, ok in there.items() if ok)
+    if not there.get(device.partition(":")[0], False):
+        raise ModelError(f"this machine has no device {device!r}", "Leave --device at auto.")
+    return device
+
+
+def choose_dtype(dtype: str, device: str) -> str:
+    """What "auto" stands for: bfloat16 on a CUDA device that computes with it, else float32.
+
+    Raises:
+        ModelError: any other word than auto, float32 and bfloat16.
+    """
+    if dtype == "auto":
+        import torch
+
+        return "bfloat16" if device.startswith("cuda") and torch.cuda.is_bf16_supported() else "float32"
+    if dtype not in ("float32", "bfloat16"):
+        raise ModelError(f"unknown dtype {dtype!r}", "Choose auto, float32 or bfloat16.")
+    return dtype
+
+
+def choose_training_dtype(dtype: str, device: str) -> str:
+    """What training computes in (the weights stay float32): "auto" is bfloat16 also on a CPU that multiplies in it.
+
+    A training step is then twice as fast (benchmarks/training.py). Writing and scoring stay in float32 on a CPU, where
+    it makes them independent of the batch.
+
+    Raises:
+        ModelError: any other word than auto, float32 and bfloat16.
+    """
+    if dtype == "auto" and device == "cpu":
+        import torch
+
+        able = torch.cpu.get_capabilities()
+        return "bfloat16" if able.get("avx512_bf16") or able.get("amx_bf16") else "float32"
+    return choose_dtype(dtype, device)

@@ -1,0 +1,138 @@
+"""relabel: other labels out of the rollouts that are kept on the lines, without a model.
+
+    {"k": 8, "delta": 0, "draws": 8, "hits": 2, ...}  --delta 2-->  {"k": 8, "delta": 2, "draws": 8, "hits": 2, ...}
+
+A step's draws are numbered, so its first k are what a run with that k would have drawn first. What they decide is
+labelled; what they do not is refused, with the strategy that would give it: a step that `exact` settled at its second
+draw has no soft label (two draws that end in a success are no fair sample), and none at another delta. Inferred labels
+are inferred again from the new ones. The rollouts themselves stay on the line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from evals.errors import DataError
+from evals.records import LIVE, Problem, StepLabel
+from evals.tasks import task_of
+from stages.flight import Tally
+from stages.strategies.inference import infer, with_inference
+from stages.strategies.prefixes import prefixes
+
+
+@dataclass(frozen=True, slots=True)
+class RelabelSettings:
+    """Which labels are wanted. `k` and `delta` None: those of each label. `want` "soft" asks for a fair share of right
+    draws at every step, "hard" for right or wrong. `keep_undecided` writes what is not decided as undecided."""
+
+    k: int | None = None
+    delta: int | None = None
+    want: Literal["hard", "soft"] = "hard"
+    keep_undecided: bool = False
+
+
+@dataclass(frozen=True)
+class Relabelling:
+    """Labels one problem after the other again; nothing is drawn."""
+
+    settings: RelabelSettings
+
+    def check(self, problem: Problem) -> None:
+        """Refuse a line whose draws do not decide what is wanted.
+
+        Raises:
+            DataError: `paths.N.labels.J: ...`.
+        """
+        self._relabelled(problem.model_copy(deep=True))
+
+    async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
+        """The problem with its new labels; counts them by kind, and the hard ones that have changed."""
+        before = [label.hard for path in problem.paths for label in path.labels or []]
+        self._relabelled(problem)
+        after = [label for path in problem.paths for label in path.labels or []]
+        tally.count("steps", len(after))
+        tally.count("labels changed", sum(old != new.hard for old, new in zip(before, after, strict=True)))
+        tally.count("right steps", sum(label.hard is True for label in after))
+        tally.count("soft labels", sum(label.soft is not None for label in after))
+        for label in after:
+            tally.count(f"labels {label.kind}")
+        return [problem]
+
+    def hungry(self) -> bool:
+        """Always: nothing takes time."""
+        return True
+
+    def spent(self) -> dict[str, int]:
+        """Nothing is spent."""
+        return {}
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    def _relabelled(self, problem: Problem) -> None:
+        """Give the paths their new labels."""
+        labelled = [(number, path) for number, path in enumerate(problem.paths) if path.labels]
+        found = prefixes(task_of(problem), [path for _, path in labelled])
+        rows = [
+            [
+                redraw(label, self.settings, f"paths.{number}.labels.{step}")
+                for step, label in enumerate(path.labels or [])
+            ]
+            for number, path in labelled
+        ]
+        trusted = {
+            prefix
+            for (_, path), row in zip(labelled, found.rows, strict=True)
+            for label, prefix in zip(path.labels or [], row, strict=True)
+            if label.inferred == "trusted"
+        }
+        inferred = infer(found.rows, [[label.hard for label in row] for row in rows], trusted)
+        for (number, path), row, texts in zip(labelled, rows, found.rows, strict=True):
+            path.labels = [with_inference(new, inferred.get(text)) for new, text in zip(row, texts, strict=True)]
+            for step, label in enumerate(path.labels):
+                if not self.settings.keep_undecided:
+                    _refuse(label, self.settings, f"paths.{number}.labels.{step}")
+
+
+def redraw(label: StepLabel, settings: RelabelSettings, where: str) -> StepLabel:
+    """The label that a step's own draws give under other settings; what was inferred is left out, but for a step that
+    was given up at no higher a delta.
+
+    Raises:
+        DataError: a k or delta that cannot be, or rollouts that were not kept.
+    """
+    k = label.k if settings.k is None else settings.k
+    delta = label.delta if settings.delta is None else settings.delta
+    if delta >= k:
+        raise DataError(f"{where}: with delta {delta} of k {k} no step could be right", "Give a --delta below --k.")
+    made = max(len(label.rollouts), label.draws)
+    draws = min(made, k)
+    if len(label.rollouts) >= draws:
+        hits = sum(rollout.correct for rollout in label.rollouts[:draws])
+    elif draws == label.draws:
+        hits = label.hits
+    else:
+        raise DataError(f"{where}: its rollouts were not kept", "Only --delta can be changed without them.")
+    new = label.model_copy(update={"k": k, "delta": delta, "draws": draws, "hits": hits, "inferred": None})
+    new.settled = label.gold or hits > delta or hits + k - draws <= delta
+    if not new.settled and label.inferred == "early-stop" and delta >= label.delta and k <= label.k:
+        new.inferred = "early-stop"
+    else:
+        new.__pydantic_fields_set__.discard("inferred")
+    return new
+
+
+def _refuse(label: StepLabel, settings: RelabelSettings, where: str) -> None:
+    """Raise DataError if a label is not what is wanted, with the strategy that would give it."""
+    if settings.want == "soft" and label.soft is None:
+        how = f"called {'right' if label.inferred in LIVE else 'wrong'} without all its draws" if label.inferred else (
+            f"settled after {label.draws} of {label.k} draws" if label.settled else f"drawn {label.draws} times"
+        )  # fmt: skip
+        raise DataError(f"{where}: {how}, so it has no unbiased soft label (--strategy brute gives one)")
+    if label.hard is None:
+        raise DataError(
+            f"{where}: {label.draws} of {label.k} draws, {label.hits} of them right, do not decide delta {label.delta} "
+            f"(simulate --strategy exact --delta {label.delta} does, brute every delta at once)",
+            "Write such steps as undecided with --keep-undecided.",
+        )

@@ -1,0 +1,51 @@
+"""A reward model's guess of the first error, checked by rollouts at the two prefixes around it.
+
+SAPO (arXiv 2601.20312) takes the step at which the scores of a PRM fall most for the first wrong one and rolls out only
+there: if the prefix before it is live and the one with it is dead, the guess is confirmed, and every other step of the
+path follows from these two. If not, the steps on the far side stay undecided, unless `walk_on` walks on from there, one
+step at a time, until the first error is found: to the left of a dead prefix, to the right of a live one.
+
+The scores are those that `sipf score` has left on the line under `name`. The fall at the first step is counted from 1.
+A path with a right answer is guessed to have no error: its last step is rolled out (nothing, with `--trust-correct`).
+The paths of a problem are done one after the other, so what one shows is not drawn again.
+"""
+
+from __future__ import annotations
+
+from evals.records import Path, Problem
+from stages.strategies.inference import bounds, survey, write_labels
+from stages.strategies.prefixes import Simulator
+
+
+async def prm_guided(simulator: Simulator, problem: Problem) -> None:
+    """Roll every path out around the first error that its scores suggest; label the other steps by inference."""
+    found = survey(simulator, problem)
+    for path, row in zip(found.paths, found.rows, strict=True):
+        if row:
+            await _check(simulator, problem, row, guess(path, simulator.settings.name))
+    write_labels(simulator.ledger, found, simulator.settings)
+
+
+def guess(path: Path, name: str) -> int:
+    """The step at which the scores of that name fall most, the earliest of several; the number of steps if the answer
+    is right. The path has scores: `stages.simulate.check_scores` has seen to it."""
+    if path.correct or path.scores is None:
+        return len(path.steps)
+    scores = path.scores[name].steps
+    falls = [before - after for before, after in zip([1.0, *scores], scores, strict=False)]
+    return max(range(len(falls)), key=lambda step: (falls[step], -step))
+
+
+async def _check(simulator: Simulator, problem: Problem, row: list[str], guessed: int) -> None:
+    """Roll out the prefix before the guess and the one with it, and on from there if they are not as guessed."""
+    least, most = bounds(simulator.ledger, row, len(row))
+    dead = min(max(guessed, least + 1), most)
+    while 0 < dead < len(row) and row[dead - 1] == row[dead]:  # steps of one chunk share its prefix
+        dead -= 1
+    live = dead - 1
+    if live >= 0 and not await simulator.live(problem, row[live]):
+        while simulator.settings.walk_on and live > 0 and await simulator.live(problem, row[live - 1]) is False:
+            live -= 1
+        return
+    while dead < len(row) and await simulator.live(problem, row[dead]) and simulator.settings.walk_on:
+        dead += 1

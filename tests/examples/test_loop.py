@@ -1,0 +1,100 @@
+"""The loop's shell script: which stage is called with what, told by a `sipf` that only notes its arguments."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+# Writes what it is asked to write: three lines, or a folder where a model is trained.
+NOTES = """#!/usr/bin/env bash
+[ "$1" = --config ] && shift 2
+echo "$*" >> "$CALLS"
+while [ $# -gt 0 ]; do
+  if [ "$1" = -o ]; then
+    case $2 in *.jsonl) printf 'a\\nb\\nc\\n' > "$2" ;; *) mkdir -p "$2" ;; esac
+  fi
+  shift
+done
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "sipf"
+    program.write_text(NOTES)
+    program.chmod(0o755)
+    return tmp_path
+
+
+def calls(place: Path, script: str, *arguments: str, **variables: str) -> list[str]:
+    """What the script called `sipf` with."""
+    notes = place / "calls"
+    notes.unlink(missing_ok=True)
+    environment = {
+        **os.environ,
+        "PATH": f"{place / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "CALLS": str(notes),
+        **variables,
+    }
+    line = ["bash", str(EXAMPLES / script), *arguments]
+    subprocess.run(line, cwd=place, env=environment, check=True, capture_output=True, timeout=60)
+    return notes.read_text().splitlines()
+
+
+def only(lines: list[str], stage: str) -> list[str]:
+    return [line for line in lines if line.split()[0] == stage]
+
+
+def test_two_rounds_are_the_stages_of_the_method_in_order(place: Path) -> None:
+    lines = calls(place, "loop.sh", "--out", "run")
+    once = ["data"] * 5 + ["sft", "eval", "eval"]
+    one_round = ["sample", "simulate", "train-prm", "score", "pairs", "orpo", "eval"]
+    assert [line.split()[0] for line in lines] == [*once, *one_round, *one_round, "report"]
+    assert "--model run/m0 --round 0" in only(lines, "sample")[0]
+    assert "--model run/m1 --round 1" in only(lines, "sample")[1]
+
+
+def test_a_restart_begins_anew_from_the_whole_pool_and_going_on_takes_the_new_paths(place: Path) -> None:
+    lines = calls(place, "loop.sh", "--out", "run", "--restart", "--base", "m0")
+    assert [line.split(" --", 1)[1] for line in only(lines, "orpo")] == [
+        "model run/m0 -o run/m1",
+        "model run/m0 -o run/m2",
+    ]
+    assert only(lines, "score")[1].startswith("score run/r1/pool.jsonl")
+    assert len((place / "run/r1/pool.jsonl").read_text().splitlines()) == 6
+    paper = calls(place, "loop.sh", "--out", "paper", "--base", "model", "--model", "my/base")
+    assert all("--model my/base" in line for line in only(paper, "orpo"))
+    lines = calls(place, "loop.sh", "--out", "on", "--continue")
+    assert "--continue-from on/m0" in only(lines, "orpo")[0]
+    assert "--continue-from on/m1" in only(lines, "orpo")[1]
+    assert only(lines, "score")[1].startswith("score on/r1/labels.jsonl")
+
+
+def test_gsm8k_samples_the_same_questions_on_from_the_pool(place: Path) -> None:
+    lines = calls(place, "loop.sh", "--out", "run", "--task", "gsm8k", "--data", "here")
+    assert "data gsm8k --split train --path here/train.jsonl" in lines[0]
+    first, second = only(lines, "sample")
+    assert "--pool" not in first
+    assert "--pool run/r0/pool.jsonl" in second
+    assert only(lines, "score")[1].startswith("score run/r1/pool.jsonl")
+
+
+def test_the_demos_outcome_arm_gets_as_many_pairs_from_the_same_first_paths(place: Path) -> None:
+    lines = calls(place, "demo.sh", OUT=str(place / "demo"), SEED="2")
+    other = [line for line in lines if f"{place}/demo/outcome" in line]
+    assert not [line for line in other if line.split()[0] in ("sft", "simulate", "train-prm", "score")]
+    assert all("--feedback outcome" in line and "--most 3" in line for line in only(other, "pairs"))
+    assert (place / "demo/outcome/r0/paths.jsonl").read_bytes() == (place / "demo/process/r0/paths.jsonl").read_bytes()
+    tests = [line for line in lines if "--split test" in line or "--split ood" in line]
+    assert all("--seed 1002" in line for line in tests), "test problems depend on the demo's seed"
+
+
+def test_an_unknown_option_is_wrong_usage(place: Path) -> None:
+    done = subprocess.run(["bash", str(EXAMPLES / "loop.sh"), "--rouns", "3"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "unknown option --rouns" in done.stderr

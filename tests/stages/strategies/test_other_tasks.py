@@ -1,0 +1,84 @@
+"""The strategies know a task by its protocol alone: a task whose steps are chunks of code, indented and uneven."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from evals.records import Path, Problem
+from evals.tasks.base import Split, Verdict
+from stages.engines.base import Draw, Request, seed_of
+from stages.flight import Tally
+from stages.strategies.prefixes import SimulateSettings, Simulator
+from stages.strategies.settings import TreeSettings
+from tests.stages.fakes import Written
+from tests.stages.strategies.truth import go
+
+PROGRAM = "def f(x):\n    y = x + 1\n\n    z = y * 2\n    z += 3\n\n    if z:\n        z = 0\n\n    return z\n"
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """A step is a chunk of lines up to a blank one; a program is right if it returns 7."""
+
+    name: str = "chunks"
+    templates: Mapping[str, str] = field(default_factory=lambda: {"plain": "{question}"})
+    max_tokens: int = 64
+    stop: tuple[str, ...] = ()
+
+    def check(self, problem: Problem) -> None:
+        pass
+
+    def question(self, problem: Problem) -> str:
+        return problem.question
+
+    def gold_text(self, problem: Problem) -> str | None:
+        return None
+
+    def split(self, text: str) -> Split:
+        steps, ends, at = [], [], 0
+        for chunk in text.split("\n\n"):
+            at += len(chunk)
+            if chunk.strip():
+                steps.append(chunk.strip("\n"))
+                ends.append(at - len(chunk) + len(chunk.rstrip("\n")))
+            at += 2
+        return Split(steps, ends)
+
+    def judge(self, problem: Problem, text: str) -> Verdict:
+        right = text.rstrip().endswith("return 7")
+        return Verdict("passed" if right else "wrong", right)
+
+    def signature(self, text: str) -> str:
+        return text
+
+    def false_equation(self, text: str) -> str | None:
+        return None
+
+
+@pytest.mark.parametrize("name", ["brute", "exact", "first-error", "binary", "mcts", "prm-guided"])
+def test_every_strategy_labels_steps_that_are_chunks_of_code(name: str) -> None:
+    task = Chunks()
+    split = task.split(PROGRAM)
+    assert len(split.steps) == 4
+    live = {split.prefix(PROGRAM, step) for step in range(2)}
+
+    def write(request: Request, draw: Draw) -> str:
+        number = next(i for i in range(3) if draw.seed == seed_of("simulate", "c", 0, [request.prefix, i]))
+        return f"\n    w = {number}\n\n    return {7 if request.prefix in live and number == 1 else 0}\n"
+
+    scores = {"prm": {"steps": [0.9, 0.9, 0.1, 0.1], "mean": 0.5, "min": 0.1, "product": 0.0, "last": 0.1}}
+    problem = Problem(id="c", task="chunks", question="?", paths=[
+        Path.model_validate({"id": "c#0", "text": PROGRAM, "steps": split.steps, "correct": False, "scores": scores})
+    ])  # fmt: skip
+    settings = SimulateSettings(strategy=name, k=3, tree=TreeSettings(searches=3))
+    engine = Written(write)
+    asyncio.run(go(Simulator(engine, task, settings, Tally()), problem))
+    assert [label.hard for label in problem.paths[0].labels or []] == [True, True, False, False]
+    assert all(PROGRAM.startswith(request.prefix[:-1]) or name == "mcts" for request in engine.asked)
+    for path in problem.paths:
+        assert task.split(path.text).steps == path.steps
+        assert len(path.labels or []) == len(path.steps)

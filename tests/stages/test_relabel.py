@@ -1,0 +1,105 @@
+"""relabel: the labels of a run with other settings, out of this one's rollouts; what they do not decide is refused."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+
+from evals.errors import DataError
+from evals.records import Problem
+from evals.worlds import chain
+from stages.engines.scripted import ScriptedEngine
+from stages.relabel import Relabelling, RelabelSettings
+from stages.sample import Sampler, SampleSettings
+from stages.simulate import Simulation
+from stages.strategies.settings import SimulateSettings
+from tests.lines import labelled_problem
+from tests.stages.fakes import work
+
+
+def simulated(**options: Any) -> list[Problem]:
+    lines = []
+    for problem in chain.problems("train", 4, 6):
+        drawn, _ = work(Sampler(ScriptedEngine("gold:0.5"), SampleSettings(n=5)), problem)
+        lines.append(work(Simulation(ScriptedEngine("gold:0.3"), SimulateSettings(**options)), drawn)[0])
+    return lines
+
+
+def relabelled(problem: Problem, **options: Any) -> Problem:
+    return work(Relabelling(RelabelSettings(**options)), problem.model_copy(deep=True))[0]
+
+
+def flags(problem: Problem) -> list[list[bool | None]]:
+    return [[label.hard for label in path.labels or []] for path in problem.paths]
+
+
+@pytest.mark.parametrize(("k", "delta"), [(8, 1), (4, 0), (4, 3), (1, 0), (8, 0)])
+def test_brutes_rollouts_give_the_labels_of_a_run_with_other_settings(k: int, delta: int) -> None:
+    for all_draws, wanted in zip(
+        simulated(strategy="brute"), simulated(strategy="brute", k=k, delta=delta), strict=True
+    ):
+        made = relabelled(all_draws, k=k, delta=delta)
+        assert flags(made) == flags(wanted)
+        for one, other, kept in zip(made.paths, wanted.paths, all_draws.paths, strict=True):
+            assert [label.soft for label in one.labels or []] == [label.soft for label in other.labels or []]
+            assert [label.draws for label in one.labels or []] == [label.draws for label in other.labels or []]
+            assert [label.rollouts for label in one.labels or []] == [label.rollouts for label in kept.labels or []]
+            assert one.text == kept.text
+        assert relabelled(made, k=8, delta=0) == relabelled(all_draws, k=8, delta=0), "and back"
+
+
+@pytest.mark.parametrize("name", ["brute", "exact", "first-error", "binary", "mcts"])
+def test_the_same_settings_change_nothing(name: str) -> None:
+    for problem in simulated(strategy=name, trust_correct=name == "first-error", k=4):
+        assert relabelled(problem, keep_undecided=True).to_json() == problem.to_json()
+
+
+def test_a_soft_label_from_an_early_end_is_refused_naming_brute() -> None:
+    problem = next(line for line in simulated(strategy="exact") if any(path.labels for path in line.paths))
+    with pytest.raises(DataError, match=r"paths\.\d+\.labels\.\d+: settled after \d of 8 draws.*brute"):
+        Relabelling(RelabelSettings(want="soft")).check(problem)
+    Relabelling(RelabelSettings(want="soft")).check(simulated(strategy="brute")[0])
+    for problem in simulated(strategy="first-error"):
+        if any(label.inferred for path in problem.paths for label in path.labels or []):
+            with pytest.raises(DataError, match=r"brute"):
+                Relabelling(RelabelSettings(want="soft")).check(problem)
+
+
+def test_a_delta_that_the_draws_do_not_decide_is_refused_or_written_as_undecided() -> None:
+    refused = 0
+    for problem in simulated(strategy="exact"):
+        made = relabelled(problem, delta=1, keep_undecided=True)
+        before, undecided = problem.to_json(), any(None in path for path in flags(made))
+        with pytest.raises(DataError, match="--strategy exact --delta 1") if undecided else nullcontext():
+            Relabelling(RelabelSettings(delta=1)).check(problem)
+        assert problem.to_json() == before, "a check changes nothing"
+        refused += undecided
+        for path in made.paths:
+            for label in path.labels or []:
+                decided = label.gold or label.hits > 1 or label.hits + label.k - label.draws <= 1 or label.inferred
+                assert (label.hard is not None) is bool(decided)
+    assert refused > 1
+
+
+def test_a_step_given_up_stays_wrong_at_a_higher_delta_and_is_undecided_at_a_lower_one() -> None:
+    problem = labelled_problem(1)
+    label = {"k": 8, "delta": 1, "draws": 3, "hits": 0, "settled": False, "inferred": "early-stop",
+             "rollouts": [{"correct": False, "seed": i} for i in range(3)]}  # fmt: skip
+    wrong = problem.paths[1].model_dump(exclude_unset=True)
+    wrong["labels"] = [label, {**label, "draws": 0, "rollouts": [], "inferred": "after-dead"}]
+    problem = Problem.model_validate({**problem.model_dump(exclude_unset=True), "paths": [wrong]})
+    assert flags(relabelled(problem)) == flags(relabelled(problem, delta=2)) == [[False, False]]
+    with pytest.raises(DataError, match="do not decide delta 0"):
+        relabelled(problem, delta=0)
+    assert flags(relabelled(problem, delta=0, keep_undecided=True)) == [[None, None]]
+
+
+def test_rollouts_that_were_not_kept_allow_another_delta_and_no_other_k() -> None:
+    problem = labelled_problem(1)  # 6, 2 and 0 hits of 8, without the rollouts
+    assert flags(relabelled(problem, delta=2)) == [[True], [False, False]]
+    with pytest.raises(DataError, match="its rollouts were not kept"):
+        relabelled(problem, k=4)
+    with pytest.raises(DataError, match="no step could be right"):
+        relabelled(problem, delta=8)
