@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import resource
 import struct
 import sys
@@ -42,6 +41,7 @@ def enter(layer: str) -> int | None:
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     _prctl(_PR_SET_DUMPABLE, 0)
     rules = None
+    seccomp.for_this_process()  # so that children find it made
     if layer == "landlock" or landlock.abi():
         rules = landlock.ruleset(landlock.readable(library))
         landlock.enter(rules)
@@ -49,7 +49,8 @@ def enter(layer: str) -> int | None:
 
 
 def confine(rules: int | None, *, cpu_s: float, memory_mib: int, files: int, caged: bool) -> None:
-    """Limit this child for good and leave it no system call but those of `seccomp`.
+    """Limit this child for good and leave it no system call but those of `seccomp`. With `rules` it enters a landlock
+    domain below the warm process's, so that it cannot signal or trace its parent either.
 
     Raises:
         OSError: a limit could not be set; the child must end.
@@ -70,7 +71,7 @@ def confine(rules: int | None, *, cpu_s: float, memory_mib: int, files: int, cag
     if rules is not None:
         landlock.enter(rules)
         os.close(rules)
-    seccomp.install(seccomp.assemble(platform.machine(), os.getpid()))
+    seccomp.install(seccomp.for_this_process())
 
 
 def _move_root(library: str) -> str:
@@ -93,23 +94,19 @@ def _move_root(library: str) -> str:
 def _become_nobody() -> None:
     """Drop root: the uid where there is another one to take, and every capability in any case."""
     for capability in range(64):
-        _libc().prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+        seccomp.libc().prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
     try:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
     except OSError:
         pass  # a container that maps root alone; without capabilities its root can do what nobody can
-    _libc().prctl(_PR_CAP_AMBIENT, _CLEAR_ALL, 0, 0, 0)
+    seccomp.libc().prctl(_PR_CAP_AMBIENT, _CLEAR_ALL, 0, 0, 0)
     header, nothing = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), bytes(24)
-    if _libc().capset(header, nothing) != 0:
+    if seccomp.libc().capset(header, nothing) != 0:
         raise OSError(ctypes.get_errno(), "capabilities could not be dropped")
 
 
 def _prctl(option: int, value: int) -> None:
-    if _libc().prctl(option, value, 0, 0, 0) != 0:
+    if seccomp.libc().prctl(option, value, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), f"prctl {option} failed")
-
-
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)

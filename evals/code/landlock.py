@@ -14,6 +14,8 @@ import os
 import struct
 from collections.abc import Iterator
 
+from evals.code.seccomp import libc
+
 _CREATE, _ADD, _RESTRICT = 444, 445, 446
 """System call numbers, the same on every architecture."""
 _VERSION, _PATH_BENEATH = 1, 1
@@ -32,7 +34,7 @@ NOT_LIBRARY = frozenset({"site-packages", "dist-packages"})
 
 def abi() -> int:
     """The version of the kernel's interface; 0 where there is none."""
-    version = _libc().syscall(_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION))
+    version = libc().syscall(_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION))
     return max(int(version), 0)
 
 
@@ -78,12 +80,8 @@ def enter(rules: int) -> None:
     _call(_RESTRICT, ctypes.c_int(rules), ctypes.c_uint32(0))
 
 
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
 def _call(number: int, *arguments: object) -> int:
-    result = int(_libc().syscall(number, *arguments))
+    result = int(libc().syscall(number, *arguments))
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, f"landlock: {os.strerror(code)}")

@@ -139,16 +139,17 @@ def _become(
         signal.signal(signal.SIGINT, _interrupted)
         channel, other, telling = (fcntl.fcntl(descriptor, fcntl.F_DUPFD, 20) for descriptor in descriptors)
         placed = {3: channel, 6: telling} | ({1: other, 2: other} if role == "guest" else {4: other})
-        if rules is not None:
+        if rules is not None and role == "guest":
             placed[5] = fcntl.fcntl(rules, fcntl.F_DUPFD, 20)
         link.close()
         for target, source in placed.items():
             os.dup2(source, target)
-        for descriptor in range(3, OPEN_FILES):
+        for descriptor in (4, 5):
             if descriptor not in placed:
-                _close(descriptor)
+                os.closerange(descriptor, descriptor + 1)
+        os.closerange(7, OPEN_FILES)
         random.seed(0)  # equal programs, equal verdicts
-        cage.confine(5 if rules is not None else None, caged=caged, **limits)
+        cage.confine(5 if 5 in placed else None, caged=caged, **limits)
         os.write(6, IN_CAGE)
         os.close(6)
         if role == "guest":
@@ -159,13 +160,6 @@ def _become(
         os.write(2, f"{type(error).__name__}: {error}\n".encode())
     finally:
         os._exit(BROKEN)
-
-
-def _close(descriptor: int) -> None:
-    try:
-        os.close(descriptor)
-    except OSError:
-        return
 
 
 def _interrupted(number: int, frame: FrameType | None) -> None:

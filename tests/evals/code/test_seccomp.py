@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import platform
 import struct
 from collections.abc import Sequence
 
@@ -18,6 +20,7 @@ from evals.code.seccomp import (
     NEVER_CLONE,
     X32_BIT,
     assemble,
+    for_this_process,
 )
 
 PID = 4711
@@ -65,6 +68,8 @@ def verdict(machine: str, number: int, arguments: Sequence[int] = (), architectu
             accumulator = struct.unpack_from("=I", data, operand)[0]
         elif kind == 0x06:
             return int(operand)
+        elif kind == 0x05:
+            at += operand
         else:
             holds = {0x15: accumulator == operand, 0x35: accumulator >= operand, 0x45: bool(accumulator & operand)}
             at += jump_true if holds[kind] else jump_false
@@ -167,6 +172,10 @@ def test_descriptors_can_be_copied_but_aim_no_signals(machine: str) -> None:
     call = number(CHECKED, "ioctl", machine)
     allowed = {command for command in range(0x5400, 0x8A00) if verdict(machine, call, [0, command]) == ALLOW}
     assert allowed == {0x5401, 0x5450, 0x5451}
+
+
+def test_a_process_gets_the_filter_of_its_own_id() -> None:
+    assert for_this_process() == assemble(platform.machine(), os.getpid())
 
 
 def test_there_is_no_filter_for_an_unknown_architecture() -> None:
