@@ -35,10 +35,10 @@ FOOLS_WEAK = "__eq__"
 BROKEN = 24
 """How often a wrong program is no Python at all, beside the numbers above."""
 
-_SIGN = re.compile(r"(?<=\s)(?:\+|-|\*|<|>|==|!=|and|or|in)(?=\s)|\b(?:min|max|True|False|range)\b")
+_SIGN = re.compile(r"(?<=\s)(?:\+|-|\*|<|>|==|!=|and|or)(?=\s)|\b(?:min|max|True|False|range)\b")
 _OTHERS = {
     "+": "-", "-": "+", "*": "+", "<": ">=", ">": "<=", "==": "!=", "!=": "==", "and": "or", "or": "and",
-    "in": "not in", "min": "max", "max": "min", "True": "False", "False": "True", "range": "list",
+    "min": "max", "max": "min", "True": "False", "False": "True", "range": "list",
 }  # fmt: skip
 _NUMBER = re.compile(r"\b\d+\b")
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from evals.errors import DataError, ModelError, UsageError
+from evals.tasks import humaneval, task_of
 from stages.orpo import orpo_rows
 from stages.prompts import Prompter, make_prompter
 from stages.sft import sft_rows
@@ -134,3 +135,12 @@ def test_given_prompts_are_taken_as_text_or_as_messages() -> None:
     assert plain.encode_raw(text, "72", True) == plain.encode(labelled_problem(0), "72", True)
     with pytest.raises(DataError, match="no chat template"):
         plain.encode_raw(messages, "72", True)
+
+
+def test_a_chat_models_program_is_not_cut_at_its_first_line() -> None:
+    problem = next(humaneval.problems())
+    templates, stop = task_of(problem).templates, task_of(problem).stop
+    chat = make_prompter(build_tokenizer(chat=True), templates, "chat")
+    assert chat.stops(stop, problem) == ()
+    assert make_prompter(build_tokenizer(), templates).stops(stop, problem) == stop
+    assert chat.stops(("Question:",), labelled_problem(1)) == ("Question:",)
