@@ -15,7 +15,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 # One thread a process: tests start several at a time, whose threads would get in each other's way.
 test: setup
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n logical --maxprocesses 4
 
 demo: setup
 	PATH="$(BIN):$$PATH" bash examples/demo.sh
