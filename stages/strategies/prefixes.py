@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from evals.errors import UsageError
 from evals.records import Path, Problem, Rollout, StepLabel
-from evals.tasks.base import Task
+from evals.tasks.base import Task, split_of
 from stages.engines.base import Completion, Draw, Engine, Request, seed_of
 from stages.judging import judge, write_verdict
 from stages.runner import Tally
@@ -146,7 +146,7 @@ def prefixes(task: Task, paths: list[Path]) -> Prefixes:
     """Collect the prefixes of every step of the paths."""
     found = Prefixes(paths)
     for number, path in enumerate(paths):
-        split = task.split(path.text)
+        split = split_of(task, path)
         for step in range(len(path.steps)):
             found.places.setdefault(split.prefix(path.text, step), []).append((number, step))
     return found
