@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from evals.answers import normal
@@ -27,11 +27,53 @@ def wilson(successes: int, n: int, z: float = Z95) -> tuple[float, float]:
         raise ValueError(f"{successes} successes in {n} trials")
     if n == 0:
         return 0.0, 1.0
-    rate, spread = successes / n, z * z / n
+    return _score_interval(successes / n, n, z)
+
+
+def mean_interval(values: Sequence[float], z: float = Z95) -> tuple[float, float]:
+    """An interval of the mean of values in [0, 1]: Wilson's, as if they were zeros and ones of the same mean.
+
+    No values in [0, 1] are spread wider than those, so it is never too narrow; (0, 1) where there are none.
+    """
+    if not all(0 <= value <= 1 for value in values):
+        raise ValueError("values outside [0, 1]")
+    return _score_interval(math.fsum(values) / len(values), len(values), z) if values else (0.0, 1.0)
+
+
+def _score_interval(rate: float, n: int, z: float) -> tuple[float, float]:
+    spread = z * z / n
     centre = (rate + spread / 2) / (1 + spread)
     half = z / (1 + spread) * math.sqrt(rate * (1 - rate) / n + spread / (4 * n))
-    lower = 0.0 if successes == 0 else max(0.0, centre - half)
-    return lower, 1.0 if successes == n else min(1.0, centre + half)
+    lower = 0.0 if rate == 0 else max(0.0, centre - half)
+    return lower, 1.0 if rate == 1 else min(1.0, centre + half)
+
+
+def combined(
+    estimate: float, parts: Sequence[tuple[float, tuple[float, float]]], of: Callable[[Sequence[float]], float]
+) -> tuple[float, float]:
+    """The interval of a function of independent rates out of the rates' own intervals (MOVER, Zou and Donner 2008).
+
+    Args:
+        estimate: the function at the rates.
+        parts: each rate and its interval.
+        of: the function; it must not fall when a rate rises.
+
+    Returns:
+        Lower and upper end: the estimate less (plus) the root of the summed squares of what each rate's lower (upper)
+        end alone would change.
+    """
+    rates = [rate for rate, _ in parts]
+
+    def moved(end: int) -> float:
+        changed = [of([*rates[:i], parts[i][1][end], *rates[i + 1 :]]) for i in range(len(parts))]
+        return math.sqrt(sum((value - estimate) ** 2 for value in changed))
+
+    return max(0.0, estimate - moved(0)), min(1.0, estimate + moved(1))
+
+
+def harmonic(rates: Sequence[float]) -> float:
+    """The harmonic mean of rates; 0 where one of them is 0."""
+    return len(rates) / sum(1 / rate for rate in rates) if all(rates) else 0.0
 
 
 def pass_at_k(n: int, c: int, k: int) -> float | None:
