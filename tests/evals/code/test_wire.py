@@ -117,7 +117,11 @@ class Claims:
     __class__ = int  # type: ignore[assignment]  # what an attack looks like
 
 
-@pytest.mark.parametrize("value", [object(), len, int, (i for i in "ab"), iter([1]), Claims(), [object()], {1: len}])
+@pytest.mark.parametrize(
+    "value",
+    [object(), len, int, (i for i in "ab"), iter([1]), Claims(), [object()], {1: len}],
+    ids=lambda v: type(v).__name__,
+)
 def test_what_is_no_plain_data_is_refused(value: object) -> None:
     with pytest.raises(Refused):
         encode(value)
