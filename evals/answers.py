@@ -1,6 +1,7 @@
 """The three ways an answer is read from a text and compared with the gold one.
 
-    strict    `#### 18`, the first one; string equality (the rule of the data set's authors)
+    strict    `#### 18`, the first one; string equality once `,` and a closing `.` are gone (lm-evaluation-harness's
+              strict-match; the data set's authors keep the `.`)
     flexible  the last thing that looks like a number; string equality (lm-evaluation-harness's flexible-extract)
     robust    the last of `####`, `\\boxed{}`, "answer is", "answer:", else the last number; exact rationals
 
@@ -132,8 +133,9 @@ def match(gold: str, text: str) -> tuple[str | None, Match]:
     bare = gold.rpartition("#### ")[2]
     clean = _harness_clean(bare.strip())
     answer = robust(text)
+    hashes = strict(text)
     return answer, Match(
-        strict=strict(text) == clean,
+        strict=hashes is not None and _harness_clean(hashes) == clean,
         flexible=flexible(text) == clean,
         robust=answer is not None and same(bare, answer),
     )

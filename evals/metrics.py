@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from evals.answers import normal
@@ -32,6 +32,44 @@ def wilson(successes: int, n: int, z: float = Z95) -> tuple[float, float]:
     half = z / (1 + spread) * math.sqrt(rate * (1 - rate) / n + spread / (4 * n))
     lower = 0.0 if successes == 0 else max(0.0, centre - half)
     return lower, 1.0 if successes == n else min(1.0, centre + half)
+
+
+def combined(
+    estimate: float, parts: Sequence[tuple[float, tuple[float, float]]], of: Callable[[Sequence[float]], float]
+) -> tuple[float, float]:
+    """The interval of a function of independent rates out of the rates' own intervals (MOVER, Zou and Donner 2008).
+
+    Args:
+        estimate: the function at the rates.
+        parts: each rate and its interval.
+        of: the function; it must not fall when a rate rises.
+
+    Returns:
+        Lower and upper end: the estimate less (plus) the root of the summed squares of what each rate's lower (upper)
+        end alone would change.
+    """
+    rates = [rate for rate, _ in parts]
+
+    def moved(end: int) -> float:
+        changed = [of([*rates[:i], parts[i][1][end], *rates[i + 1 :]]) for i in range(len(parts))]
+        return math.sqrt(sum((value - estimate) ** 2 for value in changed))
+
+    return max(0.0, estimate - moved(0)), min(1.0, estimate + moved(1))
+
+
+def harmonic(rates: Sequence[float]) -> float:
+    """The harmonic mean of rates; 0 where one of them is 0."""
+    return len(rates) / sum(1 / rate for rate in rates) if all(rates) else 0.0
+
+
+def mean_interval(values: Sequence[float], z: float = Z95) -> tuple[float, float]:
+    """Normal interval of the mean of values in [0, 1], by their own spread; (0, 1) of fewer than two values."""
+    n = len(values)
+    if n < 2:
+        return 0.0, 1.0
+    mean = sum(values) / n
+    half = z * math.sqrt(sum((value - mean) ** 2 for value in values) / (n - 1) / n)
+    return max(0.0, mean - half), min(1.0, mean + half)
 
 
 def pass_at_k(n: int, c: int, k: int) -> float | None:

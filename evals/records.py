@@ -12,9 +12,10 @@ Keys that are not named here are kept and written back as they came. A field is 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any, Literal, NoReturn, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from evals.code.checks import Outcome
 from evals.errors import DataError
@@ -57,6 +58,7 @@ class StepLabel(Record):
     `draws` rollouts stand behind it, of which `hits` were right; `k` were allowed. `settled` says that the hard label
     (more than `delta` of `k` hits) is decided by the draws made. A gold step is right without any draw. A strategy that
     does not draw for every step says in `inferred` why it calls the step right or wrong all the same.
+    A label that came from elsewhere is `given`: the verdict alone is known, no draws stand behind it.
     """
 
     k: int = Field(ge=1)
@@ -66,6 +68,7 @@ class StepLabel(Record):
     settled: bool
     gold: bool = False
     inferred: Inference | None = None
+    given: bool | None = None
     rollouts: list[Rollout] = Field(default_factory=list)
 
     @model_validator(mode="after")
@@ -85,6 +88,8 @@ class StepLabel(Record):
             return True
         if self.inferred is not None:
             return self.inferred in LIVE
+        if self.given is not None:
+            return self.given
         return self.hits > self.delta if self.settled else None
 
     @property
@@ -96,7 +101,9 @@ class StepLabel(Record):
 
     @property
     def kind(self) -> str:
-        """Where the label comes from: "gold", "drawn", an `Inference`, or "undecided"."""
+        """Where the label comes from: "gold", "given", "drawn", an `Inference`, or "undecided"."""
+        if self.given is not None:
+            return "given"
         return "gold" if self.gold else self.inferred or ("drawn" if self.settled else "undecided")
 
 
@@ -122,6 +129,9 @@ class Path(Record):
     """One reasoning path. `text` is exactly what was written; `steps` are its labelled lines, answer line excluded.
 
     `outcome` says how the check of a program ended; `weak` is there, and true, where its tests were within its reach.
+
+    With `split` "given" the steps were cut by whoever made the path: they stand in `text` one after the other, and the
+    task does not cut it again. `first_error` is a person's verdict: the first wrong step, counted from 0, or -1.
     """
 
     id: str
@@ -129,6 +139,8 @@ class Path(Record):
     round: int = Field(default=0, ge=0)
     text: str
     steps: list[str] = Field(default_factory=list)
+    split: Literal["task", "given"] = "task"
+    first_error: int | None = Field(default=None, ge=-1)
     answer: str | None = None
     correct: bool | None = None
     match: Match | None = None
@@ -148,6 +160,8 @@ class Path(Record):
         for name, scores in (self.scores or {}).items():
             if len(scores.steps) != m:
                 raise ValueError(f"scores.{name}: {len(scores.steps)} scores for {m} steps")
+        if self.first_error is not None and self.first_error >= m:
+            raise ValueError(f"first_error ({self.first_error}) is beyond the last of {m} steps")
         return self
 
 
@@ -179,8 +193,34 @@ class SearchTree(Record):
     searches: list[TreeSearch]
 
 
+class Shot(Record):
+    """One worked example of a few-shot prompt: the question as the template takes it, and the answer to be written."""
+
+    id: str
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompting:
+    """How one run prompts a problem; never part of the line.
+
+    Args:
+        template: as for `stages.prompts.make_prompter`; None: whatever the engine would choose.
+        header: text before everything else.
+        shots: worked examples before the question, rendered by the same template (chat: as turns).
+        stop: strings that end a completion; None: the task's.
+    """
+
+    template: str | None = None
+    header: str = ""
+    shots: tuple[Shot, ...] = ()
+    stop: tuple[str, ...] | None = None
+
+
 class Problem(Record):
-    """One problem and everything the stages have found out about it."""
+    """One problem and everything the stages have found out about it. `shots` are worked examples that its data set
+    gives with it (MMLU's dev items); only a prompt that asks for examples shows them."""
 
     id: str = Field(min_length=1)
     task: str = Field(min_length=1)
@@ -189,8 +229,19 @@ class Problem(Record):
     solution: list[str] | None = None
     choices: list[str] | None = None
     tests: dict[str, Any] | None = None
+    shots: list[Shot] | None = None
     paths: list[Path] = Field(default_factory=list)
     tree: SearchTree | None = None
+    _prompting: Prompting | None = PrivateAttr(default=None)
+
+    @property
+    def prompting(self) -> Prompting | None:
+        """How this run prompts the problem, where that is not the engine's business; set by a stage, never written."""
+        return self._prompting
+
+    @prompting.setter
+    def prompting(self, prompting: Prompting | None) -> None:
+        self._prompting = prompting
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from evals.errors import DataError, ModelError, UsageError
-from evals.records import Problem
+from evals.prompts import SLOT, plain, turns
+from evals.records import Problem, Prompting
 from evals.tasks import task_of
 from evals.tasks.code import CodeTask
 
 CHAT = "chat"
-SLOT = "{question}"
 # A completion tokenised alone gets a space of its own in front from some tokenizers; behind this it does not.
 ANCHOR = "\n"
 
@@ -71,11 +71,12 @@ class Prompter:
         return {"name": self.name, "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
     def prompt(self, problem: Problem) -> str:
-        """The prompt as text, BOS not included."""
+        """The prompt as text, BOS not included: header and worked examples where this run has them, the question."""
         question = task_of(problem).question(problem)
+        how = problem.prompting or Prompting()
         if self.text is None:
-            return self._chat([{"role": "user", "content": question}])
-        return self.text.replace(SLOT, question)
+            return self._chat(turns(question, how.header, how.shots))
+        return plain(self.text, question, how.header, how.shots)
 
     def stops(self, stop: Sequence[str], problem: Problem) -> tuple[str, ...]:
         """The stop strings that hold under this template.
@@ -187,6 +188,31 @@ class Prompter:
                 spans = both["offset_mapping"][len(known) :] if offsets else []
                 return ids[len(known) :], [start - len(before) for start, _ in spans]
         raise AssertionError("nothing in front always fits")
+
+
+@dataclass(frozen=True)
+class Prompters:
+    """The prompters of one tokenizer, by task and template.
+
+    Args:
+        tokenizer: a transformers tokenizer.
+        template: as for `make_prompter`; a problem that is prompted in a way of its own may name another.
+        recorded: `Prompter.recorded` as kept by the model's folder.
+    """
+
+    tokenizer: Any
+    template: str = "auto"
+    recorded: str | None = None
+    _known: dict[tuple[str, str], Prompter] = field(default_factory=dict, repr=False)
+
+    def of(self, problem: Problem) -> Prompter:
+        """What builds the problem's prompt."""
+        template = (problem.prompting and problem.prompting.template) or self.template
+        key = problem.task, template
+        if key not in self._known:
+            templates = task_of(problem).templates
+            self._known[key] = make_prompter(self.tokenizer, templates, template, self.recorded)
+        return self._known[key]
 
 
 def make_prompter(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from evals.errors import DataError
 from evals.records import Path, Problem, StepLabel
 from evals.tasks import task_of
-from evals.tasks.base import Task
+from evals.tasks.base import Task, split_of
 from stages.audit import audit
 from stages.engines.base import Engine
 from stages.judging import judge, write_verdict
@@ -144,14 +144,20 @@ def check_scores(problem: Problem, settings: SimulateSettings) -> None:
 
 
 def check_paths(problem: Problem) -> None:
+    """Refuse a problem that its task cannot judge, and what `check_steps` refuses."""
+    task_of(problem).check(problem)
+    check_steps(problem)
+
+
+def check_steps(problem: Problem) -> None:
     """Refuse paths whose `steps` are not the steps of their `text`.
 
     Raises:
         DataError: `paths.N.steps: ...`.
     """
     task: Task = task_of(problem)
-    task.check(problem)
     for number, path in enumerate(problem.paths):
-        steps = task.split(path.text).steps
-        if len(steps) != len(path.steps):
-            raise DataError(f"paths.{number}.steps: {len(path.steps)} steps, but the text has {len(steps)}")
+        try:
+            split_of(task, path)
+        except DataError as error:
+            raise DataError(f"paths.{number}.{error.message}", error.advice) from error

@@ -19,6 +19,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from evals.errors import DataError, UsageError
 from evals.records import Path, Problem, Record, StepLabel, first_fault, parse_json, parse_problem
 from evals.tasks import check_problem, task_of
+from evals.tasks.base import given_split
 from stages.prompts import Prompter
 from stages.reading import read_all, unique
 
@@ -90,6 +91,8 @@ class LabelKind:
         if self.threshold is None:
             value = label.hard if self.name == "hard" else label.soft
             return None if value is None else float(value)
+        if label.given is not None:
+            return None  # a verdict without draws has no share
         if label.gold or label.hits >= self.threshold * label.k:
             return 1.0
         if label.inferred is not None:
@@ -153,17 +156,14 @@ def step_ends(problem: Problem, path: Path) -> list[int]:
     Raises:
         DataError: a step does not stand in the text.
     """
-    split = task_of(problem).split(path.text)
-    if split.steps == path.steps:
-        return list(split.ends)
-    ends, at = [], 0
-    for j, step in enumerate(path.steps):
-        start = path.text.find(step, at)
-        if start < 0:
-            raise DataError(f"{path.id}: steps.{j}: {step!r} does not stand in the text after the step before it")
-        at = start + len(step)
-        ends.append(at)
-    return ends
+    if path.split != "given":
+        split = task_of(problem).split(path.text)
+        if split.steps == path.steps:
+            return list(split.ends)
+    try:
+        return given_split(path).ends
+    except DataError as error:
+        raise DataError(f"{path.id}: {error.message}") from error
 
 
 def step_rows(

@@ -10,7 +10,7 @@ from evals.errors import DataError, UsageError
 from evals.records import Problem
 from evals.tasks.base import Task
 
-NAMES = ("gsm8k", "math", "chain", "mbpp", "humaneval", "code")
+NAMES = ("gsm8k", "math", "chain", "mbpp", "humaneval", "code", "mmlu_math")
 _CODE = {"mbpp": "mbpp", "humaneval": "humaneval", "code": "codefile"}
 """The code tasks and their modules."""
 
@@ -30,6 +30,10 @@ def task(name: str) -> Task:
         return cast(Task, CHAIN)  # frozen, where the protocol's plain attributes could be set
     if name in _CODE:
         return cast(Task, getattr(import_module(f"evals.tasks.{_CODE[name]}"), name.upper()))
+    if name == "mmlu_math":
+        from evals.tasks.mmlu import MMLU
+
+        return cast(Task, MMLU)
     from evals.tasks.math import MathTask
 
     return cast(Task, MathTask(name))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from evals.code.checks import Outcome
-from evals.records import Match, Problem
+from evals.errors import DataError
+from evals.records import Match, Path, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +73,41 @@ class Task(Protocol):
 
     def false_equation(self, text: str) -> str | None:
         """The first annotated equation of the text that does not hold, or None."""
+
+
+@runtime_checkable
+class Chooser(Protocol):
+    """What a task has, besides, whose problems may be answered by comparing likelihoods instead of by writing."""
+
+    def continuations(self, problem: Problem) -> list[str]:
+        """The texts to compare, one of which is the answer; empty where the problem is answered by writing."""
+
+
+def split_of(task: Task, path: Path) -> Split:
+    """The steps of a path as its stages count them: the task's own cut of the text, or the given one.
+
+    Raises:
+        DataError: `steps...`: the path's steps are not those of its text.
+    """
+    if path.split == "given":
+        return given_split(path)
+    split = task.split(path.text)
+    if len(split.steps) != len(path.steps):
+        raise DataError(f"steps: {len(path.steps)} steps, but the text has {len(split.steps)}")
+    return split
+
+
+def given_split(path: Path) -> Split:
+    """The path's own steps, found in its text one after the other.
+
+    Raises:
+        DataError: `steps.N: ...`: one does not stand there.
+    """
+    ends, at = [], 0
+    for j, step in enumerate(path.steps):
+        start = path.text.find(step, at)
+        if start < 0 or not step.strip():
+            raise DataError(f"steps.{j}: {step[:60]!r} does not stand in the text after the step before it")
+        at = start + len(step)
+        ends.append(at)
+    return Split(list(path.steps), ends)

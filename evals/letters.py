@@ -1,0 +1,84 @@
+"""The letter of a multiple-choice answer, read from a text under three rules.
+
+    strict    the text's first line is the letter and nothing else (`B`, `(B)`, `B.`)
+    flexible  the last capital A to D that stands alone, wherever it stands
+    robust    the last "answer is B", "Answer: B", `\\\\boxed{B}`; else the letter that the text begins with; else the
+              choice whose whole text is the answer
+
+>>> robust("It halves, so the answer is (B).", ["1", "2", "3", "4"])
+'B'
+
+The robust rule takes no letter that may be a word: "A train leaves" does not answer A.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Sequence
+
+from evals import answers
+from evals.records import Match
+
+LETTERS = "ABCD"
+
+_ALONE = re.compile(r"(?<![A-Za-z0-9_'\u2019])([A-D])(?![A-Za-z0-9_'\u2019])")
+_BARE = re.compile(r"[\s*_`]{0,20}\(?([A-D])[).:,]{0,2}[\s*_`]{0,20}")
+_START = re.compile(r"[\s*_`]{0,20}(?:\(([A-D])\)|([A-D])[*_`]{0,3}(?:[).:,]|\s*(?:\n|$)|\s(?=because|since|is the)))")
+_MARKED = re.compile(
+    r"(?:\banswer(?:\s{1,3}is\b|[*_]{0,3}\s{0,3}[:=])|\\f?boxed\s{0,3}\{)[\s*_`:]{0,9}"
+    r"(?:(?:option|choice)\s{1,3})?(?:\\text\{)?[\s*_`]{0,9}\(?([A-D])(?![A-Za-z0-9_'\u2019])(?!\s(?!because|since)[a-z])",
+    re.IGNORECASE,
+)
+
+
+def strict(text: str) -> str | None:
+    """The letter that is the whole first line; None if it is anything else."""
+    line = text.strip().partition("\n")[0]
+    found = _BARE.fullmatch(line[:100]) if len(line) <= 100 else None
+    return found[1] if found else None
+
+
+def flexible(text: str) -> str | None:
+    """The last capital letter A to D that stands alone; None where there is none."""
+    found = deque(_ALONE.finditer(answers.cut(text)), maxlen=1)
+    return found[0][1] if found else None
+
+
+def robust(text: str, choices: Sequence[str] = ()) -> str | None:
+    """The letter a careful reader takes from the text; None where it says none.
+
+    Args:
+        choices: the texts of A to D, for an answer that repeats one of them.
+    """
+    text = answers.cut(text)
+    marked = deque((found for found in _MARKED.finditer(text) if found[1].isupper()), maxlen=1)
+    if marked:
+        return marked[0][1]
+    begins = _START.match(text)
+    if begins:
+        return begins[1] or begins[2]
+    said = answers.robust(text)
+    same = [letter for letter, choice in zip(LETTERS, choices, strict=False) if _is(choice, said, text)]
+    return same[0] if len(same) == 1 else None
+
+
+def match(gold: str, text: str, choices: Sequence[str] = ()) -> tuple[str | None, Match]:
+    """Read the letter by the robust rule and judge the text under all three."""
+    letter = robust(text, choices)
+    return letter, Match(strict=strict(text) == gold, flexible=flexible(text) == gold, robust=letter == gold)
+
+
+def is_bare(line: str) -> bool:
+    """Whether a line is a letter and nothing else."""
+    return len(line) <= 100 and _BARE.fullmatch(line) is not None
+
+
+def _is(choice: str, said: str | None, text: str) -> bool:
+    if len(choice) > answers.LINE_CAP or not choice.strip():
+        return False
+    wanted = answers.normal(choice)
+    whole = text.strip()
+    return (said is not None and answers.normal(said) == wanted) or (
+        len(whole) <= answers.LINE_CAP and answers.normal(whole) == wanted
+    )

@@ -1,0 +1,145 @@
+"""ProcessBench: does a reward model find the first wrong step that people found?
+
+    {"id": "gsm8k-0", "generator": "...", "problem": "Sue lives ...", "steps": ["To find out ...", ...],
+     "final_answer_correct": false, "label": 1}
+
+A label is the first wrong step, counted from 0, or -1. The model's guess is the first step whose score is below a
+threshold, or -1. acc_err is the share of right guesses over the items with a wrong step, acc_ok over those without, and
+F1 their harmonic mean (Zheng et al., arXiv 2412.06559). The threshold is chosen on items that are not measured on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from evals.errors import DataError
+from evals.metrics import combined, first_error, harmonic, wilson
+from evals.records import Problem, first_fault
+
+BETWEEN = "\n\n"
+"""What the steps of a text are joined with: many of them are paragraphs of several lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One judged path: the scores of its steps, and the first wrong one by people's verdict (-1: none)."""
+
+    scores: Sequence[float]
+    label: int
+
+
+def problems(rows: Iterable[Any]) -> Iterator[Problem]:
+    """The published rows as problems with one path each, whose steps are given and whose `first_error` is the label.
+
+    Raises:
+        DataError: `row N: field: what is wrong`.
+    """
+    for n, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise DataError(f"row {n}: must be a JSON object", "Is this the official ProcessBench file?")
+        try:
+            yield _problem(row)
+        except DataError as error:
+            raise DataError(f"row {n}: {error.message}", "Is this the official ProcessBench file?") from error
+
+
+def _problem(row: Mapping[str, Any]) -> Problem:
+    for name, kind in (("id", str), ("problem", str), ("steps", list), ("label", int), ("final_answer_correct", bool)):
+        if not isinstance(row.get(name), kind) or (kind is int and isinstance(row[name], bool)):
+            raise DataError(f"{name}: missing, or of another kind")
+    steps = row["steps"]
+    if not steps or not all(isinstance(step, str) and step.strip() for step in steps):
+        raise DataError("steps: must be texts, at least one")
+    identity = f"processbench/{row['id']}"
+    path = {
+        "id": f"{identity}#0", "text": BETWEEN.join(steps), "steps": steps, "split": "given",
+        "first_error": row["label"], "correct": row["final_answer_correct"],
+    }  # fmt: skip
+    task = "gsm8k" if row["id"].startswith("gsm8k") else "math"
+    try:
+        return Problem.model_validate(
+            {
+                "id": identity, "task": task, "question": row["problem"], "generator": row.get("generator"),
+                "paths": [path],
+            }
+        )  # fmt: skip
+    except ValidationError as error:
+        raise DataError(first_fault(error)) from error
+
+
+def guess(scores: Sequence[float], threshold: float) -> int:
+    """The first step that scores below the threshold, or -1."""
+    return first_error([score >= threshold for score in scores])
+
+
+def measured(items: Sequence[Item], threshold: float) -> dict[str, Any]:
+    """Both accuracies and F1 at a threshold, with 95 % intervals: Wilson's, and for F1 what follows from them.
+
+    A rate without items is None, and so is F1 then.
+    """
+    hits = {True: 0, False: 0}
+    sizes = {True: 0, False: 0}
+    for item in items:
+        wrong = item.label >= 0
+        sizes[wrong] += 1
+        hits[wrong] += guess(item.scores, threshold) == item.label
+    result: dict[str, Any] = {"threshold": threshold, "n": len(items)}
+    for name, wrong in (("acc_err", True), ("acc_ok", False)):
+        result[name] = _rate(hits[wrong], sizes[wrong]) if sizes[wrong] else None
+    parts = [(hits[wrong] / sizes[wrong], wilson(hits[wrong], sizes[wrong])) for wrong in (True, False) if sizes[wrong]]
+    if len(parts) < 2:
+        return {**result, "f1": None}
+    f1 = harmonic([rate for rate, _ in parts])
+    low, high = combined(f1, parts, harmonic)
+    return {**result, "f1": {"rate": f1, "low": low, "high": high, "n": len(items)}}
+
+
+def best_threshold(items: Sequence[Item]) -> float:
+    """The threshold with the highest F1 on these items; of equally good ones the one nearest to 0.5.
+
+    An item with a wrong step e is guessed right exactly for thresholds in (score of e, lowest score before e], one
+    without exactly for thresholds up to its lowest score. So F1 changes at those ends only, and one sweep over them in
+    order finds the best (O(n log n)); the middle of the best stretch is taken.
+
+    Raises:
+        DataError: there are no items with a wrong step, or none without.
+    """
+    wrong = [item for item in items if item.label >= 0]
+    right = [item for item in items if item.label < 0]
+    if not wrong or not right:
+        raise DataError(
+            "the items to choose a threshold on must have wrong steps and none, both",
+            "Give more lines, a larger --held-out, or --threshold T.",
+        )
+    # Just above `low` an item begins to be guessed right, just above `high` it ends; scores lie in [0, 1].
+    changes: list[tuple[float, int, int]] = []
+    for item in wrong:
+        low, high = item.scores[item.label], min([1.0, *item.scores[: item.label]])
+        if low < high:
+            changes += [(low, 1, 0), (high, -1, 0)]
+    for item in right:
+        changes += [(0.0, 0, 1), (min(item.scores), 0, -1)]
+    changes.sort()
+    best, chosen = -1.0, 0.5
+    found, clean, at = 0, 0, 0
+    while at < len(changes):
+        edge = changes[at][0]
+        while at < len(changes) and changes[at][0] == edge:
+            found, clean, at = found + changes[at][1], clean + changes[at][2], at + 1
+        following = changes[at][0] if at < len(changes) else 1.0
+        if edge >= following:
+            continue
+        f1 = harmonic([found / len(wrong), clean / len(right)])
+        middle = (edge + following) / 2
+        if f1 > best or (f1 == best and abs(middle - 0.5) < abs(chosen - 0.5)):
+            best, chosen = f1, middle
+    return chosen
+
+
+def _rate(hits: int, n: int) -> dict[str, Any]:
+    low, high = wilson(hits, n)
+    return {"right": hits, "n": n, "rate": hits / n, "low": low, "high": high}

@@ -1,0 +1,109 @@
+"""Math-Shepherd's format: a solution in one text, with a mark behind every step.
+
+    {"input": "If Buzz bought ... Step 1: The total ratio ... <<5+8=13>>13. \u043a\u0438\\nStep 2: ... The answer is: 52 \u043a\u0438",
+     "label": "If Buzz bought ... Step 1: The total ratio ... <<5+8=13>>13. +\\nStep 2: ... The answer is: 52 -",
+     "task": "GSM8K"}
+
+`+` means that a rollout from there reached the answer, `-` that none did; how many there were is not told. The task is
+GSM8K or MATH (dataset card of peiyi9979/Math-Shepherd; Wang et al., arXiv 2312.08935). Every solution becomes a line of
+its own: the field has no problem ids.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from evals import answers
+from evals.errors import DataError
+from evals.records import Problem, first_fault
+
+TAG = "\u043a\u0438"
+"""The mark, two Cyrillic letters."""
+_FIRST = re.compile(r"(?:^|(?<=\s))Step 1:")
+_VERDICT = re.compile(r"\s*([+-])\s*")
+ADVICE = "A row is {input: question and steps with a mark behind each, label: the same with + and -, task}."
+
+
+def problems(rows: Iterable[Mapping[str, Any]]) -> Iterator[Problem]:
+    """The rows as problems `math-shepherd/<row>` with one labelled path each.
+
+    The verdicts become labels that are `given` (no draws stand behind them); the step that states the answer keeps its
+    label, as the field's users train on it.
+
+    Raises:
+        DataError: `row N: field: what is wrong`.
+    """
+    for n, row in enumerate(rows):
+        try:
+            yield _problem(row, n)
+        except DataError as error:
+            raise DataError(f"row {n}: {error.message}", error.advice or ADVICE) from error
+
+
+def _problem(row: Mapping[str, Any], n: int) -> Problem:
+    for name in ("input", "label", "task"):
+        if not isinstance(row.get(name), str):
+            raise DataError(f"{name}: must be a text")
+    question, pieces = _parts(row["input"])
+    verdicts = _verdicts(row["label"], pieces)
+    steps = [piece.strip() for piece in pieces]
+    identity = f"math-shepherd/{n}"
+    text = "\n".join(steps)
+    labels = [
+        {"k": 1, "draws": 0, "hits": 0, "settled": True, "given": verdict == "+", "rollouts": []} for verdict in verdicts
+    ]
+    path = {
+        "id": f"{identity}#0", "text": text, "steps": steps, "split": "given", "labels": labels,
+        "answer": answers.robust(text),
+    }  # fmt: skip
+    fields = {
+        "id": identity, "task": "gsm8k" if row["task"] == "GSM8K" else "math", "question": question, "paths": [path],
+    }  # fmt: skip
+    try:
+        return Problem.model_validate(fields)
+    except ValidationError as error:
+        raise DataError(first_fault(error)) from error
+
+
+def _parts(text: str) -> tuple[str, list[str]]:
+    """The question, and the steps as they stand between the marks (white space around them included)."""
+    if TAG not in text:
+        raise DataError(f"input: no step is marked with {TAG!r}")
+    first = _FIRST.search(text)
+    if first is None:
+        raise DataError("input: no `Step 1:`, so question and solution cannot be told apart")
+    question = text[: first.start()].strip()
+    *pieces, rest = text[first.start() :].split(TAG)
+    if not question:
+        raise DataError("input: the question is empty")
+    if rest.strip(" \n\t?"):
+        raise DataError(f"input: text behind the last mark: {rest.strip()[:40]!r}")
+    steps = [piece.strip().removeprefix("?").strip() for piece in pieces]
+    if not all(steps):
+        raise DataError("input: a step is empty")
+    return question, steps
+
+
+def _verdicts(label: str, steps: list[str]) -> list[str]:
+    """The + or - behind each step, found by walking along the steps."""
+    at = label.find(steps[0])
+    if at < 0:
+        raise DataError("label: is not the text of input")
+    bare = label.replace(TAG, " " * len(TAG))
+    verdicts = []
+    for j, step in enumerate(steps):
+        if not label.startswith(step, at):
+            raise DataError(f"label: step {j} is not that of input")
+        at += len(step)
+        found = _VERDICT.match(bare, at)
+        if found is None:
+            raise DataError(f"label: no + or - behind step {j}")
+        verdicts.append(found[1])
+        at = found.end()
+    if label[at:].strip():
+        raise DataError(f"label: text behind the last step: {label[at:].strip()[:40]!r}")
+    return verdicts
