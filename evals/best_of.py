@@ -4,8 +4,8 @@ Every problem has N judged paths, and a curve's point at n is the mean over all 
 
     oracle     any of the n is right: 1 - C(N-c, n)/C(N, n), exact
     a score    the n's highest score decides, equal ones by lot: exact, by rank
-    majority   the n's most frequent answer, ties by lot: over all subsets where they are few, else over a seeded draw of
-               `SUBSETS` of them
+    majority   the n's most frequent answer, ties by lot: over all subsets where they are few, else over a seeded draw
+               of `SUBSETS` of them
 
 >>> best_by_score([0.9, 0.2], [False, True], 1)
 0.5
@@ -46,7 +46,7 @@ def best_by_score(scores: Sequence[float], right: Sequence[bool], n: int) -> flo
     return float(chance)
 
 
-def best_by_vote(answers: Sequence[str | None], right: Sequence[bool], n: int, seed: int = 0) -> float:
+def best_by_vote(answers: Sequence[str | None], right: Sequence[bool], n: int, seed: int | str = 0) -> float:
     """The chance that the most frequent answer of n of the paths is right; ties are broken by lot.
 
     Equal answers vote together (`18`, `$18.00`); a path without an answer has no vote. A subset without any vote is

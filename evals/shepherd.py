@@ -1,11 +1,11 @@
 """Math-Shepherd's format: a solution in one text, with a mark behind every step.
 
-    {"input": "If Buzz bought ... Step 1: The total ratio ... <<5+8=13>>13. \u043a\u0438\\nStep 2: ... The answer is: 52 \u043a\u0438",
-     "label": "If Buzz bought ... Step 1: The total ratio ... <<5+8=13>>13. +\\nStep 2: ... The answer is: 52 -",
+    {"input": "If Buzz ... Step 1: The ratio is 5+8 = 13. \u043a\u0438\\nStep 2: ... The answer is: 52 \u043a\u0438",
+     "label": "If Buzz ... Step 1: The ratio is 5+8 = 13. +\\nStep 2: ... The answer is: 52 -",
      "task": "GSM8K"}
 
-`+` means that a rollout from there reached the answer, `-` that none did; how many there were is not told. The task is
-GSM8K or MATH (dataset card of peiyi9979/Math-Shepherd; Wang et al., arXiv 2312.08935). Every solution becomes a line of
+`+` means that a rollout from there reached the answer, `-` that none did; how many there were is not told. Behind the
+last step that is the outcome itself. The task is GSM8K or MATH (dataset card of peiyi9979/Math-Shepherd; Wang et al., arXiv 2312.08935). Every solution becomes a line of
 its own: the field has no problem ids.
 """
 
@@ -53,12 +53,10 @@ def _problem(row: Mapping[str, Any], n: int) -> Problem:
     steps = [piece.strip() for piece in pieces]
     identity = f"math-shepherd/{n}"
     text = "\n".join(steps)
-    labels = [
-        {"k": 1, "draws": 0, "hits": 0, "settled": True, "given": verdict == "+", "rollouts": []} for verdict in verdicts
-    ]
+    labels = [{"k": 1, "draws": 0, "hits": 0, "settled": True, "given": verdict == "+"} for verdict in verdicts]
     path = {
         "id": f"{identity}#0", "text": text, "steps": steps, "split": "given", "labels": labels,
-        "answer": answers.robust(text),
+        "answer": answers.robust(text), "correct": verdicts[-1] == "+",
     }  # fmt: skip
     fields = {
         "id": identity, "task": "gsm8k" if row["task"] == "GSM8K" else "math", "question": question, "paths": [path],

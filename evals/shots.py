@@ -12,7 +12,7 @@ from evals.records import Shot
 
 
 def _shots(prefix: str, *pairs: tuple[str, str]) -> tuple[Shot, ...]:
-    return tuple(Shot(id=f"{prefix}/{n}", question=question, answer=answer) for n, (question, answer) in enumerate(pairs))
+    return tuple(Shot(id=f"{prefix}/{n}", question=asked, answer=said) for n, (asked, said) in enumerate(pairs))
 
 
 GSM8K = _shots(
@@ -52,8 +52,7 @@ GSM8K = _shots(
         "#### 42",
     ),
     (
-        "James writes a 3-page letter to 2 different friends twice a week.  How many pages does he write a "
-        "year?",
+        "James writes a 3-page letter to 2 different friends twice a week.  How many pages does he write a year?",
         "He writes each friend 3*2=<<3*2=6>>6 pages a week\n"
         "So he writes 6*2=<<6*2=12>>12 pages every week\n"
         "That means he writes 12*52=<<12*52=624>>624 pages a year\n"
@@ -74,8 +73,7 @@ CHAIN_OF_THOUGHT = _shots(
         "There are originally 3 cars. 2 more cars arrive. 3 + 2 = 5. The answer is 5.",
     ),
     (
-        "Leah had 32 chocolates and her sister had 42. If they ate 35, how many pieces do they have left in "
-        "total?",
+        "Leah had 32 chocolates and her sister had 42. If they ate 35, how many pieces do they have left in total?",
         "Originally, Leah had 32 chocolates. Her sister had 42. So in total they had 32 + 42 = 74. After "
         "eating 35, they had 74 - 35 = 39. The answer is 39.",
     ),

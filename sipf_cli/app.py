@@ -27,7 +27,7 @@ from evals.errors import Interrupted, SipfError
 from sipf_cli.settings import DEBUG, checked
 
 COMMANDS = {
-    "data": "Write problems, one a line: the chain world, GSM8K, or a file of your own.",
+    "data": "Write problems, one a line: the chain world, published sets, or a file of your own.",
     "sft": "Fine-tune a model on gold solutions.",
     "sample": "Draw reasoning paths for every problem.",
     "simulate": "Label every step of the paths: right if a rollout from its prefix still reaches the answer.",
@@ -36,7 +36,9 @@ COMMANDS = {
     "score": "Score every step of every path with a reward model.",
     "pairs": "Choose preference pairs by the scores of their paths.",
     "orpo": "Train a policy on preference pairs with ORPO.",
-    "eval": "Measure a model's accuracy, or compare two result files.",
+    "eval": "Measure a model's accuracy, judge answers from a file, or compare two result files.",
+    "eval-prm": "Measure a reward model: first wrong steps that people found, and best of n.",
+    "export": "Write lines in a form that other tools read.",
     "merge": "Join the shards of one run into one file.",
     "doctor": "Say what works on this machine, and what to do about the rest.",
     "report": "Put the results of a loop, or of several with the same test problems, into one table.",

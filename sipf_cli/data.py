@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from sipf_cli import imports
 from sipf_cli.app import COMMANDS, new_app
 from sipf_cli.data_code import app as code_app
 from sipf_cli.options import Config, Debug, Json, Output, Overwrite, Seed
@@ -113,3 +114,6 @@ def math(
 
 
 app.add_typer(code_app)
+app.command()(imports.mmlu)
+app.command()(imports.processbench)
+app.command("math-shepherd")(imports.math_shepherd)

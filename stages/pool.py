@@ -72,6 +72,10 @@ class Pool:
         with self.source.open("rb") as file:
             return {"pool": str(self.source), "pool_sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
+    def ids(self) -> set[str]:
+        """The ids of the problems it has paths of."""
+        return set(self._places)
+
     def unused(self) -> int:
         """How many problems of the pool no line has asked for."""
         return len(self._places) - len(self._asked)

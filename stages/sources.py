@@ -83,6 +83,40 @@ def hub_rows(name: str, configuration: str, split: str) -> Iterator[Mapping[str,
     yield from rows
 
 
+def csv_rows(source: str) -> list[list[str]]:
+    """The rows of a CSV file, in file order.
+
+    Raises:
+        DataError: there is no such file, or it is no CSV text.
+    """
+    import csv
+
+    try:
+        with open(source, encoding="utf-8-sig", newline="") as file:
+            return list(csv.reader(file))
+    except FileNotFoundError as error:
+        raise DataError(f"there is no file {source}", "Name the folder that holds dev, val and test.") from error
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"{source}: cannot be read as CSV ({error})") from error
+
+
+def json_list(source: str) -> list[Any]:
+    """The entries of a file that is one JSON list, or of a JSON lines file.
+
+    Raises:
+        DataError: it is neither.
+    """
+    text = "\n".join(lines_of(source))
+    if not text.lstrip().startswith("["):
+        return list(json_rows(source))
+    try:
+        value = parse_json(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{source}: not JSON ({error})") from error
+    assert isinstance(value, list), "it begins with a bracket"
+    return value
+
+
 def stem_of(source: str) -> str:
     """The file's name without `.jsonl` or `.jsonl.gz`; problems without an id are numbered under it."""
     name = Path(source).name.removesuffix(".gz")
@@ -96,12 +130,14 @@ def write_problems(
     *,
     source: str | None = None,
     overwrite: bool = False,
+    more: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Write the problems, whole file or nothing, with a manifest beside it.
 
     Args:
         options: what decides which problems these are.
         source: the file they were read from.
+        more: further counts, complete once all problems were taken.
 
     Returns:
         Counts: problems, and how many of them have no gold solution; whether the output was complete already.
@@ -128,6 +164,7 @@ def write_problems(
             counts["without a solution"] += problem.solution is None
         if not seen:
             raise DataError("there is no problem to write", "Is the file empty?")
+        counts.update(more or {})
         out.extra["counts"] = dict(counts)
         if source is not None:
             out.extra["parents"] = [parent_of(source, read["sha256"])]

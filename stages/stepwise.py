@@ -18,7 +18,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from evals.errors import DataError, UsageError
 from evals.records import Path, Problem, Record, StepLabel, first_fault, parse_json, parse_problem
-from evals.tasks import check_problem, task_of
+from evals.tasks import task_of
 from evals.tasks.base import given_split
 from stages.prompts import Prompter
 from stages.reading import read_all, unique
@@ -145,7 +145,7 @@ def read_examples(source: str, *, strict: bool = False) -> tuple[list[Example], 
 
 
 def _check(problem: Problem) -> None:
-    check_problem(problem)
+    task_of(problem)  # that there is such a task; the right answer is not needed to learn from labels
     for path in problem.paths:
         step_ends(problem, path)
 
@@ -255,6 +255,8 @@ def _problem(problem: Problem, prompter: Prompter, kind: LabelKind, outcome: boo
 
 def _decided(kind: LabelKind, label: StepLabel, path: str, j: int) -> float | None:
     target = kind.target(label)
+    if target is None and kind.name == "soft" and label.given is not None:
+        raise DataError(f"{path}: labels.{j}: given without draws, so it has no soft label", "Use hard labels.")
     if target is None and kind.name == "soft":
         how = f"inferred ({label.inferred})" if label.inferred else "settled" if label.settled else "left undecided"
         raise DataError(

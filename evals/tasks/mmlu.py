@@ -180,4 +180,3 @@ def _shot(row: Sequence[str], subject: str, n: int) -> Shot:
 
 
 MMLU = MmluTask()
-

@@ -1,0 +1,54 @@
+"""`sipf export`: lines for other tools."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sipf_cli import options as o
+from sipf_cli.app import COMMANDS, new_app
+from sipf_cli.groups import Speech, expanded
+
+app = new_app(help=COMMANDS["export"])
+
+
+@app.callback()
+def formats() -> None:
+    """Write lines in a form that other tools read."""
+
+
+@app.command()
+@expanded
+def stepwise(
+    lines: o.Input,
+    output: o.Output,
+    speech: Speech,
+    labels: Annotated[str, typer.Option("--labels", help="hard, soft, or threshold:T.")] = "hard",
+    template: Annotated[
+        str, typer.Option("--template", help="Prompt template: auto (the task's first), chat, or one of the task's.")
+    ] = "auto",
+    strict: o.Strict = False,
+    overwrite: o.Overwrite = False,
+    manifest: o.Manifest = None,
+) -> None:
+    """Write labelled paths as lines of prompt, completions and labels, the stepwise format of reward-model trainers.
+
+    \b
+    Example:
+      sipf data chain --split train -n 4 -o problems.jsonl
+      sipf sample problems.jsonl --engine scripted --script gold:0.5 -n 4 -o paths.jsonl
+      sipf simulate paths.jsonl --engine scripted --script gold:0.5 --k 2 -o labels.jsonl
+      sipf export stepwise labels.jsonl -o stepwise.jsonl
+    """
+    from sipf_cli.console import emit
+    from sipf_cli.training import end, tell_bad
+    from stages.export import export_stepwise
+
+    counts, bad = export_stepwise(
+        str(lines), str(output), labels=labels, template=template, strict=strict, overwrite=overwrite,
+        manifest=None if manifest is None else str(manifest),
+    )  # fmt: skip
+    tell_bad(bad)
+    emit({"output": str(output), **counts}, json=speech.json, data_on_stdout=str(output) == "-")
+    end(bad)

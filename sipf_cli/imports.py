@@ -1,0 +1,122 @@
+"""`sipf data mmlu`, `data processbench` and `data math-shepherd`: published sets as lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sipf_cli.console import emit
+from sipf_cli.options import Config, Debug, Json, Output, Overwrite
+
+First = Annotated[int | None, typer.Option("-n", min=1, help="Problems to write, from the first on; all unless given.")]
+
+
+class MmluSplit(StrEnum):
+    dev = "dev"
+    val = "val"
+    test = "test"
+
+
+class MmluMode(StrEnum):
+    loglikelihood = "loglikelihood"
+    letter = "letter"
+    number = "number"
+
+
+def mmlu(
+    output: Output,
+    split: Annotated[MmluSplit, typer.Option("--split", help="Which split the problems are; part of their ids.")],
+    path: Annotated[
+        str, typer.Option("--path", metavar="DIR", help="Folder with dev/, val/ and test/, or 'hub' for the hub.")
+    ] = "hub",
+    subjects: Annotated[
+        str | None,
+        typer.Option("--subjects", metavar="A,B", help="MMLU's subjects; four of mathematics unless given."),
+    ] = None,
+    mode: Annotated[
+        MmluMode, typer.Option("--mode", help="Likeliest letter, a written letter, or the right choice's number.")
+    ] = MmluMode.loglikelihood,
+    n: First = None,
+    overwrite: Overwrite = False,
+    config: Config = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write MMLU problems: multiple choice, or, with --mode number, free-form where the right choice is a number.
+
+    Letters come with the subject's five dev items as worked examples. Items that a spreadsheet damaged upstream are
+    kept, as published figures keep them, and counted; --mode number leaves them out.
+
+    \b
+    Example:
+      mkdir -p mmlu/dev mmlu/test
+      echo 'Two and three?,4,5,6,7,B' | tee mmlu/dev/abstract_algebra_dev.csv > mmlu/test/abstract_algebra_test.csv
+      sipf data mmlu --path mmlu --split test --subjects abstract_algebra -o problems.jsonl
+    """
+    from evals.tasks.mmlu import SUBJECTS
+    from stages.mmlu import rows_of
+    from stages.sources import write_problems
+
+    names = tuple(name.strip() for name in subjects.split(",") if name.strip()) if subjects else SUBJECTS
+    counts = Counter[str]()
+    problems, files = rows_of(path, split.value, names, mode.value, counts)
+    options = {"task": "mmlu_math", "split": split.value, "subjects": names, "mode": mode.value, "n": n, **files}
+    summary = write_problems(islice(problems, n), str(output), options, overwrite=overwrite, more=counts)
+    emit(summary, json=json, data_on_stdout=str(output) == "-")
+
+
+def processbench(
+    output: Output,
+    path: Annotated[str, typer.Option("--path", metavar="FILE", help="An official file, .json or .jsonl.")],
+    n: First = None,
+    overwrite: Overwrite = False,
+    config: Config = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write ProcessBench as problems with one path each, people's first wrong step beside it (for eval-prm).
+
+    \b
+    Example:
+      echo '{"id": "gsm8k-0", "problem": "2+3?", "steps": ["2+3=6"], "label": 0, "final_answer_correct": false}' > pb.jsonl
+      sipf data processbench --path pb.jsonl -o processbench.jsonl
+    """
+    from evals import processbench as kind
+    from stages.sources import json_list, write_problems
+
+    problems = islice(kind.problems(json_list(path)), n)
+    summary = write_problems(
+        problems, str(output), {"set": "processbench", "n": n}, source=path, overwrite=overwrite
+    )  # fmt: skip
+    emit(summary, json=json, data_on_stdout=str(output) == "-")
+
+
+def math_shepherd(
+    output: Output,
+    path: Annotated[str, typer.Option("--path", metavar="FILE", help="A .jsonl of input, label and task.")],
+    n: First = None,
+    overwrite: Overwrite = False,
+    config: Config = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write Math-Shepherd as problems with one labelled path each (for train-prm).
+
+    \b
+    Example:
+      echo '{"task": "GSM8K", "input": "2+3? Step 1: 2+3=5 \u043a\u0438", "label": "2+3? Step 1: 2+3=5 +"}' > shepherd.jsonl
+      sipf data math-shepherd --path shepherd.jsonl -o labels.jsonl
+    """
+    from evals import shepherd
+    from stages.sources import json_rows, write_problems
+
+    problems = islice(shepherd.problems(json_rows(path)), n)
+    summary = write_problems(
+        problems, str(output), {"set": "math-shepherd", "n": n}, source=path, overwrite=overwrite
+    )  # fmt: skip
+    emit(summary, json=json, data_on_stdout=str(output) == "-")

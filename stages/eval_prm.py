@@ -1,0 +1,180 @@
+"""eval-prm: how good a reward model is, from lines that carry its scores.
+
+    measures = measure("scored.jsonl", PrmSettings(names=("prm", "orm:last")))
+    measures["first errors"]["prm"]["f1"]            # ProcessBench: where people marked the first wrong step
+    measures["best of n"]["rows"]                    # where problems have several judged paths
+
+First errors: the threshold is chosen on a held-out share of the problems (by id and seed) and the others are measured.
+Best of n: see evals/best_of.py. What a line does not allow is counted, not dropped silently.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from evals.best_of import best_by_score, best_by_vote
+from evals.errors import DataError, UsageError
+from evals.metrics import mean_interval, pass_at_k
+from evals.processbench import Item, best_threshold, measured
+from evals.records import Path, Problem
+from stages.results import whole
+from stages.stepwise import held_out
+
+AGGREGATES = ("mean", "min", "product", "last")
+
+
+@dataclass(frozen=True, slots=True)
+class PrmSettings:
+    """What is measured, and how.
+
+    Args:
+        names: keys of scores, each with the aggregate that ranks paths, as `prm` (mean) or `orm:last`.
+        threshold: below it a step counts as wrong; None: chosen on the held-out share.
+        held_out: share of the problems that the threshold is chosen on.
+        ns: sizes of best of n; empty: 1, 2, 4, ... as far as any problem has paths.
+        seed: of the held-out share and of the subsets that majorities are taken over.
+    """
+
+    names: tuple[str, ...] = ("prm",)
+    threshold: float | None = None
+    held_out: float = 0.25
+    ns: tuple[int, ...] = ()
+    seed: int = 0
+
+    def aggregates(self) -> dict[str, str]:
+        """Each name and its aggregate, in the order given.
+
+        Raises:
+            UsageError: an unknown aggregate, or a name twice.
+        """
+        found: dict[str, str] = {}
+        for text in self.names:
+            name, _, aggregate = text.partition(":")
+            if (aggregate or "mean") not in AGGREGATES:
+                raise UsageError(f"--name {text!r}: no aggregate {aggregate!r}", f"There are {', '.join(AGGREGATES)}.")
+            if name in found:
+                raise UsageError(f"--name {name!r} is given twice", "Each key of scores once.")
+            found[name] = aggregate or "mean"
+        return found
+
+
+@dataclass
+class _Curve:
+    """The sums of one way to pick a path, by n."""
+
+    values: dict[int, list[float]] = field(default_factory=dict)
+
+    def add(self, ns: Sequence[int], paths: int, chance: Callable[[int], float]) -> None:
+        for n in ns:
+            if n <= paths:
+                self.values.setdefault(n, []).append(chance(n))
+
+    def rate(self, n: int) -> dict[str, Any] | None:
+        values = self.values.get(n)
+        if not values:
+            return None
+        low, high = mean_interval(values)
+        return {"n": len(values), "rate": sum(values) / len(values), "low": low, "high": high}
+
+
+def measure(source: str, settings: PrmSettings) -> dict[str, Any]:
+    """Both measures, each where the lines allow it.
+
+    Returns:
+        "first errors" (None without paths that people have marked), "best of n" (None without a problem of two judged
+        paths), and "counts" of what could not be measured.
+
+    Raises:
+        DataError: a bad line, or nothing to measure.
+    """
+    aggregates = settings.aggregates()
+    marked: dict[str, list[tuple[str, Item]]] = {name: [] for name in aggregates}
+    rivals: list[tuple[str, list[Path]]] = []
+    counts: Counter[str] = Counter()
+    for problem in whole(source):
+        for path in problem.paths:
+            if path.first_error is not None:
+                _mark(problem, path, marked, counts)
+        judged = [p for p in problem.paths if p.first_error is None and p.source != "gold" and p.correct is not None]
+        if len(judged) > 1:
+            rivals.append((problem.id, judged))
+        elif judged:
+            counts["problems with one judged path, not in best of n"] += 1
+    first = {name: _first_errors(items, settings) for name, items in marked.items() if items}
+    curves = _curves(rivals, aggregates, settings, counts) if rivals else None
+    if not first and curves is None:
+        missing = " or ".join(aggregates)
+        raise DataError(
+            f"nothing to measure: no path has scores {missing} and a first_error, and no problem has two judged paths",
+            "Score the lines first (sipf score, or --model PRM here), or name their scores with --name.",
+        )
+    return {"first errors": first or None, "best of n": curves, "counts": dict(counts)}
+
+
+def _mark(problem: Problem, path: Path, marked: dict[str, list[tuple[str, Item]]], counts: Counter[str]) -> None:
+    assert path.first_error is not None, "only marked paths come here"
+    for name, items in marked.items():
+        scores = (path.scores or {}).get(name)
+        if scores is None:
+            counts[f"marked paths without {name} scores"] += 1
+        else:
+            items.append((problem.id, Item(scores.steps, path.first_error)))
+
+
+def _first_errors(items: list[tuple[str, Item]], settings: PrmSettings) -> dict[str, Any]:
+    if settings.threshold is not None:
+        return {**measured([item for _, item in items], settings.threshold), "threshold chosen on": 0}
+    chosen_on = [item for group, item in items if held_out(group, settings.seed, settings.held_out)]
+    rest = [item for group, item in items if not held_out(group, settings.seed, settings.held_out)]
+    if not rest:
+        raise DataError("no marked path is left to measure", "Give a smaller --held-out, or --threshold T.")
+    threshold = best_threshold(chosen_on)
+    return {
+        **measured(rest, threshold),
+        "threshold chosen on": len(chosen_on),
+        "there": measured(chosen_on, threshold)["f1"],
+        "at 0.5": measured(rest, 0.5)["f1"],
+    }
+
+
+def _curves(
+    rivals: list[tuple[str, list[Path]]], aggregates: dict[str, str], settings: PrmSettings, counts: Counter[str]
+) -> dict[str, Any] | None:
+    scored = [name for name in aggregates if any((p.scores or {}).get(name) for _, paths in rivals for p in paths)]
+    ns = settings.ns or _powers(max(len(paths) for _, paths in rivals))
+    curves = {name: _Curve() for name in [*scored, "majority", "oracle"]}
+    vote = any(path.answer is not None for _, paths in rivals for path in paths)
+    for identity, paths in rivals:
+        right = [bool(path.correct) for path in paths]
+        for name in scored:
+            scores = [_score(path, name, aggregates[name], counts) for path in paths]
+            curves[name].add(ns, len(paths), lambda n, s=scores, r=right: best_by_score(s, r, n))  # type: ignore[misc]  # defaults bind the loop's values
+        if vote:
+            said = [path.answer for path in paths]
+            seed = f"{settings.seed}/{identity}"
+            curves["majority"].add(ns, len(paths), lambda n, a=said, r=right, s=seed: best_by_vote(a, r, n, s))  # type: ignore[misc]  # as above
+        curves["oracle"].add(ns, len(paths), lambda n, r=right: pass_at_k(len(r), sum(r), n) or 0.0)  # type: ignore[misc]  # as above
+    if not scored:
+        return None
+    rows = [
+        {"n": n, "problems": sum(len(paths) >= n for _, paths in rivals)}
+        | {name: curve.rate(n) for name, curve in curves.items() if vote or name != "majority"}
+        for n in ns
+    ]
+    return {"problems": len(rivals), "rows": rows}
+
+
+def _score(path: Path, name: str, aggregate: str, counts: Counter[str]) -> float:
+    """The path's score; one that could not be scored ranks below all others."""
+    scores = (path.scores or {}).get(name)
+    if scores is None:
+        counts[f"judged paths without {name} scores, ranked last"] += 1
+        return float("-inf")
+    return float(getattr(scores, aggregate))
+
+
+def _powers(most: int) -> tuple[int, ...]:
+    return tuple(2**i for i in range(most.bit_length()) if 2**i <= most)

