@@ -63,8 +63,10 @@ def harmonic(rates: Sequence[float]) -> float:
 
 
 def mean_interval(values: Sequence[float], z: float = Z95) -> tuple[float, float]:
-    """Normal interval of the mean of values in [0, 1], by their own spread; (0, 1) of fewer than two values."""
+    """Normal interval of the mean of values in [0, 1], by their own spread; Wilson's where every value is 0 or 1."""
     n = len(values)
+    if all(value in (0, 1) for value in values):
+        return wilson(round(sum(values)), n, z)
     if n < 2:
         return 0.0, 1.0
     mean = sum(values) / n

@@ -5,8 +5,8 @@
      "task": "GSM8K"}
 
 `+` means that a rollout from there reached the answer, `-` that none did; how many there were is not told. Behind the
-last step that is the outcome itself. The task is GSM8K or MATH (dataset card of peiyi9979/Math-Shepherd; Wang et al., arXiv 2312.08935). Every solution becomes a line of
-its own: the field has no problem ids.
+last step that is the outcome itself. The task is GSM8K or MATH (dataset card of peiyi9979/Math-Shepherd; Wang et al.,
+arXiv 2312.08935). Every solution becomes a line of its own: the field has no problem ids.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from enum import StrEnum
 from itertools import islice
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -83,8 +82,8 @@ def processbench(
 
     \b
     Example:
-      echo '{"id": "gsm8k-0", "problem": "2+3?", "steps": ["2+3=6"], "label": 0, "final_answer_correct": false}' > pb.jsonl
-      sipf data processbench --path pb.jsonl -o processbench.jsonl
+      echo '{"id": "x-0", "problem": "2+3?", "steps": ["It is 6"], "label": 0, "final_answer_correct": false}' > x.jsonl
+      sipf data processbench --path x.jsonl -o processbench.jsonl
     """
     from evals import processbench as kind
     from stages.sources import json_list, write_problems
@@ -109,7 +108,7 @@ def math_shepherd(
 
     \b
     Example:
-      echo '{"task": "GSM8K", "input": "2+3? Step 1: 2+3=5 \u043a\u0438", "label": "2+3? Step 1: 2+3=5 +"}' > shepherd.jsonl
+      echo '{"task": "GSM8K", "input": "1+1? Step 1: 2 \u043a\u0438", "label": "1+1? Step 1: 2 +"}' > shepherd.jsonl
       sipf data math-shepherd --path shepherd.jsonl -o labels.jsonl
     """
     from evals import shepherd

@@ -44,7 +44,7 @@ def score(
     """
     from sipf_cli.running import plan, run_over_lines, show
     from stages.score import Scorer, describe_scorer
-    from stages.simulate import check_paths
+    from stages.simulate import check_steps
 
     facts = describe_scorer(model, device.value, dtype.value, load_in_4bit=load_in_4bit, template=template)
 
@@ -53,7 +53,7 @@ def score(
 
     run = line.run("score", lines, output, {"name": name}, facts)
     if line.dry_run:
-        plan(run, cost, json=speech.json, check=check_paths)
+        plan(run, cost, json=speech.json, check=check_steps)
         return
 
     def open_scorer() -> Scorer:
@@ -68,5 +68,5 @@ def score(
             trust_remote_code=trust_remote_code,
         )
 
-    summary = run_over_lines(run, open_scorer, lambda scorer: scorer.work, check_paths)
+    summary = run_over_lines(run, open_scorer, lambda scorer: scorer.work, check_steps)
     show(summary, run.output, json=speech.json)

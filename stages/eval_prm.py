@@ -10,9 +10,8 @@ Best of n: see evals/best_of.py. What a line does not allow is counted, not drop
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from dataclasses import dataclass
 from typing import Any
 
 from evals.best_of import best_by_score, best_by_vote
@@ -59,25 +58,6 @@ class PrmSettings:
                 raise UsageError(f"--name {name!r} is given twice", "Each key of scores once.")
             found[name] = aggregate or "mean"
         return found
-
-
-@dataclass
-class _Curve:
-    """The sums of one way to pick a path, by n."""
-
-    values: dict[int, list[float]] = field(default_factory=dict)
-
-    def add(self, ns: Sequence[int], paths: int, chance: Callable[[int], float]) -> None:
-        for n in ns:
-            if n <= paths:
-                self.values.setdefault(n, []).append(chance(n))
-
-    def rate(self, n: int) -> dict[str, Any] | None:
-        values = self.values.get(n)
-        if not values:
-            return None
-        low, high = mean_interval(values)
-        return {"n": len(values), "rate": sum(values) / len(values), "low": low, "high": high}
 
 
 def measure(source: str, settings: PrmSettings) -> dict[str, Any]:
@@ -144,27 +124,32 @@ def _curves(
     rivals: list[tuple[str, list[Path]]], aggregates: dict[str, str], settings: PrmSettings, counts: Counter[str]
 ) -> dict[str, Any] | None:
     scored = [name for name in aggregates if any((p.scores or {}).get(name) for _, paths in rivals for p in paths)]
-    ns = settings.ns or _powers(max(len(paths) for _, paths in rivals))
-    curves = {name: _Curve() for name in [*scored, "majority", "oracle"]}
-    vote = any(path.answer is not None for _, paths in rivals for path in paths)
-    for identity, paths in rivals:
-        right = [bool(path.correct) for path in paths]
-        for name in scored:
-            scores = [_score(path, name, aggregates[name], counts) for path in paths]
-            curves[name].add(ns, len(paths), lambda n, s=scores, r=right: best_by_score(s, r, n))  # type: ignore[misc]  # defaults bind the loop's values
-        if vote:
-            said = [path.answer for path in paths]
-            seed = f"{settings.seed}/{identity}"
-            curves["majority"].add(ns, len(paths), lambda n, a=said, r=right, s=seed: best_by_vote(a, r, n, s))  # type: ignore[misc]  # as above
-        curves["oracle"].add(ns, len(paths), lambda n, r=right: pass_at_k(len(r), sum(r), n) or 0.0)  # type: ignore[misc]  # as above
     if not scored:
         return None
+    ns = settings.ns or _powers(max(len(paths) for _, paths in rivals))
+    chances: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for identity, paths in rivals:
+        right = [bool(path.correct) for path in paths]
+        answers = [path.answer for path in paths]
+        scores = {name: [_score(path, name, aggregates[name], counts) for path in paths] for name in scored}
+        for n in (n for n in ns if n <= len(paths)):
+            for name in scored:
+                chances[name, n].append(best_by_score(scores[name], right, n))
+            if any(answers):
+                chances["majority", n].append(best_by_vote(answers, right, n, f"{settings.seed}/{identity}"))
+            chances["oracle", n].append(pass_at_k(len(right), sum(right), n) or 0.0)
+    picks = [*scored, *(["majority"] if any(pick == "majority" for pick, _ in chances) else []), "oracle"]
     rows = [
-        {"n": n, "problems": sum(len(paths) >= n for _, paths in rivals)}
-        | {name: curve.rate(n) for name, curve in curves.items() if vote or name != "majority"}
-        for n in ns
+        {"n": n, "problems": len(chances["oracle", n]), **{pick: _rate(chances[pick, n]) for pick in picks}} for n in ns
     ]
-    return {"problems": len(rivals), "rows": rows}
+    return {"problems": len(rivals), "picks": picks, "rows": rows}
+
+
+def _rate(chances: list[float]) -> dict[str, Any] | None:
+    if not chances:
+        return None
+    low, high = mean_interval(chances)
+    return {"n": len(chances), "rate": sum(chances) / len(chances), "low": low, "high": high}
 
 
 def _score(path: Path, name: str, aggregate: str, counts: Counter[str]) -> float:

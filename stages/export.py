@@ -3,8 +3,8 @@
     {"prompt": "Question: ...\\nAnswer:\\n", "completions": ["first step", "second step"], "labels": [true, false],
      "id": "chain/train/0#3"}
 
-Labels are true and false (hard), shares (soft), or null where nobody knows: steps that the draws made do not decide, and
-steps behind the first wrong one that a person found.
+Labels are true and false (hard), shares (soft), or null where nobody knows: steps that the draws made do not decide,
+and steps behind the first wrong one that a person found.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ class Results:
         values = self.passed.get(k, [])
         if len(values) < self.n:
             return None
-        low, high = mean_interval(values) if self.draws > self.n else wilson(round(sum(values)), self.n)
+        low, high = mean_interval(values)
         return {"n": self.n, "rate": sum(values) / self.n, "low": low, "high": high}
 
 

@@ -15,13 +15,14 @@ from evals.records import Problem
 from evals.tasks import check_problem
 from evals.worlds import chain
 from stages.engines.opening import EngineSettings, open_engine
-from stages.evaluate import EvalSettings, Evaluation, read_results
+from stages.evaluate import EvalSettings, Evaluation
 from stages.interrupts import StopFlag
 from stages.lines import read_problems
 from stages.models import load_tokenizer
 from stages.orpo import read_pairs, run_orpo
 from stages.pairfile import write_pairs
 from stages.pairs import PairSettings
+from stages.results import read_results
 from stages.runner import LineRun, Quiet, Summary, run_lines
 from stages.sample import Sampler, SampleSettings
 from stages.score import Scorer

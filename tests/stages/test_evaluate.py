@@ -12,16 +12,8 @@ from evals.errors import DataError
 from evals.metrics import wilson
 from evals.records import Problem
 from stages.engines.base import seed_of
-from stages.evaluate import (
-    EvalSettings,
-    Evaluation,
-    Results,
-    compare,
-    compare_files,
-    eval_paths,
-    group_of,
-    read_results,
-)
+from stages.evaluate import EvalSettings, Evaluation
+from stages.results import Results, compare, compare_files, eval_paths, group_of, read_results
 from tests.stages.fakes import InOrder, chain_problem, work
 
 
