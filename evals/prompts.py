@@ -22,7 +22,7 @@ from evals.records import Problem, Prompting, Shot
 from evals.tasks import task_of
 from evals.tasks.base import Task
 
-AUTO = "auto"
+AUTO, CHAT = "auto", "chat"
 SLOT = "{question}"
 BETWEEN = "\n\n"
 """What stands between two examples."""
@@ -146,8 +146,7 @@ class PromptChoice:
         """What decides the prompts, for the manifest: name, examples by id, and a hash of their texts by task."""
         facts: dict[str, Any] = {"prompt": self.name, "shots": self.shots}
         if self.pool:
-            first = self.pool if any(_subject(problem) for problem in self.pool) else self.pool[: self.shots or 16]
-            facts["shots_from"] = _digest([p.id for p in first], [p.to_json() for p in first])
+            facts["shots_from"] = _digest([p.id for p in self.pool], [p.to_json() for p in self.pool])
             return facts
         own = {task: presets[self.name] for task, presets in PRESETS.items() if self.name in presets}
         for task, preset in own.items():
@@ -198,7 +197,10 @@ def preset_of(task: str, name: str) -> Preset:
     templates = named(task).templates
     if name in templates:
         return Preset(templates[name])
-    raise UsageError(f"the task {task} has no prompt {name!r}", f"It has {', '.join([AUTO, *presets, *templates])}.")
+    if name == CHAT:
+        return Preset(CHAT)
+    known = ", ".join([AUTO, CHAT, *presets, *templates])
+    raise UsageError(f"the task {task} has no prompt {name!r}", f"It has {known}.")
 
 
 def shot_of(problem: Problem, answer: str = "{gold}") -> Shot:

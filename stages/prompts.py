@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from evals.errors import DataError, ModelError, UsageError
-from evals.prompts import SLOT, plain, turns
+from evals.prompts import CHAT, SLOT, plain, turns
 from evals.records import Problem, Prompting
 from evals.tasks import task_of
 from evals.tasks.code import CodeTask
 
-CHAT = "chat"
 # A completion tokenised alone gets a space of its own in front from some tokenizers; behind this it does not.
 ANCHOR = "\n"
 
