@@ -65,11 +65,19 @@ _MMLU = Preset(
     header="The following are multiple choice questions (with answers) about {subject}.\n\n",
     source="lm-evaluation-harness, tasks/mmlu; examples are the dev items of the subject, in order",
 )  # fmt: skip
+_MBPP = Preset(
+    "You are an expert Python programmer, and here is your task: {question}\n[BEGIN]\n", 3, "{gold}\n[DONE]",
+    published.MBPP, stop=("[DONE]",),
+    source="lm-evaluation-harness, tasks/mbpp/mbpp.yaml; arXiv 2108.07732; examples are the task ids 2, 3 and 4",
+)  # fmt: skip
+_HUMANEVAL = Preset("{question}", source="human-eval: the raw beginning of the function")
 
 PRESETS: Mapping[str, Mapping[str, Preset]] = {
     "gsm8k": {"lm-eval": _GSM8K, "lm-eval-cot": _GSM8K_COT},
     "math": {"lm-eval": _GSM8K, "lm-eval-cot": _GSM8K_COT},
     "mmlu_math": {"lm-eval": _MMLU},
+    "mbpp": {"lm-eval": _MBPP},
+    "humaneval": {"lm-eval": _HUMANEVAL},
 }
 """Task, then name. A task's own templates are presets too, without examples."""
 

@@ -4,6 +4,7 @@ GSM8K: the first five problems of the train split (openai/grade-school-math, MIT
 random from that split; a fixed five makes two runs the same.
 CHAIN_OF_THOUGHT: the eight examples of Wei et al., "Chain-of-Thought Prompting Elicits Reasoning in Large Language
 Models" (arXiv 2201.11903), as lm-evaluation-harness has them in tasks/gsm8k/gsm8k-cot.yaml (MIT licence).
+MBPP: the task ids 2, 3 and 4 (google-research/mbpp, CC-BY-4.0), their line ends made newlines.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from __future__ import annotations
 from evals.records import Shot
 
 
-def _shots(prefix: str, *pairs: tuple[str, str]) -> tuple[Shot, ...]:
-    return tuple(Shot(id=f"{prefix}/{n}", question=asked, answer=said) for n, (asked, said) in enumerate(pairs))
+def _shots(prefix: str, *pairs: tuple[str, str], first: int = 0) -> tuple[Shot, ...]:
+    return tuple(Shot(id=f"{prefix}/{n}", question=asked, answer=said) for n, (asked, said) in enumerate(pairs, first))
 
 
 GSM8K = _shots(
@@ -106,4 +107,49 @@ CHAIN_OF_THOUGHT = _shots(
         "Olivia had 23 dollars. 5 bagels for 3 dollars each will be 5 x 3 = 15 dollars. So she has 23 - 15 "
         "dollars left. 23 - 15 is 8. The answer is 8.",
     ),
+)
+
+MBPP = _shots(
+    "mbpp/prompt",
+    (
+        "Write a function to find the similar elements from the given two tuple lists. Your code should "
+        "pass these tests:\n"
+        "\n"
+        "assert similar_elements((3, 4, 5, 6),(5, 7, 4, 10)) == (4, 5)\n"
+        "assert similar_elements((1, 2, 3, 4),(5, 4, 3, 7)) == (3, 4)\n"
+        "assert similar_elements((11, 12, 14, 13),(17, 15, 14, 13)) == (13, 14)",
+        "def similar_elements(test_tup1, test_tup2):\n"
+        "  res = tuple(set(test_tup1) & set(test_tup2))\n"
+        "  return (res) \n"
+        "[DONE]",
+    ),
+    (
+        "Write a python function to identify non-prime numbers. Your code should pass these tests:\n"
+        "\n"
+        "assert is_not_prime(2) == False\n"
+        "assert is_not_prime(10) == True\n"
+        "assert is_not_prime(35) == True",
+        "import math\n"
+        "def is_not_prime(n):\n"
+        "    result = False\n"
+        "    for i in range(2,int(math.sqrt(n)) + 1):\n"
+        "        if n % i == 0:\n"
+        "            result = True\n"
+        "    return result\n"
+        "[DONE]",
+    ),
+    (
+        "Write a function to find the largest integers from a given list of numbers using heap queue "
+        "algorithm. Your code should pass these tests:\n"
+        "\n"
+        "assert heap_queue_largest( [25, 35, 22, 85, 14, 65, 75, 22, 58],3)==[85, 75, 65] \n"
+        "assert heap_queue_largest( [25, 35, 22, 85, 14, 65, 75, 22, 58],2)==[85, 75] \n"
+        "assert heap_queue_largest( [25, 35, 22, 85, 14, 65, 75, 22, 58],5)==[85, 75, 65, 58, 35]",
+        "import heapq as hq\n"
+        "def heap_queue_largest(nums,n):\n"
+        "  largest_nums = hq.nlargest(n, nums)\n"
+        "  return largest_nums\n"
+        "[DONE]",
+    ),
+    first=2,
 )

@@ -9,10 +9,8 @@ from typing import Annotated
 
 import typer
 
-from sipf_cli.console import emit
 from sipf_cli.options import Config, Debug, Json, Output, Overwrite
-
-First = Annotated[int | None, typer.Option("-n", min=1, help="Problems to write, from the first on; all unless given.")]
+from sipf_cli.problems import First, write
 
 
 class MmluSplit(StrEnum):
@@ -59,14 +57,12 @@ def mmlu(
     """
     from evals.tasks.mmlu import SUBJECTS
     from stages.mmlu import rows_of
-    from stages.sources import write_problems
 
     names = tuple(name.strip() for name in subjects.split(",") if name.strip()) if subjects else SUBJECTS
     counts = Counter[str]()
     problems, files = rows_of(path, split.value, names, mode.value, counts)
     options = {"task": "mmlu_math", "split": split.value, "subjects": names, "mode": mode.value, "n": n, **files}
-    summary = write_problems(islice(problems, n), str(output), options, overwrite=overwrite, more=counts)
-    emit(summary, json=json, data_on_stdout=str(output) == "-")
+    write(islice(problems, n), output, options, overwrite=overwrite, json=json, more=counts)
 
 
 def processbench(
@@ -86,13 +82,10 @@ def processbench(
       sipf data processbench --path x.jsonl -o processbench.jsonl
     """
     from evals import processbench as kind
-    from stages.sources import json_list, write_problems
+    from stages.sources import json_rows
 
-    problems = islice(kind.problems(json_list(path)), n)
-    summary = write_problems(
-        problems, str(output), {"set": "processbench", "n": n}, source=path, overwrite=overwrite
-    )  # fmt: skip
-    emit(summary, json=json, data_on_stdout=str(output) == "-")
+    problems = islice(kind.problems(json_rows(path, listed=True)), n)
+    write(problems, output, {"set": "processbench", "n": n}, path, overwrite=overwrite, json=json)
 
 
 def math_shepherd(
@@ -112,10 +105,7 @@ def math_shepherd(
       sipf data math-shepherd --path shepherd.jsonl -o labels.jsonl
     """
     from evals import shepherd
-    from stages.sources import json_rows, write_problems
+    from stages.sources import json_rows
 
     problems = islice(shepherd.problems(json_rows(path)), n)
-    summary = write_problems(
-        problems, str(output), {"set": "math-shepherd", "n": n}, source=path, overwrite=overwrite
-    )  # fmt: skip
-    emit(summary, json=json, data_on_stdout=str(output) == "-")
+    write(problems, output, {"set": "math-shepherd", "n": n}, path, overwrite=overwrite, json=json)

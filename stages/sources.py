@@ -100,23 +100,6 @@ def csv_rows(source: str) -> list[list[str]]:
         raise DataError(f"{source}: cannot be read as CSV ({error})") from error
 
 
-def json_list(source: str) -> list[Any]:
-    """The entries of a file that is one JSON list, or of a JSON lines file.
-
-    Raises:
-        DataError: it is neither.
-    """
-    text = "\n".join(lines_of(source))
-    if not text.lstrip().startswith("["):
-        return list(json_rows(source))
-    try:
-        value = parse_json(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{source}: not JSON ({error})") from error
-    assert isinstance(value, list), "it begins with a bracket"
-    return value
-
-
 def stem_of(source: str) -> str:
     """The file's name without `.jsonl` or `.jsonl.gz`; problems without an id are numbered under it."""
     name = Path(source).name.removesuffix(".gz")

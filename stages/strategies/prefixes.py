@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from evals.records import Path, Problem, Rollout, StepLabel
-from evals.tasks.base import Task
+from evals.tasks.base import Task, split_of
 from stages.engines.base import Completion, Draw, Engine, Request, seed_of
 from stages.flight import Tally
 from stages.judging import judge, write_verdict
@@ -186,7 +186,7 @@ def prefixes(task: Task, paths: list[Path]) -> Prefixes:
     """Collect the prefixes of every step of the paths."""
     found = Prefixes(paths)
     for number, path in enumerate(paths):
-        split = task.split(path.text)
+        split = split_of(task, path)
         found.rows.append([split.prefix(path.text, step) for step in range(len(path.steps))])
         for step, prefix in enumerate(found.rows[-1]):
             found.places.setdefault(prefix, []).append((number, step))
