@@ -27,11 +27,25 @@ def wilson(successes: int, n: int, z: float = Z95) -> tuple[float, float]:
         raise ValueError(f"{successes} successes in {n} trials")
     if n == 0:
         return 0.0, 1.0
-    rate, spread = successes / n, z * z / n
+    return _score_interval(successes / n, n, z)
+
+
+def mean_interval(values: Sequence[float], z: float = Z95) -> tuple[float, float]:
+    """An interval of the mean of values in [0, 1]: Wilson's, as if they were zeros and ones of the same mean.
+
+    No values in [0, 1] are spread wider than those, so it is never too narrow; (0, 1) where there are none.
+    """
+    if not all(0 <= value <= 1 for value in values):
+        raise ValueError("values outside [0, 1]")
+    return _score_interval(math.fsum(values) / len(values), len(values), z) if values else (0.0, 1.0)
+
+
+def _score_interval(rate: float, n: int, z: float) -> tuple[float, float]:
+    spread = z * z / n
     centre = (rate + spread / 2) / (1 + spread)
     half = z / (1 + spread) * math.sqrt(rate * (1 - rate) / n + spread / (4 * n))
-    lower = 0.0 if successes == 0 else max(0.0, centre - half)
-    return lower, 1.0 if successes == n else min(1.0, centre + half)
+    lower = 0.0 if rate == 0 else max(0.0, centre - half)
+    return lower, 1.0 if rate == 1 else min(1.0, centre + half)
 
 
 def combined(
@@ -60,18 +74,6 @@ def combined(
 def harmonic(rates: Sequence[float]) -> float:
     """The harmonic mean of rates; 0 where one of them is 0."""
     return len(rates) / sum(1 / rate for rate in rates) if all(rates) else 0.0
-
-
-def mean_interval(values: Sequence[float], z: float = Z95) -> tuple[float, float]:
-    """Normal interval of the mean of values in [0, 1], by their own spread; Wilson's where every value is 0 or 1."""
-    n = len(values)
-    if all(value in (0, 1) for value in values):
-        return wilson(round(sum(values)), n, z)
-    if n < 2:
-        return 0.0, 1.0
-    mean = sum(values) / n
-    half = z * math.sqrt(sum((value - mean) ** 2 for value in values) / (n - 1) / n)
-    return max(0.0, mean - half), min(1.0, mean + half)
 
 
 def pass_at_k(n: int, c: int, k: int) -> float | None:

@@ -152,8 +152,7 @@ def _judge(
 
     kept: AbstractContextManager[Any]
     if is_samples(str(answers)):
-        samples = Samples(str(answers))
-        source, kept = lines or humaneval_lines(output), nullcontext(samples)
+        source, kept = lines or humaneval_lines(output), nullcontext(Samples(str(answers)))
     elif lines is not None:
         source, kept = lines, Pool(answers)
     else:
@@ -193,6 +192,8 @@ def _show_results(
         more["results"]["unknown problems"] = strangers
     tables = [rates.table(results.rates())]
     if results.everything.outcomes:
+        # the table says it, of the whole output and with shares
+        summary.counts = {key: value for key, value in summary.counts.items() if not key.startswith("outcome: ")}
         counted = results.everything.outcomes.most_common()
         tables.append(Table(("outcome", "answers", "share"), _shares(counted)))
     show(summary, run.output, json=json, more=more, tables=[*tables, *_absent(results)])

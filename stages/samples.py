@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
-from evals.errors import DataError
+from evals.errors import DataError, UsageError
 from evals.records import Path, Problem
 from stages.flight import Tally
 from stages.manifest import hash_file
@@ -84,9 +84,16 @@ def humaneval_lines(output: FilePath) -> FilePath:
 
     Returns:
         `OUTPUT.problems.jsonl`.
+
+    Raises:
+        UsageError: the output is stdout.
     """
     from evals.tasks.humaneval import problems
 
+    if str(output) == "-":
+        raise UsageError(
+            "HumanEval's problems are written beside the output", "Give -o FILE, or the problems as LINES."
+        )
     path = output.with_name(f"{output.name}.problems.jsonl")
     write_problems(problems(), str(path), {"task": "humaneval"})
     return path

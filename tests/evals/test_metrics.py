@@ -9,6 +9,7 @@ import random
 import pytest
 
 from evals import metrics
+from evals.metrics import combined, harmonic, mean_interval, wilson
 
 
 def test_wilson_solves_its_quadratic() -> None:
@@ -99,3 +100,25 @@ def test_the_first_error_is_the_first_step_that_is_not_right() -> None:
     assert metrics.first_error([True, True, False, True, False]) == 2
     assert metrics.first_error([True, True]) == -1
     assert metrics.first_error([]) == -1
+
+
+def test_a_mean_of_zeros_and_ones_has_wilson_s_interval_and_others_one_as_wide() -> None:
+    assert mean_interval([1, 0, 0, 1, 1.0]) == wilson(3, 5)
+    assert mean_interval([0.5] * 10) == wilson(5, 10), "no spread among ten is no certainty"
+    assert mean_interval([]) == (0.0, 1.0)
+    assert mean_interval([1.0, 1.0])[1] == 1.0
+    with pytest.raises(ValueError, match="outside"):
+        mean_interval([1.5])
+
+
+def test_the_interval_of_a_mean_of_rates_follows_from_theirs() -> None:
+    parts = [(0.5, wilson(5, 10)), (0.25, wilson(25, 100))]
+    low, high = combined(0.375, parts, lambda rates: sum(rates) / len(rates))
+    # Half of each rate's own distance to its end, put together as independent errors are.
+    down = math.hypot((0.5 - parts[0][1][0]) / 2, (0.25 - parts[1][1][0]) / 2)
+    up = math.hypot((parts[0][1][1] - 0.5) / 2, (parts[1][1][1] - 0.25) / 2)
+    assert (low, high) == pytest.approx((0.375 - down, 0.375 + up))
+    one = combined(0.5, parts[:1], lambda rates: rates[0])
+    assert one == pytest.approx(wilson(5, 10)), "of one rate it is that rate's"
+    assert harmonic([0.5, 0.25]) == pytest.approx(1 / 3)
+    assert harmonic([0.5, 0.0]) == 0.0
