@@ -74,9 +74,12 @@ class Evaluation:
         """The likeliest choice as a path; of equally likely ones the first."""
         likelihoods = await self.engine.loglikelihood(problem, choices)
         best = max(range(len(choices)), key=likelihoods.__getitem__)
-        chosen = Completion(choices[best], 0, "stop", 0)
-        path = to_path(task, problem, chosen, task.judge(problem, choices[best]), 0, "eval", 0)
-        return path.model_copy(update={CHOICES: dict(zip(LETTERS, likelihoods, strict=True)), "seed": None})
+        verdict = task.judge(problem, choices[best])
+        told = {CHOICES: dict(zip(LETTERS, likelihoods, strict=True))}
+        return Path.model_validate({
+            "id": f"{problem.id}#0", "source": "eval", "text": choices[best], "steps": [],
+            "answer": verdict.answer, "correct": verdict.correct, **told,
+        })  # fmt: skip
 
 
 @dataclass(frozen=True)

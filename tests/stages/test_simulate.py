@@ -110,3 +110,17 @@ def test_paths_whose_steps_are_not_those_of_their_text_are_bad_lines() -> None:
     check_paths(chain_problem(paths=[good]))
     with pytest.raises(DataError, match=r"paths\.1\.steps: 1 steps, but the text has 3"):
         check_paths(chain_problem(paths=[good, {**good, "id": "c#1", "steps": ["40-15=25"]}]))
+
+
+def test_steps_that_were_given_are_rolled_out_where_they_end_whatever_lines_they_have() -> None:
+    given = {"id": "c#0", "text": "First,\n40-15=25.\n\n25*3=75", "steps": ["First,\n40-15=25.", "25*3=75"]}
+    engine = Written(right)
+    problem = chain_problem(paths=[{**given, "split": "given"}])
+    check_paths(problem)
+    problem, _ = work(Simulation(engine, SimulateSettings(k=1, gold=False)), problem)
+    assert [request.prefix for request in engine.asked] == ["First,\n40-15=25.\n", "First,\n40-15=25.\n\n25*3=75\n"]
+    assert len(problem.paths[0].labels or []) == 2
+    with pytest.raises(DataError, match=r"paths\.0\.steps: 2 steps, but the text has 3"):
+        check_paths(chain_problem(paths=[given]))
+    with pytest.raises(DataError, match=r"paths\.0\.steps\.1: 'no' does not stand in the text"):
+        check_paths(chain_problem(paths=[{**given, "split": "given", "steps": ["25*3=75", "no"]}]))
