@@ -97,11 +97,13 @@ class Relabelling:
 
 def redraw(label: StepLabel, settings: RelabelSettings, where: str) -> StepLabel:
     """The label that a step's own draws give under other settings; what was inferred is left out, but for a step that
-    was given up at no higher a delta.
+    was given up at no higher a delta. A label that came from elsewhere stays as it is.
 
     Raises:
         DataError: a k or delta that cannot be, or rollouts that were not kept.
     """
+    if label.given is not None:
+        return label
     k = label.k if settings.k is None else settings.k
     delta = label.delta if settings.delta is None else settings.delta
     if delta >= k:
