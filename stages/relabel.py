@@ -117,7 +117,7 @@ def redraw(label: StepLabel, settings: RelabelSettings, where: str) -> StepLabel
     else:
         raise DataError(f"{where}: its rollouts were not kept", "Only --delta can be changed without them.")
     new = label.model_copy(update={"k": k, "delta": delta, "draws": draws, "hits": hits, "inferred": None})
-    new.settled = label.gold or label.given is not None or hits > delta or hits + k - draws <= delta
+    new.settled = label.gold or hits > delta or hits + k - draws <= delta
     if not new.settled and label.inferred == "early-stop" and delta >= label.delta and k <= label.k:
         new.inferred = "early-stop"
     else:
