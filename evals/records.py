@@ -102,9 +102,9 @@ class StepLabel(Record):
     @property
     def kind(self) -> str:
         """Where the label comes from: "gold", "given", "drawn", an `Inference`, or "undecided"."""
-        if self.gold or self.given is not None:
-            return "gold" if self.gold else "given"
-        return self.inferred or ("drawn" if self.settled else "undecided")
+        if self.given is not None:
+            return "given"
+        return "gold" if self.gold else self.inferred or ("drawn" if self.settled else "undecided")
 
 
 class StepScores(Record):

@@ -37,7 +37,7 @@ COMMANDS = {
     "pairs": "Choose preference pairs by the scores of their paths.",
     "orpo": "Train a policy on preference pairs with ORPO.",
     "eval": "Measure a model's accuracy, judge answers from a file, or compare two result files.",
-    "eval-prm": "Measure a reward model: first wrong steps that people found, and best of n.",
+    "eval-prm": "Measure a reward model: the first wrong steps that people found, and best of n.",
     "export": "Write lines in a form that other tools read.",
     "merge": "Join the shards of one run into one file.",
     "doctor": "Say what works on this machine, and what to do about the rest.",

@@ -10,9 +10,11 @@ the seeds that brute force gives them, and what they cost is counted apart. The 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from evals.metrics import first_error, wilson
 from evals.records import Path, Problem, StepLabel
+from stages.flight import Tally
 from stages.strategies.prefixes import Simulator, prefixes, together
 
 
@@ -30,9 +32,12 @@ async def _all_hits(simulator: Simulator, problem: Problem, prefix: str) -> int:
     """Hits of all `k` draws of a prefix, of which the strategy has made the first."""
     made = simulator.ledger.labels.get(prefix)
     start, hits = (made.draws, made.hits) if made else (0, 0)
-    rollouts = await simulator.roll(problem, prefix, range(start, simulator.settings.k), eager=True)
-    simulator.tally.count("audit: rollouts", len(rollouts))
-    simulator.tally.count("audit: rollout tokens", sum(rollout.tokens for rollout in rollouts))
+    apart = replace(simulator, tally=Tally())
+    rollouts = await apart.roll(problem, prefix, range(start, simulator.settings.k), eager=True)
+    apart.tally.count("rollouts", len(rollouts))
+    apart.tally.count("rollout tokens", sum(rollout.tokens for rollout in rollouts))
+    for name, n in apart.tally.counts.items():
+        simulator.tally.count(f"audit: {name}", n)
     return hits + sum(rollout.correct for rollout in rollouts)
 
 

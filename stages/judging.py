@@ -44,15 +44,21 @@ async def judge(task: Task, problem: Problem, text: str, *, prefix: str = "", ta
     Raises:
         SandboxError: a program cannot be run safely here.
     """
+    text = whole(task, prefix, text)
     if not isinstance(task, CodeTask):
-        return task.judge(problem, prefix + text)
-    program = task.program(problem, task.resumed(prefix, text) if prefix else text)
+        return task.judge(problem, text)
+    program = task.program(problem, text)
     result = await _checks().result(task, problem, program)
     verdict = task.verdict(result)
     if tally is not None:
         tally.count(f"outcome: {verdict.outcome}")
         tally.count("weak verdicts", verdict.weak)
     return verdict
+
+
+def whole(task: Task, prefix: str, text: str) -> str:
+    """A prefix and what was written after it as one path: the text that `judge` judges."""
+    return task.resumed(prefix, text) if isinstance(task, CodeTask) and prefix else prefix + text
 
 
 async def judge_all(task: Task, problem: Problem, texts: Sequence[str], tally: Tally | None = None) -> list[Verdict]:

@@ -97,11 +97,13 @@ class Relabelling:
 
 def redraw(label: StepLabel, settings: RelabelSettings, where: str) -> StepLabel:
     """The label that a step's own draws give under other settings; what was inferred is left out, but for a step that
-    was given up at no higher a delta.
+    was given up at no higher a delta. A label that came from elsewhere stays as it is.
 
     Raises:
         DataError: a k or delta that cannot be, or rollouts that were not kept.
     """
+    if label.given is not None:
+        return label
     k = label.k if settings.k is None else settings.k
     delta = label.delta if settings.delta is None else settings.delta
     if delta >= k:
@@ -115,7 +117,7 @@ def redraw(label: StepLabel, settings: RelabelSettings, where: str) -> StepLabel
     else:
         raise DataError(f"{where}: its rollouts were not kept", "Only --delta can be changed without them.")
     new = label.model_copy(update={"k": k, "delta": delta, "draws": draws, "hits": hits, "inferred": None})
-    new.settled = label.gold or label.given is not None or hits > delta or hits + k - draws <= delta
+    new.settled = label.gold or hits > delta or hits + k - draws <= delta
     if not new.settled and label.inferred == "early-stop" and delta >= label.delta and k <= label.k:
         new.inferred = "early-stop"
     else:

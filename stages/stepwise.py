@@ -18,7 +18,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from evals.errors import DataError, UsageError
 from evals.records import Path, Problem, Record, StepLabel, first_fault, parse_json, parse_problem
-from evals.tasks import task_of
+from evals.tasks import check_problem, task_of
 from evals.tasks.base import given_split
 from stages.prompts import Prompter
 from stages.reading import read_all, unique
@@ -145,7 +145,10 @@ def read_examples(source: str, *, strict: bool = False) -> tuple[list[Example], 
 
 
 def _check(problem: Problem) -> None:
-    task_of(problem)  # that there is such a task; the right answer is not needed to learn from labels
+    if any(path.split == "given" for path in problem.paths):
+        task_of(problem)  # imported steps bring their labels along, and often no right answer
+    else:
+        check_problem(problem)
     for path in problem.paths:
         step_ends(problem, path)
 

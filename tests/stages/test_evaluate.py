@@ -10,6 +10,7 @@ import pytest
 
 from evals.errors import DataError
 from evals.metrics import wilson
+from evals.records import Path as Written
 from evals.records import Problem
 from stages.engines.base import seed_of
 from stages.evaluate import EvalSettings, Evaluation
@@ -80,7 +81,7 @@ def test_without_a_result_there_is_no_rate() -> None:
     with pytest.raises(DataError, match="not one"):
         Results().summary()
     with pytest.raises(DataError, match="not evaluated"):
-        Results().add(answered(0, "1").model_copy(update={"paths": [Path(id="t/0#0", text="x")]}))
+        Results().add(answered(0, "1").model_copy(update={"paths": [Written(id="t/0#0", text="x")]}))
 
 
 def test_a_sampled_file_can_be_judged_but_eval_paths_come_first() -> None:

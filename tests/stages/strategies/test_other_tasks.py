@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pytest
 
 from evals.records import Path, Problem
+from evals.tasks import codefile
 from evals.tasks.base import Split, Verdict
 from stages.engines.base import Draw, Request, seed_of
+from stages.engines.scripted import ScriptedEngine
 from stages.flight import Tally
+from stages.sample import Sampler, SampleSettings
+from stages.simulate import Simulation, check_paths
 from stages.strategies.prefixes import SimulateSettings, Simulator
 from stages.strategies.settings import TreeSettings
-from tests.stages.fakes import Written
+from tests.stages.fakes import Written, work
 from tests.stages.strategies.truth import go
 
 PROGRAM = "def f(x):\n    y = x + 1\n\n    z = y * 2\n    z += 3\n\n    if z:\n        z = 0\n\n    return z\n"
@@ -82,3 +87,23 @@ def test_every_strategy_labels_steps_that_are_chunks_of_code(name: str) -> None:
     for path in problem.paths:
         assert task.split(path.text).steps == path.steps
         assert len(path.labels or []) == len(path.steps)
+
+
+CODE = "def total(xs):\n    result = 0\n    for x in xs:\n        result = result + x\n    return result"
+
+
+@pytest.mark.parametrize("name", ["exact", "first-error", "binary", "mcts"])
+def test_every_strategy_labels_programs_that_are_really_run(name: str) -> None:
+    row = {"prompt": "Write total(xs).", "tests": ["assert total([1, 2]) == 3"], "entry_point": "total"}
+    (problem,) = codefile.problems([json.dumps({**row, "solution": CODE})], "p")
+    drawn, _ = work(Sampler(ScriptedEngine("gold:0.3"), SampleSettings(n=5)), problem)
+    settings = SimulateSettings(strategy=name, k=2, audit=1.0, tree=TreeSettings(searches=5))
+    labelled, counts = work(Simulation(ScriptedEngine("gold:1.0"), settings), drawn)
+    assert counts["audit: steps"] == counts["audit: steps alike"] > 10
+    assert counts["audit: first errors"] == counts["audit: first errors alike"] > 2
+    assert counts["outcome: passed"] + counts.get("outcome: wrong", 0) <= counts["rollouts"] + 1
+    check_paths(labelled)
+    if name == "mcts":
+        tree = [path for path in labelled.paths if path.source == "tree"]
+        assert tree
+        assert all(path.outcome is not None and (path.outcome == "passed") is path.correct for path in tree)
