@@ -191,7 +191,7 @@ def test_a_tiny_model_is_trained_and_scores_and_pairs_are_what_the_definition_sa
 ) -> None:
     base = build_model(tmp_path / "base", positions=2048)
     lines = folder / "exact.jsonl"
-    train = ("--epochs", 1, "--lr", "5e-3", "--batch", 8, "--max-length", 2048, "--device", "cpu")
+    train = ("--epochs", 1, "--lr", "5e-3", "--batch", 8, "--max-length", 2048, "--device", "cpu", "--group-by-length")
     sipf(tmp_path, "train-prm", lines, "-m", base, *train, "--held-out", 0.2, "-o", "prm")
     sipf(tmp_path, "score", lines, "-m", "prm", *ON_CPU, "-o", "scored.jsonl")
     scored = read(tmp_path / "scored.jsonl")
@@ -226,7 +226,8 @@ def test_a_tiny_model_is_trained_and_scores_and_pairs_are_what_the_definition_sa
 
     write(tmp_path / "few.jsonl", read(folder / "problems.jsonl")[:6])
     sipf(tmp_path, "sft", "few.jsonl", "-m", base, *train, "-o", "m0")
-    sipf(tmp_path, "orpo", "pairs.jsonl", "-m", base, *train, "-o", "m1")
+    write(tmp_path / "some.jsonl", pairs[:16])
+    sipf(tmp_path, "orpo", "some.jsonl", "-m", base, *train, "-o", "m1")
     sipf(tmp_path, "eval", "few.jsonl", "-m", "m1", *ON_CPU, "--max-tokens", 24, "-o", "eval.jsonl")
     answers = [path for problem in read(tmp_path / "eval.jsonl") for path in problem["paths"]]
     assert len(answers) == 6
