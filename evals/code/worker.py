@@ -99,10 +99,8 @@ class Worker:
             os.close(output)
             if printed >= 0:
                 os.close(printed)
-        if not guest.caged:
-            raise Dead("a child could not be put in its cage")
         return replace(
-            _result(verdict, judge, guest, limits),
+            _result(verdict, judge, self._caged(guest), limits),
             weak=tests.weak,
             cpu_s=round(guest.cpu_s, 4),
             peak_mib=round(guest.peak_mib, 1),
@@ -111,9 +109,8 @@ class Worker:
 
     def _open_desk(self, limits: Limits) -> socket.socket:
         """The socket to the judge's child that does the jobs at present; a new child where there is none."""
-        if self._desk is not None and self._desk_limits != limits:
-            self.judge.stop()
-            self._leave_desk()
+        if self._desk_limits != limits:
+            self.rest()
         if self._desk is None:
             self._desk, theirs = socket.socketpair()
             self._desk_limits = limits
@@ -126,15 +123,20 @@ class Worker:
         """After a check, end the judge's child unless it can go on; how it ended, if it did."""
         if verdict is not None and verdict.get("last") is False:
             return None
-        if self.judge not in watch.ended:
-            self.judge.stop()
-        return self._leave_desk()
+        return self.rest(ended=self.judge in watch.ended)
 
-    def _leave_desk(self) -> Ended:
-        assert self._desk is not None
+    def rest(self, *, ended: bool = False) -> Ended | None:
+        """Stop the judge's child, if there is one, unless it has ended; the next check gets a new one."""
+        if self._desk is None:
+            return None
         self._desk.close()
         self._desk = None
-        ended = self.judge.report()
+        if not ended:
+            self.judge.stop()
+        return self._caged(self.judge.report())
+
+    @staticmethod
+    def _caged(ended: Ended) -> Ended:
         if not ended.caged:
             raise Dead("a child could not be put in its cage")
         return ended
