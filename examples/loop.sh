@@ -16,8 +16,8 @@ usage() {
   cat <<USAGE
 usage: loop.sh [options]
   --model NAME         the policy's base: folder, hub name or chain-base   (chain-base)
-  --task chain|gsm8k   where the problems come from                        (chain)
-  --data DIR           GSM8K's train.jsonl and test.jsonl instead of the hub
+  --task chain|gsm8k|mbpp   where the problems come from                   (chain)
+  --data DIR           GSM8K's train.jsonl and test.jsonl, or mbpp.jsonl, instead of the hub
   --rounds N           rounds of sample ... orpo                           (2)
   --restart            ORPO starts from --base in every round, as the paper does (default)
   --continue           ORPO goes on from the round before
@@ -47,11 +47,13 @@ while [ $# -gt 0 ]; do
     *) echo "loop.sh: unknown option $1" >&2; usage >&2; exit 2 ;;
   esac
 done
+case $TASK in chain | gsm8k | mbpp) ;; *) echo "loop.sh: --task is chain, gsm8k or mbpp, not $TASK" >&2; exit 2 ;; esac
 
 sipf() { echo "+ sipf $*" >&2; command sipf ${CONFIG:+--config "$CONFIG"} "$@"; }
+path() { if [ "$DATA" = hub ]; then echo hub; else echo "$DATA/$1.jsonl"; fi; }
 mkdir -p "$OUT/data" "$OUT/eval"
 
-# data: problems, one a line. Seconds. The splits of the chain world never share a problem; GSM8K trains on its train split.
+# data: problems, one a line. Seconds. The splits of the chain world never share a problem; GSM8K and MBPP train on their train split.
 if [ -n "$SFT_FROM" ]; then
   SOURCE=$SFT_FROM
 else
@@ -64,8 +66,10 @@ else
     for i in $(seq 0 $((ROUNDS - 1))); do  # new questions for every round
       sipf data chain --split train -n "$QUESTIONS_N" --seed "$((200 + 10 * SEED + i))" -o "$OUT/data/questions.$i.jsonl"
     done
+  elif [ "$TASK" = mbpp ]; then
+    sipf data mbpp --split train --path "$(path mbpp)" -o "$OUT/data/sft.jsonl"
+    sipf data mbpp --split test --path "$(path mbpp)" -o "$OUT/data/eval.jsonl"
   else
-    path() { if [ "$DATA" = hub ]; then echo hub; else echo "$DATA/$1.jsonl"; fi; }
     sipf data gsm8k --split train --path "$(path train)" -o "$OUT/data/sft.jsonl"
     sipf data gsm8k --split test --path "$(path test)" -o "$OUT/data/eval.jsonl"
   fi

@@ -84,6 +84,14 @@ def test_gsm8k_samples_the_same_questions_on_from_the_pool(place: Path) -> None:
     assert only(lines, "score")[1].startswith("score run/r1/pool.jsonl")
 
 
+def test_mbpp_trains_on_its_train_split_and_is_measured_on_its_test_split(place: Path) -> None:
+    lines = calls(place, "loop.sh", "--out", "run", "--task", "mbpp", "--data", "here", "--rounds", "1")
+    assert lines[0] == "data mbpp --split train --path here/mbpp.jsonl -o run/data/sft.jsonl"
+    assert lines[1] == "data mbpp --split test --path here/mbpp.jsonl -o run/data/eval.jsonl"
+    assert only(calls(place, "loop.sh", "--out", "hub", "--task", "mbpp"), "data")[0].count("--path hub") == 1
+    assert only(lines, "sample")[0].startswith("sample run/data/sft.jsonl")
+
+
 def test_the_demos_outcome_arm_gets_as_many_pairs_from_the_same_first_paths(place: Path) -> None:
     lines = calls(place, "demo.sh", OUT=str(place / "demo"), SEED="2")
     other = [line for line in lines if f"{place}/demo/outcome" in line]
@@ -98,3 +106,6 @@ def test_an_unknown_option_is_wrong_usage(place: Path) -> None:
     done = subprocess.run(["bash", str(EXAMPLES / "loop.sh"), "--rouns", "3"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "unknown option --rouns" in done.stderr
+    done = subprocess.run(["bash", str(EXAMPLES / "loop.sh"), "--task", "gsm9k"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "chain, gsm8k or mbpp" in done.stderr
