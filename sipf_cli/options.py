@@ -95,7 +95,9 @@ EngineModel = Annotated[
     str | None, typer.Option("--model", "-m", help="Folder, adapter folder, hub name, or 'chain-base'.")
 ]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where the model runs.")]
-DtypeOption = Annotated[Dtype, typer.Option("--dtype", help="Number format of the weights.")]
+DtypeOption = Annotated[
+    Dtype, typer.Option("--dtype", help="Number format to compute in; training keeps float32 weights.")
+]
 BatchRows = Annotated[
     int | None, typer.Option("--batch-rows", min=1, help="Rows decoded at once; chosen from memory unless given.")
 ]
