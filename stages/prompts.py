@@ -179,6 +179,29 @@ class Prompter:
         raise AssertionError("nothing in front always fits")
 
 
+@dataclass(frozen=True)
+class Prompters:
+    """The prompters of one tokenizer, by task.
+
+    Args:
+        tokenizer: a transformers tokenizer.
+        template: as for `make_prompter`.
+        recorded: `Prompter.recorded` as kept by the model's folder.
+    """
+
+    tokenizer: Any
+    template: str = "auto"
+    recorded: str | None = None
+    _known: dict[str, Prompter] = field(default_factory=dict, repr=False)
+
+    def of(self, problem: Problem) -> Prompter:
+        """What builds the problem's prompt."""
+        if problem.task not in self._known:
+            templates = task_of(problem).templates
+            self._known[problem.task] = make_prompter(self.tokenizer, templates, self.template, self.recorded)
+        return self._known[problem.task]
+
+
 def make_prompter(
     tokenizer: Any, task_templates: Mapping[str, str], template: str = "auto", recorded: str | None = None
 ) -> Prompter:

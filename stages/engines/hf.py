@@ -18,14 +18,13 @@ import torch
 
 from evals.errors import ModelError
 from evals.records import Problem
-from evals.tasks import task_of
 from stages.engines.attention import use_grouped_attention
 from stages.engines.base import Completion, Request, Usage
 from stages.engines.chains import Chain, Limits
 from stages.engines.decode import DecodeLoop
-from stages.engines.stops import TextReader
+from stages.engines.stops import TextReader, end_ids
 from stages.models import Loaded
-from stages.prompts import Prompter, make_prompter
+from stages.prompts import Prompter, Prompters
 
 CPU_ROWS, GPU_ROWS = 256, 512
 BACKLOG = 1.0
@@ -42,13 +41,12 @@ class HFEngine:
     """
 
     def __init__(self, loaded: Loaded, template: str = "auto", rows: int | None = None) -> None:
-        self.template, self.recorded = template, loaded.template_recorded
-        self._prompters: dict[str, Prompter] = {}
+        self._prompters = Prompters(loaded.tokenizer, template, loaded.template_recorded)
         self.model, self.tokenizer = loaded.model, loaded.tokenizer
         self.model.eval()
         use_grouped_attention(self.model)
         vocabulary = self.model.get_output_embeddings().weight.shape[0]
-        reader = TextReader(self.tokenizer, _end_ids(self.model, self.tokenizer), vocabulary)
+        reader = TextReader(self.tokenizer, end_ids(self.model.generation_config, self.tokenizer), vocabulary)
         self.loop = DecodeLoop(self.model, reader, _limits(self.model, rows))
         self._task: asyncio.Task[None] | None = None
         self._open: dict[Chain, asyncio.Queue[Completion | BaseException]] = {}
@@ -59,11 +57,8 @@ class HFEngine:
         return self.loop.usage
 
     def prompter(self, problem: Problem) -> Prompter:
-        """What builds the prompts of the problem's task."""
-        if problem.task not in self._prompters:
-            templates = task_of(problem).templates
-            self._prompters[problem.task] = make_prompter(self.tokenizer, templates, self.template, self.recorded)
-        return self._prompters[problem.task]
+        """What builds the problem's prompt."""
+        return self._prompters.of(problem)
 
     def hungry(self) -> bool:
         """True while fewer chains wait than the backlog that keeps the rows full."""
@@ -142,13 +137,6 @@ class HFEngine:
         for queue in self._open.values():
             queue.put_nowait(ModelError("the engine was closed before it had written everything"))
         self.loop.cache.free()
-
-
-def _end_ids(model: Any, tokenizer: Any) -> set[int]:
-    """Every token that ends a text, as the model's generation settings and the tokenizer name them."""
-    named = model.generation_config.eos_token_id
-    ids = set(named) if isinstance(named, list) else {named}
-    return {i for i in (*ids, tokenizer.eos_token_id) if i is not None}
 
 
 def _limits(model: Any, rows: int | None) -> Limits:
