@@ -93,7 +93,6 @@ class Caller:
         jitter = random.Random(salt)
         tries, first = 0, time.monotonic()
         while True:
-            await self._wait()
             begun = time.monotonic()
             result = await self._try(path, body, read)
             if not isinstance(result, _Trouble):
@@ -119,6 +118,7 @@ class Caller:
     async def _try(self, path: str, body: dict[str, Any], read: Callable[[Any], Read]) -> Read | _Trouble:
         try:
             async with self._gate:
+                await self._wait()
                 response = await self._client.post(path, json=body)
         except httpx2.TimeoutException as error:
             return _Trouble(f"no answer in time ({type(error).__name__})")
@@ -167,8 +167,10 @@ class Caller:
         self._resume = max(self._resume, time.monotonic() + seconds)
 
     async def _wait(self) -> None:
-        while (left := self._resume - time.monotonic()) > 0:
+        left = self._resume - time.monotonic()
+        if left > 0:
             await asyncio.sleep(left)
+            await self._wait()  # another answer may have asked for longer meanwhile
 
     async def close(self) -> None:
         """Close the connections."""

@@ -50,3 +50,12 @@ def test_the_table_says_what_to_do(sipf: Any) -> None:
     result = sipf("doctor")
     assert "telemetry off" in result.stdout
     assert "do this" in result.stdout
+
+
+def test_the_engines_that_can_be_had_are_named(sipf: Any) -> None:
+    said = json.loads(sipf("doctor", "--json", env={"SIPF_API_KEY": "secret-key"}).stdout)
+    engines = {finding["name"]: finding for finding in said["findings"] if finding["area"] == "engine"}
+    assert {"hf", "vllm", "server", "scripted"} <= set(engines)
+    assert "a key is set" in engines["server"]["found"]
+    assert "secret-key" not in json.dumps(said)
+    assert engines["vllm"]["works"] or "make setup-vllm" in engines["vllm"]["advice"]
