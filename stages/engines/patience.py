@@ -92,8 +92,8 @@ class Caller:
         """
         jitter = random.Random(salt)
         tries, first = 0, time.monotonic()
+        since = first
         while True:
-            begun = time.monotonic()
             result = await self._try(path, body, read)
             if not isinstance(result, _Trouble):
                 self._served = time.monotonic()
@@ -101,8 +101,9 @@ class Caller:
             self.tried_again += 1
             if result.wait is not None:
                 self._leave_alone(result.wait)
-            if not (result.busy and self._served is not None and self._served >= begun):
+            if not (result.busy and self._served is not None and self._served >= since):
                 tries += 1
+            since = time.monotonic()
             if tries > self.retries:
                 raise self._given_up(result.why, first)
             await asyncio.sleep(min(LONGEST, FIRST * 2 ** (max(tries, 1) - 1)) * jitter.uniform(0.5, 1.5))
