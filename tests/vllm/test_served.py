@@ -1,7 +1,11 @@
-"""The server engine against a real server: `vllm serve` of the CPU build, with the embedded base."""
+"""The server engine against a real server: vLLM's, of the CPU build, with the embedded base.
+
+It is started by its module: `vllm serve` asks for its own version under a name that the CPU build does not have.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -36,19 +40,19 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     quiet = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_NO_USAGE_STATS": "1"}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [str(Path(sys.executable).with_name("vllm")), "serve", resolve("chain-base"), *how],
+            [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", resolve("chain-base"), *how],
             env={**os.environ, **quiet}, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
         try:
             _wait_for(f"http://127.0.0.1:{port}/health", process, folder / "log")
             yield f"http://127.0.0.1:{port}/v1"
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(20)
-            except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            process.wait()
 
 
 def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
