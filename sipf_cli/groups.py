@@ -106,6 +106,14 @@ class EngineOptions:
     batch_rows: o.BatchRows = None
     template: o.Template = "auto"
     trust_remote_code: o.TrustRemoteCode = False
+    tensor_parallel: o.TensorParallel = 1
+    gpu_memory: o.GpuMemory = 0.9
+    max_model_len: o.MaxModelLen = None
+    url: o.Url = None
+    tokenizer: o.TokenizerOption = None
+    concurrency: o.Concurrency = 64
+    timeout: o.Timeout = 300.0
+    retries: o.Retries = 6
 
     def settings(self) -> EngineSettings:
         """The same for the middle floor."""
@@ -121,6 +129,14 @@ class EngineOptions:
             load_in_4bit=self.load_in_4bit,
             template=self.template,
             trust_remote_code=self.trust_remote_code,
+            tensor_parallel=self.tensor_parallel,
+            gpu_memory=self.gpu_memory,
+            max_model_len=self.max_model_len,
+            url=self.url,
+            tokenizer=self.tokenizer,
+            concurrency=self.concurrency,
+            timeout=self.timeout,
+            retries=self.retries,
         )
 
 

@@ -32,7 +32,14 @@ class Dtype(StrEnum):
 
 class EngineName(StrEnum):
     hf = "hf"
+    vllm = "vllm"
+    server = "server"
     scripted = "scripted"
+
+
+class ScorerName(StrEnum):
+    hf = "hf"
+    vllm = "vllm"
 
 
 class Schedule(StrEnum):
@@ -88,14 +95,18 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random c
 # Models and the engines that run them.
 Model = Annotated[str, typer.Option("--model", "-m", help="Folder, adapter folder, hub name, or 'chain-base'.")]
 Engine = Annotated[EngineName, typer.Option("--engine", help="Who writes the text.")]
+ScorerEngine = Annotated[ScorerName, typer.Option("--engine", help="Who computes the scores.")]
 Script = Annotated[
     str | None, typer.Option("--script", metavar="FILE|gold:P", help="Canned answers of the scripted engine.")
 ]
 EngineModel = Annotated[
-    str | None, typer.Option("--model", "-m", help="Folder, adapter folder, hub name, or 'chain-base'.")
+    str | None,
+    typer.Option("--model", "-m", help="Folder, adapter folder, hub name, 'chain-base', or the server's name for it."),
 ]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where the model runs.")]
-DtypeOption = Annotated[Dtype, typer.Option("--dtype", help="Number format of the weights.")]
+DtypeOption = Annotated[
+    Dtype, typer.Option("--dtype", help="Number format to compute in; training keeps float32 weights.")
+]
 BatchRows = Annotated[
     int | None, typer.Option("--batch-rows", min=1, help="Rows decoded at once; chosen from memory unless given.")
 ]
@@ -103,6 +114,23 @@ Template = Annotated[
     str, typer.Option("--template", help="Prompt template: auto, chat, one of the task's, or a file with {question}.")
 ]
 TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.")]
+TensorParallel = Annotated[int, typer.Option("--tensor-parallel", min=1, help="GPUs that share the model (vllm).")]
+GpuMemory = Annotated[
+    float, typer.Option("--gpu-memory", min=0.01, max=1.0, help="Share of a GPU's memory that vllm may take.")
+]
+MaxModelLen = Annotated[
+    int | None, typer.Option("--max-model-len", min=2, help="Longest sequence for vllm; the model's unless given.")
+]
+Url = Annotated[
+    str | None, typer.Option("--url", help="Address of the server engine, such as http://localhost:8000/v1.")
+]
+TokenizerOption = Annotated[
+    str | None,
+    typer.Option("--tokenizer", help="Model folder or hub name whose tokenizer makes the server's prompts."),
+]
+Concurrency = Annotated[int, typer.Option("--concurrency", min=1, help="Requests the server gets at a time.")]
+Timeout = Annotated[float, typer.Option("--timeout", min=0.01, help="Seconds to wait for the server's answer.")]
+Retries = Annotated[int, typer.Option("--retries", min=0, help="Times a request to the server is tried again.")]
 Temperature = Annotated[float, typer.Option("--temperature", min=0.0, help="Sampling temperature; 0 is greedy.")]
 TopP = Annotated[float, typer.Option("--top-p", min=0.0, max=1.0, help="Nucleus sampling: mass of tokens kept.")]
 MaxTokens = Annotated[

@@ -31,6 +31,10 @@ def score(
     load_in_4bit: o.LoadIn4bit = False,
     template: o.Template = "auto",
     trust_remote_code: o.TrustRemoteCode = False,
+    engine: o.ScorerEngine = o.ScorerName.hf,
+    tensor_parallel: o.TensorParallel = 1,
+    gpu_memory: o.GpuMemory = 0.9,
+    max_model_len: o.MaxModelLen = None,
 ) -> None:
     """Score every step of every path with a reward model: mean, min, product and last of each path.
 
@@ -43,10 +47,13 @@ def score(
       sipf score paths.jsonl --model prm -o scored.jsonl
     """
     from sipf_cli.running import plan, run_over_lines, show
-    from stages.score import Scorer, describe_scorer
+    from stages.scoring import PathScorer, describe_scorer
     from stages.simulate import check_steps
 
-    facts = describe_scorer(model, device.value, dtype.value, load_in_4bit=load_in_4bit, template=template)
+    facts = describe_scorer(
+        model, device.value, dtype.value, load_in_4bit=load_in_4bit, template=template, engine=engine.value,
+        tensor_parallel=tensor_parallel,
+    )  # fmt: skip
 
     def cost(problem: Problem) -> dict[str, int]:
         return {"paths": len(problem.paths), "steps": sum(len(path.steps) for path in problem.paths)}
@@ -56,7 +63,18 @@ def score(
         plan(run, cost, json=speech.json, check=check_steps)
         return
 
-    def open_scorer() -> Scorer:
+    def open_scorer() -> PathScorer:
+        if engine is o.ScorerName.vllm:
+            from stages.engines.vllm_score import VLLMScorer
+            from stages.engines.vllm_start import VLLMSettings
+
+            how = VLLMSettings(
+                device=facts["device"], dtype=facts["dtype"], tensor_parallel=tensor_parallel, gpu_memory=gpu_memory,
+                max_model_len=max_model_len, trust_remote_code=trust_remote_code,
+            )  # fmt: skip
+            return VLLMScorer(model, how, template=template, label=name, trust_remote_code=trust_remote_code)
+        from stages.score import Scorer
+
         return Scorer(
             model,
             device=device.value,

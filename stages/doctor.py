@@ -19,7 +19,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from evals.errors import SandboxError
+from evals.errors import ModelError, SandboxError
+from stages.engines.server import key_from_environment
+from stages.engines.vllm_start import vllm_version
 
 GIB = 2**30
 OPTIONAL_EXTRAS = ("vllm", "ray")
@@ -73,7 +75,9 @@ def versions() -> Iterator[Finding]:
 def _version(need: Any, *, needed: bool, extra: str) -> Finding:
     advice = f"in sipf's folder: pip install -e '.[{extra}]'" if extra else f"pip install '{need.name}{need.specifier}'"
     try:
-        installed = metadata.version(need.name)
+        # vLLM's CPU build goes by another name
+        named = metadata.packages_distributions().get(need.name, [need.name]) if extra else [need.name]
+        installed = metadata.version(named[0])
     except metadata.PackageNotFoundError:
         return Finding("version", need.name, False, needed, f"missing, wanted {need.specifier}", advice)
     fits = need.specifier.contains(installed, prereleases=True)
@@ -146,11 +150,9 @@ def engines() -> Iterator[Finding]:
         else:
             yield Finding("engine", name, True, needed, f"{module} {metadata.version(module)} imports")
     yield Finding("engine", "scripted", True, False, "canned answers, needs nothing")
-    vllm = find_spec("vllm") is not None
-    yield Finding(
-        "engine", "vllm", vllm, False, "importable" if vllm else "not installed",
-        "in sipf's folder: pip install -e '.[vllm]' (needs a GPU)",
-    )  # fmt: skip
+    yield _vllm()
+    key = "a key is set" if key_from_environment() else "no SIPF_API_KEY is set, which many servers do not ask for"
+    yield Finding("engine", "server", True, False, f"any OpenAI-compatible --url; {key}")
     four_bit = find_spec("bitsandbytes") is not None
     yield Finding(
         "engine", "4-bit", four_bit, False, "bitsandbytes is there" if four_bit else "bitsandbytes is not installed",
@@ -162,6 +164,16 @@ def engines() -> Iterator[Finding]:
         "engine", "chain-base", there, True, "it came with sipf" if there else "its files are missing",
         "install sipf again",
     )  # fmt: skip
+
+
+def _vllm() -> Finding:
+    """Whether vLLM is installed, and for which device it was built."""
+    try:
+        installed = vllm_version()
+    except ModelError:
+        advice = "in sipf's folder: pip install -e '.[vllm]' (for a GPU; `make setup-vllm` builds one for the CPU)"
+        return Finding("engine", "vllm", False, False, "not installed", advice)
+    return Finding("engine", "vllm", True, False, f"{installed} is installed")
 
 
 def sandboxes() -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from evals.errors import DataError, Interrupted, SomeFailed, UsageError
+from evals.errors import DataError, SomeFailed, UsageError
 from evals.records import Problem, Record
 from stages.interrupts import StopFlag
 from stages.lines import Line, ProblemReader
@@ -226,13 +226,11 @@ class Flight:
             self._rouse()
 
     def _look(self) -> None:
+        self.flag.check()  # first: Ctrl-C may have ended an engine's processes too, and is the reason
         if self._crash is not None:
             if isinstance(self._crash, asyncio.CancelledError):
                 raise RuntimeError("a problem was cancelled from inside") from self._crash
-            if isinstance(self._crash, Interrupted):
-                self.flag.check()  # Ctrl-C ends otherwise than SIGTERM
             raise self._crash
-        self.flag.check()
 
     async def _pause(self, seconds: float) -> None:
         """Let the others run until one ends, at most so long."""

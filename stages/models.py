@@ -110,6 +110,18 @@ def read_card(name: str) -> dict[str, Any]:
     return card
 
 
+def policy_card(name: str) -> dict[str, Any]:
+    """`read_card`, for a model that is to write text.
+
+    Raises:
+        ModelError: it is a reward model.
+    """
+    card = read_card(name)
+    if card.get("kind") == "prm":
+        raise ModelError(f"{name} is a reward model, it cannot write text", "Give a policy; score takes reward models.")
+    return card
+
+
 def fingerprint(name: str) -> str:
     """A name for a model's exact content.
 
@@ -168,9 +180,7 @@ def load_policy(
         ModelError: the model is missing, incomplete, no causal language model, or too large for the device.
     """
     quiet_libraries()
-    card = read_card(name)
-    if card.get("kind") == "prm":
-        raise ModelError(f"{name} is a reward model, it cannot write text", "Give a policy; score takes reward models.")
+    card = policy_card(name)
     device = choose_device(device)
     dtype = choose_dtype(dtype, device)
     model = load_weights(

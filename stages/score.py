@@ -11,44 +11,26 @@ bits of a matrix product depend on its shape: a path's scores are the same alone
 from __future__ import annotations
 
 import asyncio
-import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from evals.errors import ModelError, UsageError
-from evals.records import Path, Problem, StepScores
-from evals.tasks import task_of
+from evals.errors import ModelError
+from evals.records import Path, Problem
 from stages.devices import choose_device, choose_dtype
-from stages.flight import Tally
-from stages.models import (
-    fingerprint,
-    is_adapter,
-    load_tokenizer,
-    load_weights,
-    read_card,
-)
-from stages.prompts import Prompter, make_prompter
-from stages.stepwise import step_ends
+from stages.models import is_adapter, load_weights
+from stages.scoring import Job, PathScorer, describe_scorer, to_scores
+
+__all__ = ["HEADS", "Scorer", "describe_scorer", "step_probabilities", "to_scores"]
 
 HEADS = ("score", "classifier")
 LENGTH_CLASS = 16
 RIGHT = 1
 
 
-@dataclass(slots=True)
-class _Job:
-    ids: list[int]
-    positions: list[int]
-    scores: list[float] | None = None
-    done: asyncio.Event = field(default_factory=asyncio.Event)
-    error: Exception | None = None
-
-
-class Scorer:
+class Scorer(PathScorer):
     """A reward model, ready to score.
 
     Args:
@@ -75,13 +57,9 @@ class Scorer:
         label: str = "prm",
         trust_remote_code: bool = False,
     ) -> None:
-        self.card = _reward_card(name)
-        self.name = name
-        self.label = label
+        super().__init__(name, template, label, trust_remote_code)
         self.device = choose_device(device)
         self.dtype = choose_dtype(dtype, self.device)
-        self.fingerprint = fingerprint(name)
-        self.tokenizer = load_tokenizer(name, trust_remote_code)
         self.model = load_weights(
             name,
             "AutoModelForTokenClassification",
@@ -95,71 +73,14 @@ class Scorer:
         ).eval()
         self.batch_tokens = batch_tokens or (16384 if self.device.startswith("cuda") else 4096)
         self.max_length = int(getattr(self.model.config, "max_position_embeddings", 0) or 1 << 30)
-        self.counts: Counter[str] = Counter()
-        self._template = template
-        self._prompters: dict[str, Prompter] = {}
-        self._waiting: list[_Job] = []
+        self._waiting: list[Job] = []
         self._seen = 0
-
-    def prompter(self, problem: Problem) -> Prompter:
-        """The prompts the model was trained with.
-
-        Raises:
-            UsageError: the template asked for is another.
-        """
-        if problem.task not in self._prompters:
-            templates = task_of(problem).templates
-            recorded = make_prompter(self.tokenizer, templates, "auto", self.card.get("template"))
-            if self._template != "auto":
-                asked = make_prompter(self.tokenizer, templates, self._template)
-                if asked.recorded != recorded.recorded:
-                    raise UsageError(
-                        f"{self.name} was trained with the template {recorded.name!r}, not {asked.name!r}",
-                        "Leave --template out: the model knows its own.",
-                    )
-            self._prompters[problem.task] = recorded
-        return self._prompters[problem.task]
 
     def score_paths(self, paths: Sequence[tuple[Problem, Path]]) -> list[list[float] | None]:
         """P(right) of every step of each path; None for a path that is too long or has no steps (counted)."""
-        jobs = [self._job(problem, path) for problem, path in paths]
-        _run(self.model, [job for job in jobs if isinstance(job, _Job)], self._pad, self.batch_tokens)
-        return [job.scores if isinstance(job, _Job) else None for job in jobs]
-
-    async def score(self, problem: Problem) -> Problem:
-        """The problem with `scores[label]` on every path that can be scored; batched with all that are waiting.
-
-        A path that cannot is left unscored and says why under `unscored`.
-        """
-        jobs = [self._job(problem, path) for path in problem.paths]
-        await self._finished([job for job in jobs if isinstance(job, _Job)])
-        paths: list[Path] = []
-        for path, job in zip(problem.paths, jobs, strict=True):
-            if isinstance(job, _Job):
-                assert job.scores is not None
-                paths.append(
-                    path.model_copy(update={"scores": {**(path.scores or {}), self.label: to_scores(job.scores)}})
-                )
-            else:
-                before = (path.model_extra or {}).get("unscored") or {}
-                paths.append(path.model_copy(update={"unscored": {**before, self.label: job}}))
-        return problem.model_copy(update={"paths": paths}) if paths else problem
-
-    async def work(self, problem: Problem, tally: Tally) -> list[Problem]:
-        """`score`, for `run_lines`; counts what was scored, and what was not by reason."""
-        scored = await self.score(problem)
-        for path in scored.paths:
-            if path.scores is not None and self.label in path.scores:
-                tally.count("paths scored")
-                tally.count("steps scored", len(path.steps))
-            else:
-                reason = str((path.model_extra or {})["unscored"][self.label])
-                tally.count(f"paths left unscored: {reason.partition(':')[0]}")
-        return [scored]
-
-    def spent(self) -> dict[str, int]:
-        """What scoring has cost so far: paths, and tokens read (padding not counted)."""
-        return {"paths": self.counts["paths"], "tokens": self.counts["tokens"]}
+        jobs = [self.job(problem, path) for problem, path in paths]
+        _run(self.model, [job for job in jobs if isinstance(job, Job)], self._pad, self.batch_tokens)
+        return [job.scores if isinstance(job, Job) else None for job in jobs]
 
     async def close(self) -> None:
         """Let go of the model."""
@@ -170,20 +91,8 @@ class Scorer:
         # Batches hold one class of lengths each, so their last ones are only full where many paths wait.
         return sum(len(job.ids) for job in self._waiting) < 32 * self.batch_tokens
 
-    def _job(self, problem: Problem, path: Path) -> _Job | str:
-        """What to compute for a path, or why it cannot be."""
-        if not path.steps:
-            self.counts["no steps"] += 1
-            return "no steps"
-        ids, positions = self.prompter(problem).step_positions(problem, path.text, step_ends(problem, path))
-        if len(ids) > self.max_length:
-            self.counts["too long"] += 1
-            return f"too long: {len(ids)} tokens, the model takes {self.max_length}"
-        self.counts["paths"] += 1
-        self.counts["tokens"] += len(ids)
-        return _Job(ids, positions)
-
-    async def _finished(self, jobs: list[_Job]) -> None:
+    async def finish_jobs(self, jobs: list[Job]) -> None:
+        """See `PathScorer.finish_jobs`."""
         if not jobs:
             return
         idle = not self._waiting
@@ -217,43 +126,6 @@ class Scorer:
         return int(self.tokenizer.pad_token_id)
 
 
-def describe_scorer(
-    name: str, device: str = "auto", dtype: str = "auto", *, load_in_4bit: bool = False, template: str = "auto"
-) -> dict[str, Any]:
-    """What a run of `score` is identified by, without loading the model.
-
-    Raises:
-        ModelError: not a reward model, or no such device.
-    """
-    card = _reward_card(name)
-    device = choose_device(device)
-    dtype = choose_dtype(dtype, device)
-    return {
-        "model": name,
-        "model_sha256": fingerprint(name),
-        "trained_on": {key: card[key] for key in ("labels", "outcome", "base") if key in card},
-        "device": device,
-        "dtype": dtype,
-        "load_in_4bit": load_in_4bit,
-        "template": template,
-        "same whatever the batch": "yes" if dtype == "float32" and device == "cpu" else "not guaranteed",
-    }
-
-
-def _reward_card(name: str) -> dict[str, Any]:
-    card = read_card(name)
-    if card.get("kind") != "prm":
-        raise ModelError(f"{name} is no reward model", "Give the folder that `sipf train-prm` has written.")
-    return card
-
-
-def to_scores(steps: list[float]) -> StepScores:
-    """The record of a path's step scores: mean (the paper's r), min, product and last."""
-    return StepScores(
-        steps=steps, mean=math.fsum(steps) / len(steps), min=min(steps), product=math.prod(steps), last=steps[-1]
-    )
-
-
 def step_probabilities(
     model: Any, rows: Sequence[tuple[list[int], list[int]]], pad: int, batch_tokens: int
 ) -> list[list[float]]:
@@ -265,14 +137,14 @@ def step_probabilities(
         pad: id to fill up with (masked).
         batch_tokens: tokens of a batch, padding included.
     """
-    jobs = [_Job(ids, positions) for ids, positions in rows]
+    jobs = [Job(ids, positions) for ids, positions in rows]
     _run(model, jobs, pad, batch_tokens)
     return [job.scores or [] for job in jobs]
 
 
-def _run(model: Any, jobs: Sequence[_Job], pad: int, batch_tokens: int) -> None:
+def _run(model: Any, jobs: Sequence[Job], pad: int, batch_tokens: int) -> None:
     """Compute the jobs' scores, longest first, so that running out of memory shows at once."""
-    classes: dict[int, list[_Job]] = defaultdict(list)
+    classes: dict[int, list[Job]] = defaultdict(list)
     for job in jobs:
         classes[-(-len(job.ids) // LENGTH_CLASS) * LENGTH_CLASS].append(job)
     for width in sorted(classes, reverse=True):
@@ -281,7 +153,7 @@ def _run(model: Any, jobs: Sequence[_Job], pad: int, batch_tokens: int) -> None:
             _batch(model, classes[width][start : start + rows], width, rows, pad)
 
 
-def _batch(model: Any, jobs: Sequence[_Job], width: int, rows: int, pad: int) -> None:
+def _batch(model: Any, jobs: Sequence[Job], width: int, rows: int, pad: int) -> None:
     ids = torch.full((rows, width), pad, dtype=torch.long)
     mask = torch.zeros((rows, width), dtype=torch.long)
     mask[:, 0] = 1  # a row without any token to look at gives nan
@@ -299,8 +171,4 @@ def _batch(model: Any, jobs: Sequence[_Job], width: int, rows: int, pad: int) ->
         ) from error
     right = torch.softmax(logits.double(), dim=-1)[..., RIGHT].cpu()
     for row, job in enumerate(jobs):
-        job.scores = right[row, job.positions].tolist()
-        if not all(math.isfinite(score) for score in job.scores):
-            raise ModelError(
-                "the reward model gives scores that are not numbers", "Its training diverged: train it again."
-            )
+        job.give(right[row, job.positions].tolist())

@@ -41,16 +41,20 @@ def enter(layer: str) -> int | None:
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     _prctl(_PR_SET_DUMPABLE, 0)
     rules = None
-    seccomp.for_this_process()  # so that children find it made
+    for more in ((), tuple(seccomp.TRUSTED)):
+        seccomp.for_this_process(more)  # so that children find it made
     if layer == "landlock" or landlock.abi():
         rules = landlock.ruleset(landlock.readable(library))
         landlock.enter(rules)
     return rules
 
 
-def confine(rules: int | None, *, cpu_s: float, memory_mib: int, files: int, caged: bool) -> None:
+def confine(
+    rules: int | None, *, cpu_s: float, memory_mib: int, files: int, caged: bool, more: tuple[str, ...] = ()
+) -> None:
     """Limit this child for good and leave it no system call but those of `seccomp`. With `rules` it enters a landlock
-    domain below the warm process's, so that it cannot signal or trace its parent either.
+    domain below the warm process's, so that it cannot signal or trace its parent either; `more` are further system
+    calls.
 
     Raises:
         OSError: a limit could not be set; the child must end.
@@ -71,7 +75,7 @@ def confine(rules: int | None, *, cpu_s: float, memory_mib: int, files: int, cag
     if rules is not None:
         landlock.enter(rules)
         os.close(rules)
-    seccomp.install(seccomp.for_this_process())
+    seccomp.install(seccomp.for_this_process(more))
 
 
 def _move_root(library: str) -> str:

@@ -7,8 +7,9 @@
 Two processes take part in a check. The program alone runs in one (guest.py); the data set's test code runs in the other
 (judge.py) and calls the program through a proxy; plain data crosses between them (wire.py). A verdict of "passed" means
 that the test code ran to its end over there, so there is nothing the program could print, raise, overwrite or exit with
-to get it. Both are forked from warm processes (zygote.py), each in a cage of its own: bubblewrap, landlock, seccomp and
-limits where bubblewrap works, else landlock, seccomp and limits, else nothing runs at all.
+to get it. Both are forked from warm processes (zygote.py), the program's for each check anew. Each is in a cage of its
+own: bubblewrap, landlock, seccomp and limits where bubblewrap works, else landlock, seccomp and limits, else nothing
+runs at all.
 
 What this does not cover:
 - Bugs of the kernel. The program talks to the real one, through about 70 system calls. For programs from people who

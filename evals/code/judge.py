@@ -1,6 +1,6 @@
 """The trusted end: a child that runs the data set's tests against a proxy of the program.
 
-    {"program": source, "tests": CodeTests.as_dict()}   ->   {"outcome": "wrong", "message": "assert add(1, 2) == 3"}
+    {"program": source, "tests": CodeTests.as_dict()}   ->   {"outcome": "wrong", "message": "...", "last": false}
 
 It lives in a cage and under a deadline of its own, since comparing what a program returns may take for ever; but no
 code of the program ever runs here. A proxy's call sends plain data and waits for the reply to exactly that call: an id
@@ -13,6 +13,10 @@ import ast
 import builtins
 import json
 import os
+import random
+import resource
+import socket
+import sys
 import traceback
 from collections import deque
 from collections.abc import Callable
@@ -22,27 +26,41 @@ from evals.code.wire import MUTABLE, Channel, Closed, Refused, Violation
 
 MESSAGE = 200
 """Characters of a result's message."""
+JOBS = 16
+"""Checks that one child does in a row: tests are trusted not to spoil the next ones, and a program has no way to."""
+HEAVY_MIB = 64
+CLEAN = ("passed", "wrong", "exception", "syntax", "crash")
+"""Outcomes after which the same child goes on."""
 OUT_OF_MEMORY = 112
 """Exit status where not even a verdict could be written."""
 
 
-def serve(channel: int, report: int) -> NoReturn:
-    """Read the job from `report`, run it against the program behind `channel`, write the verdict, end."""
-    with open(report, "r+b", buffering=0, closefd=False) as stream:
-        size = int.from_bytes(_exactly(stream, 4), "big")
-        job = json.loads(_exactly(stream, size))
+def serve(desk: int) -> NoReturn:
+    """Do the jobs that come over the socket `desk`, each with the channel to its program; end after `JOBS`, or before
+    that when a check took so much memory that the next one should not inherit it."""
+    host = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=desk)
+    for number in range(1, JOBS + 1):
+        size, descriptors, _, _ = socket.recv_fds(host, 4, 1)
+        if not size:
+            break
+        job = json.loads(_exactly(desk, int.from_bytes(size, "big")))
+        random.seed(0)  # equal programs, equal verdicts
+        sys.setrecursionlimit(1000)
         try:
-            verdict = Check(Channel(channel), job["tests"]).run(job["program"])
-            stream.write(json.dumps(verdict).encode())
+            verdict: dict[str, Any] = Check(Channel(descriptors[0]), job["tests"]).run(job["program"])
+            heavy = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > HEAVY_MIB << 10
+            verdict["last"] = number == JOBS or heavy or verdict["outcome"] not in CLEAN
+            os.write(desk, json.dumps(verdict).encode() + b"\n")
         except MemoryError:
             os._exit(OUT_OF_MEMORY)
+        os.close(descriptors[0])
     os._exit(0)
 
 
-def _exactly(stream: Any, size: int) -> bytes:
+def _exactly(descriptor: int, size: int) -> bytes:
     parts = []
     while size:
-        part = stream.read(size)
+        part = os.read(descriptor, size)
         if not part:
             os._exit(0)  # the host is gone
         parts.append(part)
@@ -73,6 +91,7 @@ class Check:
 
     def __init__(self, channel: Channel, tests: dict[str, Any]) -> None:
         self.channel, self.tests = channel, tests
+        self.space: dict[str, Any] = {"__name__": "tests"}
         self.over: _Final | None = None
         """What ended the check, kept here as the tests may catch even a BaseException."""
         self.raised: BaseException | None = None
@@ -94,6 +113,8 @@ class Check:
             self.over = self.over or final
         except BaseException as error:  # whatever the tests raised is the verdict
             self.over = self.over or self._told(error)
+        finally:
+            self.space.clear()
         if self.over is not None:
             return {"outcome": self.over.outcome, "message": one_line(self.over.message)}
         if not self.channel.quiet():
@@ -101,8 +122,7 @@ class Check:
         return {"outcome": "passed", "message": ""}
 
     def _run_tests(self) -> None:
-        tests, entry = self.tests, self.tests.get("entry_point")
-        space: dict[str, Any] = {"__name__": "tests"}
+        tests, entry, space = self.tests, self.tests.get("entry_point"), self.space
         proxies = {name: self._proxy(name) for name in tests["names"]}
         space.update(proxies)
         self.asked = False

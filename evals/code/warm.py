@@ -118,7 +118,8 @@ class Warm:
 
     def watch(self) -> None:
         """Ask for the child's pidfd, so that `used` can tell."""
-        self._tell(b"watch")
+        if self._pidfd is None:
+            self._tell(b"watch")
 
     def stop(self) -> None:
         """Kill the child, if it still runs."""

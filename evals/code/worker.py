@@ -4,8 +4,9 @@
     worker.run("def add(a, b): return a + b", tests, Limits())       # CheckResult("passed", cpu_s=0.004, ...)
 
 The two children talk to each other over a socket pair made for this check alone; the verdict comes from the tests' side
-over another one. Here is the clock: whoever is late, uses up his CPU time, prints without end or fills the machine with
-threads is ended, and a process that dies otherwise is asked why.
+over another one. The program's child does this one check, the tests' child some in a row. Here is the clock: whoever is
+late, uses up his CPU time, prints without end or fills the machine with threads is ended, and a process that dies
+otherwise is asked why.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dataclasses import replace
 from typing import Any
 
 from evals.code.checks import CheckResult, CodeTests, Limits
-from evals.code.judge import OUT_OF_MEMORY
+from evals.code.judge import JOBS, OUT_OF_MEMORY
 from evals.code.warm import Dead, Ended, Warm
 from evals.errors import DataError, SandboxError
 
@@ -48,6 +49,8 @@ class Worker:
     """
 
     def __init__(self, layer: str, spawn: Callable[[Callable[[], Warm]], Warm] = lambda start: start()) -> None:
+        self._desk: socket.socket | None = None
+        self._desk_limits: Limits | None = None
         self.judge = spawn(lambda: Warm("judge", layer))
         try:
             self.guest = spawn(lambda: Warm("guest", layer))
@@ -63,6 +66,8 @@ class Worker:
 
     def close(self) -> None:
         """End both processes."""
+        if self._desk is not None:
+            self._desk.close()
         self.judge.close()
         self.guest.close()
 
@@ -76,114 +81,145 @@ class Worker:
         began = time.monotonic()
         job = json.dumps({"program": program, "tests": tests.as_dict()}).encode()
         channel, other_end = socket.socketpair()
-        report, reported = socket.socketpair()
-        output, printed = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        os.set_blocking(printed, True)
+        output, printed = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(output, False)
         try:
-            with channel, other_end, reported:
-                self.judge.order(_limits(limits, JUDGE_MIB), [channel.fileno(), reported.fileno()])
-                self.guest.order(_limits(limits, 0), [other_end.fileno(), printed])
+            with channel, other_end:
+                self.guest.order(_limits(limits), [other_end.fileno(), printed])
+                watch = _Watch(self.judge, self.guest, self._open_desk(limits), output, limits, began)
+                watch.give(job, channel.fileno())
             os.close(printed)
             printed = -1
-            watch = _Watch(self.judge, self.guest, report, output, limits, began)
             try:
-                watch.give(job)
                 verdict = watch.wait()
             finally:
-                judge, guest = watch.end()
+                guest = watch.end()
+            judge = self._settle(verdict, watch)
         finally:
-            report.close()
             os.close(output)
             if printed >= 0:
                 os.close(printed)
-        if not judge.caged or not guest.caged:
-            raise Dead("a child could not be put in its cage")
-        result = _result(verdict, judge, guest, limits)
         return replace(
-            result,
+            _result(verdict, judge, self._caged(guest), limits),
             weak=tests.weak,
             cpu_s=round(guest.cpu_s, 4),
             peak_mib=round(guest.peak_mib, 1),
             wall_s=round(time.monotonic() - began, 4),
         )
 
+    def _open_desk(self, limits: Limits) -> socket.socket:
+        """The socket to the judge's child that does the jobs at present; a new child where there is none."""
+        if self._desk_limits != limits:
+            self.rest()
+        if self._desk is None:
+            self._desk, theirs = socket.socketpair()
+            self._desk_limits = limits
+            with theirs:
+                self.judge.order(_limits(limits, JUDGE_MIB, JOBS), [theirs.fileno()])
+            self._desk.setblocking(False)
+        return self._desk
 
-def _limits(limits: Limits, more_mib: int) -> dict[str, Any]:
-    return {"cpu_s": limits.cpu_s, "memory_mib": limits.memory_mib + more_mib, "files": limits.files}
+    def _settle(self, verdict: dict[str, Any] | None, watch: _Watch) -> Ended | None:
+        """After a check, end the judge's child unless it can go on; how it ended, if it did."""
+        if verdict is not None and verdict.get("last") is False:
+            return None
+        return self.rest(ended=self.judge in watch.ended)
+
+    def rest(self, *, ended: bool = False) -> Ended | None:
+        """Stop the judge's child, if there is one, unless it has ended; the next check gets a new one."""
+        if self._desk is None:
+            return None
+        self._desk.close()
+        self._desk = None
+        if not ended:
+            self.judge.stop()
+        return self._caged(self.judge.report())
+
+    @staticmethod
+    def _caged(ended: Ended) -> Ended:
+        if not ended.caged:
+            raise Dead("a child could not be put in its cage")
+        return ended
+
+
+def _limits(limits: Limits, more_mib: int = 0, checks: int = 1) -> dict[str, Any]:
+    return {"cpu_s": checks * limits.cpu_s, "memory_mib": limits.memory_mib + more_mib, "files": limits.files}
 
 
 class _Watch:
     """The host's eyes on one check."""
 
     def __init__(
-        self, judge: Warm, guest: Warm, report: socket.socket, output: int, limits: Limits, began: float
+        self, judge: Warm, guest: Warm, desk: socket.socket, output: int, limits: Limits, began: float
     ) -> None:
-        self.judge, self.guest, self.report, self.output, self.limits = judge, guest, report, output, limits
-        self.deadline = began + limits.wall_s
+        self.judge, self.guest, self.desk, self.output, self.limits = judge, guest, desk, output, limits
+        self.began, self.deadline = began, began + limits.wall_s
+        self.judge_before: float | None = None
+        """CPU time of the judge's child at the first look: it may have done other checks."""
         self.printed, self.said = 0, b""
         self.ended: dict[Warm, Ended] = {}
         self.watching = False
         self.poll = select.poll()
-        for descriptor in (report.fileno(), output, judge.link.fileno(), guest.link.fileno()):
+        for descriptor in (desk.fileno(), output, judge.link.fileno(), guest.link.fileno()):
             self.poll.register(descriptor, select.POLLIN)
-        report.setblocking(False)
 
-    def give(self, job: bytes) -> None:
-        """Hand the judge its job. It reads at once, so that only a dead one can make this wait."""
-        rest = memoryview(len(job).to_bytes(4, "big") + job)
+    def give(self, job: bytes, channel: int) -> None:
+        """Hand the judge its job and the channel. It reads at once, so that only a dead one can make this wait."""
+        try:
+            socket.send_fds(self.desk, [len(job).to_bytes(4, "big")], [channel])
+        except OSError as error:
+            raise Dead("the tests' process is gone") from error
+        rest = memoryview(job)
         while rest:
             try:
-                rest = rest[self.report.send(rest) :]
+                rest = rest[self.desk.send(rest) :]
             except BlockingIOError:
                 if time.monotonic() > self.deadline:
                     return
                 waiting = select.poll()
-                waiting.register(self.report, select.POLLOUT)
+                waiting.register(self.desk, select.POLLOUT)
                 waiting.poll(1000 * LOOK_EVERY)
-            except (BrokenPipeError, ConnectionResetError):
-                return
+            except OSError:
+                return  # it died; `wait` will hear of it
 
-    def wait(self) -> dict[str, str] | None:
-        """The verdict: the judge's, or the clock's; None when a process ended without one."""
+    def wait(self) -> dict[str, Any] | None:
+        """The verdict: the judge's, or the clock's; None when the judge ended without one."""
         grace = None
         while True:
             now = time.monotonic()
             if now >= self.deadline:
                 return {"outcome": "timeout", "message": f"no verdict within {self.limits.wall_s:g} s"}
-            if grace is not None and now >= grace:
-                return self._verdict()
             for descriptor, _ in self.poll.poll(max(1, min(1000 * LOOK_EVERY, 1000 * (self.deadline - now)))):
                 verdict = self._look(descriptor)
                 if verdict is not None:
                     return verdict
-            used = self._used()
-            if used is not None:
-                return used
-            if self.judge in self.ended:
-                verdict = self._verdict()
-                if verdict is None or verdict["outcome"] != "crash" or self.guest in self.ended:
+            verdict = self._verdict()
+            if verdict is not None:
+                grace = grace or now + LAST_WORDS
+                if verdict["outcome"] != "crash" or self.guest in self.ended or now >= grace:
                     return verdict
-                grace = grace or time.monotonic() + LAST_WORDS
+            elif self.judge in self.ended:
+                return None
+            elif now - self.began >= LOOK_EVERY:
+                used = self._used()
+                if used is not None:
+                    return used
 
-    def end(self) -> tuple[Ended, Ended]:
-        """End both children and hear what they used."""
-        for warm in (self.judge, self.guest):
-            if warm not in self.ended:
-                warm.stop()
-        return tuple(self.ended.get(warm) or warm.report() for warm in (self.judge, self.guest))  # type: ignore[return-value]  # two of them
+    def end(self) -> Ended:
+        """End the program's child and hear what it used."""
+        if self.guest not in self.ended:
+            self.guest.stop()
+        return self.ended.get(self.guest) or self.guest.report()
 
     def _look(self, descriptor: int) -> dict[str, str] | None:
         if descriptor == self.output:
             return self._drain()
-        if descriptor == self.report.fileno():
+        if descriptor == self.desk.fileno():
             try:
-                part = self.report.recv(1 << 16)
-            except (BlockingIOError, ConnectionResetError):
+                part = self.desk.recv(1 << 16)
+            except OSError:
                 part = b""
             self.said += part
-            verdict = self._verdict()
-            if verdict is not None and verdict["outcome"] != "crash":
-                return verdict
             if not part:
                 self.poll.unregister(descriptor)
             return None
@@ -209,12 +245,11 @@ class _Watch:
                 return {"outcome": "output-limit", "message": f"more than {self.limits.output_bytes} bytes of output"}
         return None
 
-    def _verdict(self) -> dict[str, str] | None:
-        try:
-            verdict = json.loads(self.said)
-        except ValueError:
+    def _verdict(self) -> dict[str, Any] | None:
+        if not self.said.endswith(b"\n"):
             return None
-        return verdict if isinstance(verdict, dict) else None
+        verdict: dict[str, Any] = json.loads(self.said)
+        return verdict
 
     def _used(self) -> dict[str, str] | None:
         """Whether the program, or the tests over what it returned, have used more than they may."""
@@ -226,17 +261,22 @@ class _Watch:
             return None
         for warm in (self.guest, self.judge):
             used = None if warm in self.ended else warm.used()
-            if used is not None and used[0] > self.limits.cpu_s:
+            if used is None:
+                continue
+            cpu_s, threads = used
+            if warm is self.judge:
+                self.judge_before = cpu_s if self.judge_before is None else self.judge_before
+                cpu_s -= self.judge_before
+            if cpu_s > self.limits.cpu_s:
                 return {"outcome": "timeout", "message": f"more than {self.limits.cpu_s:g} s of CPU time"}
-            if used is not None and used[1] > MAX_THREADS:
+            if threads > MAX_THREADS:
                 return {"outcome": "forbidden", "message": f"more than {MAX_THREADS} threads"}
         return None
 
 
-def _result(verdict: dict[str, str] | None, judge: Ended, guest: Ended, limits: Limits) -> CheckResult:
+def _result(verdict: dict[str, Any] | None, judge: Ended | None, guest: Ended, limits: Limits) -> CheckResult:
     if verdict is None:
-        if judge.signal in _TIMED and judge.cpu_s >= limits.cpu_s:
-            return CheckResult("timeout", message="the tests ran out of time over what the program returned")
+        assert judge is not None
         if judge.exit == OUT_OF_MEMORY:
             return CheckResult("memory", message="the tests ran out of memory over what the program returned")
         raise Dead(f"the tests' process ended with status {judge.exit}")
@@ -245,8 +285,6 @@ def _result(verdict: dict[str, str] | None, judge: Ended, guest: Ended, limits: 
         raise DataError(f"tests: {message}", "correct the test code, or what it expects the program to define")
     if outcome == "crash":
         return _crash(guest, limits)
-    if outcome == "passed" and guest.signal and guest.cpu_s > limits.cpu_s + 1:
-        outcome, message = "timeout", "the CPU time ran out"
     return CheckResult(outcome, message=message)  # type: ignore[arg-type]  # the judge knows no others
 
 

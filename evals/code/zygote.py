@@ -1,4 +1,5 @@
-"""A warm process: it starts once, puts itself in the cage, and forks one child a check.
+"""A warm process: it starts once, puts itself in the cage, and forks its children: a guest for each check, a judge for
+some checks in a row.
 
     python -c "from evals.code.zygote import main; main('guest', 'landlock', 3)"
 
@@ -23,7 +24,7 @@ import sys
 from types import FrameType
 from typing import Any
 
-from evals.code import cage, guest, judge
+from evals.code import cage, guest, judge, seccomp
 
 PRELOADED = (
     "abc", "array", "ast", "base64", "bisect", "bz2", "calendar", "cmath", "collections.abc", "copy", "csv", "ctypes",
@@ -73,10 +74,7 @@ def main(role: str, layer: str, control: int) -> None:
             _become(role, link, rules, layer != "none", limits, [*descriptors, telling])
         for descriptor in (*descriptors, telling):
             os.close(descriptor)
-        # Nobody but the child before its program can say so: a program that ends with `BROKEN` fools nobody.
-        caged = os.read(hearing, 1) == IN_CAGE
-        os.close(hearing)
-        _mind(link, child, caged=caged, alone=layer != "none")
+        _mind(link, child, hearing, alone=layer != "none")
 
 
 def _receive(link: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
@@ -89,7 +87,7 @@ def _receive(link: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
             return json.loads(data), descriptors
 
 
-def _mind(link: socket.socket, child: int, *, caged: bool, alone: bool) -> None:
+def _mind(link: socket.socket, child: int, hearing: int, *, alone: bool) -> None:
     """Wait for the child's end, or end it; then tell what it used."""
     pidfd = os.pidfd_open(child)
     poll = select.poll()
@@ -111,6 +109,9 @@ def _mind(link: socket.socket, child: int, *, caged: bool, alone: bool) -> None:
         _end_group(child)
     _, status, used = os.wait4(child, 0)
     os.close(pidfd)
+    # Only the child can have written this, before its program: a program that ends with `BROKEN` fools nobody.
+    caged = os.read(hearing, 1) == IN_CAGE
+    os.close(hearing)
     if gone:
         sys.exit(0)
     report = {
@@ -137,25 +138,22 @@ def _become(
     try:
         os.setpgid(0, 0)
         signal.signal(signal.SIGINT, _interrupted)
-        channel, other, telling = (fcntl.fcntl(descriptor, fcntl.F_DUPFD, 20) for descriptor in descriptors)
-        placed = {3: channel, 6: telling} | ({1: other, 2: other} if role == "guest" else {4: other})
-        if rules is not None and role == "guest":
-            placed[5] = fcntl.fcntl(rules, fcntl.F_DUPFD, 20)
+        peer, *output, telling = (fcntl.fcntl(descriptor, fcntl.F_DUPFD, 20) for descriptor in descriptors)
+        placed = {3: peer, 4: telling}
+        if role == "guest":
+            placed |= dict.fromkeys((1, 2), *output)
+            if rules is not None:
+                placed[5] = fcntl.fcntl(rules, fcntl.F_DUPFD, 20)
         link.close()
         for target, source in placed.items():
             os.dup2(source, target)
-        for descriptor in (4, 5):
-            if descriptor not in placed:
-                os.closerange(descriptor, descriptor + 1)
-        os.closerange(7, OPEN_FILES)
+        os.closerange(6 if 5 in placed else 5, OPEN_FILES)
         random.seed(0)  # equal programs, equal verdicts
-        cage.confine(5 if 5 in placed else None, caged=caged, **limits)
-        os.write(6, IN_CAGE)
-        os.close(6)
-        if role == "guest":
-            guest.serve(3)
-        else:
-            judge.serve(3, 4)
+        more = tuple(seccomp.TRUSTED) if role == "judge" else ()
+        cage.confine(5 if 5 in placed else None, caged=caged, more=more, **limits)
+        os.write(4, IN_CAGE)
+        os.close(4)
+        (guest.serve if role == "guest" else judge.serve)(3)
     except BaseException as error:  # whatever it was, this child must not go on as a second warm process
         os.write(2, f"{type(error).__name__}: {error}\n".encode())
     finally:

@@ -22,7 +22,7 @@ from stages.engines.attention import use_grouped_attention
 from stages.engines.base import Completion, Request, Usage
 from stages.engines.chains import Chain, Limits
 from stages.engines.decode import DecodeLoop
-from stages.engines.stops import TextReader
+from stages.engines.stops import TextReader, end_ids
 from stages.models import Loaded
 from stages.prompts import Prompter, Prompters
 
@@ -46,7 +46,7 @@ class HFEngine:
         self.model.eval()
         use_grouped_attention(self.model)
         vocabulary = self.model.get_output_embeddings().weight.shape[0]
-        reader = TextReader(self.tokenizer, _end_ids(self.model, self.tokenizer), vocabulary)
+        reader = TextReader(self.tokenizer, end_ids(self.model.generation_config, self.tokenizer), vocabulary)
         self.loop = DecodeLoop(self.model, reader, _limits(self.model, rows))
         self._task: asyncio.Task[None] | None = None
         self._open: dict[Chain, asyncio.Queue[Completion | BaseException]] = {}
@@ -139,13 +139,6 @@ class HFEngine:
         for queue in self._open.values():
             queue.put_nowait(ModelError("the engine was closed before it had written everything"))
         self.loop.cache.free()
-
-
-def _end_ids(model: Any, tokenizer: Any) -> set[int]:
-    """Every token that ends a text, as the model's generation settings and the tokenizer name them."""
-    named = model.generation_config.eos_token_id
-    ids = set(named) if isinstance(named, list) else {named}
-    return {i for i in (*ids, tokenizer.eos_token_id) if i is not None}
 
 
 def _limits(model: Any, rows: int | None) -> Limits:

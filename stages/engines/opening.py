@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evals.errors import UsageError
 from stages.engines.base import Engine
+
+if TYPE_CHECKING:
+    from stages.engines.vllm_start import VLLMSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +27,22 @@ class EngineSettings:
     load_in_4bit: bool = False
     template: str = "auto"
     trust_remote_code: bool = False
+    tensor_parallel: int = 1
+    gpu_memory: float = 0.9
+    max_model_len: int | None = None
+    url: str | None = None
+    tokenizer: str | None = None
+    concurrency: int = 64
+    timeout: float = 300.0
+    retries: int = 6
 
 
 def describe_engine(settings: EngineSettings) -> dict[str, Any]:
     """What of the engine decides the text it writes: recorded in the manifest and compared when a run is resumed.
 
     Raises:
-        UsageError: an engine without its model or script.
+        UsageError: an engine without its model, script or URL, or with an option that is another's.
+        ModelError: no such model, device or engine here.
     """
     if settings.engine == "scripted":
         if settings.script is None:
@@ -41,9 +53,17 @@ def describe_engine(settings: EngineSettings) -> dict[str, Any]:
         return facts
     if settings.model is None:
         raise UsageError(f"--engine {settings.engine} needs --model", "A folder, a hub name, or chain-base.")
+    if settings.engine == "server":
+        return _describe_server(settings)
     from stages.devices import choose_device, choose_dtype
     from stages.models import fingerprint
 
+    if settings.engine == "vllm":
+        from stages.engines.vllm_start import vllm_facts
+
+        more = vllm_facts(load_in_4bit=settings.load_in_4bit, tensor_parallel=settings.tensor_parallel)
+    else:
+        more = {}
     device = choose_device(settings.device)
     dtype = choose_dtype(settings.dtype, device)
     return {
@@ -55,7 +75,29 @@ def describe_engine(settings: EngineSettings) -> dict[str, Any]:
         "load_in_4bit": settings.load_in_4bit,
         "template": settings.template,
         "same whatever the batch": "yes" if dtype == "float32" and device == "cpu" else "not guaranteed",
+        **more,
     }
+
+
+def _describe_server(settings: EngineSettings) -> dict[str, Any]:
+    """The address is left out: a run may go on with another server of the same model."""
+    from stages.engines.server import base_url
+
+    if settings.url is None:
+        raise UsageError("--engine server needs --url", "For example --url http://localhost:8000/v1.")
+    base_url(settings.url)
+    facts = {
+        "engine": "server",
+        "model": settings.model,
+        "template": settings.template,
+        "prompts sent as": "token ids" if settings.tokenizer else "text",
+        "same whatever the batch": "not guaranteed",
+    }
+    if settings.tokenizer is not None:
+        from stages.models import fingerprint
+
+        facts |= {"tokenizer": settings.tokenizer, "tokenizer_sha256": fingerprint(settings.tokenizer)}
+    return facts
 
 
 def open_engine(settings: EngineSettings) -> Engine:
@@ -65,11 +107,56 @@ def open_engine(settings: EngineSettings) -> Engine:
 
         assert settings.script is not None, "describe_engine has checked it"
         return ScriptedEngine(settings.script)
+    assert settings.model is not None, "describe_engine has checked it"
+    if settings.engine == "server":
+        return _open_server(settings)
+    if settings.engine == "vllm":
+        from stages.engines.vllm import VLLMEngine
+
+        return VLLMEngine(settings.model, vllm_settings(settings), settings.template)
     from stages.engines.hf import HFEngine
     from stages.models import load_policy
 
-    assert settings.model is not None, "describe_engine has checked it"
     loaded = load_policy(
         settings.model, settings.device, settings.dtype, settings.load_in_4bit, settings.trust_remote_code
     )
     return HFEngine(loaded, settings.template, settings.rows)
+
+
+def vllm_settings(settings: EngineSettings) -> VLLMSettings:
+    """How vLLM runs, device and number format chosen."""
+    from stages.devices import choose_device, choose_dtype
+    from stages.engines.vllm_start import VLLMSettings
+
+    device = choose_device(settings.device)
+    return VLLMSettings(
+        device=device,
+        dtype=choose_dtype(settings.dtype, device),
+        rows=settings.rows,
+        tensor_parallel=settings.tensor_parallel,
+        gpu_memory=settings.gpu_memory,
+        max_model_len=settings.max_model_len,
+        trust_remote_code=settings.trust_remote_code,
+    )
+
+
+def _open_server(settings: EngineSettings) -> Engine:
+    from stages.engines.patience import Caller
+    from stages.engines.server import ServerEngine, base_url, key_from_environment
+
+    assert settings.model is not None, "describe_engine has checked it"
+    assert settings.url is not None, "as above"
+    tokenizer, recorded = None, None
+    if settings.tokenizer is not None:
+        from stages.models import load_tokenizer, policy_card
+
+        tokenizer = load_tokenizer(settings.tokenizer, settings.trust_remote_code)
+        recorded = policy_card(settings.tokenizer).get("template")
+    caller = Caller(
+        base_url(settings.url), concurrency=settings.concurrency, timeout=settings.timeout, retries=settings.retries,
+        key=key_from_environment(),
+    )  # fmt: skip
+    return ServerEngine(
+        caller, settings.model, tokenizer=tokenizer, template=settings.template, recorded=recorded,
+        concurrency=settings.concurrency,
+    )  # fmt: skip

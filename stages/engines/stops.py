@@ -11,6 +11,13 @@ CONTEXT = 4
 """Prompt tokens decoded in front of a completion, as some tokenizers drop a leading space."""
 
 
+def end_ids(generation_config: Any, tokenizer: Any) -> set[int]:
+    """Every token that ends a text, as the model's generation settings and the tokenizer name them."""
+    named = generation_config.eos_token_id
+    ids = set(named) if isinstance(named, list) else {named}
+    return {i for i in (*ids, tokenizer.eos_token_id) if i is not None}
+
+
 class TextReader:
     """Reads what rows have written.
 

@@ -82,3 +82,12 @@ def test_a_sandbox_that_leaks_is_said_to_leak(monkeypatch: pytest.MonkeyPatch) -
     assert not found[0].works
     assert found[0].found == "let through: fork"
     assert found[2].found == "run in landlock"
+
+
+def test_the_engines_that_can_be_had_are_named(sipf: Any) -> None:
+    said = json.loads(sipf("doctor", "--json", env={"SIPF_API_KEY": "secret-key"}).stdout)
+    engines = {finding["name"]: finding for finding in said["findings"] if finding["area"] == "engine"}
+    assert {"hf", "vllm", "server", "scripted"} <= set(engines)
+    assert "a key is set" in engines["server"]["found"]
+    assert "secret-key" not in json.dumps(said)
+    assert engines["vllm"]["works"] or "make setup-vllm" in engines["vllm"]["advice"]

@@ -100,6 +100,8 @@ def _attack(checker: Checker, case: Hostile, places: dict[str, str]) -> dict[str
 
 def _state(checker: Checker) -> dict[str, Any]:
     """What must not grow: processes, descriptors and memory, of this process and of the warm ones."""
+    for worker in checker._idle:
+        worker.rest()
     time.sleep(0.1)
     own = _children()
     warm = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _is_ours(entry)]

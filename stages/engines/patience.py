@@ -1,0 +1,206 @@
+"""Asking a server that may be busy, slow, restarting or gone: JSON out, JSON back, and patience in between.
+
+    caller = Caller("http://localhost:8000/v1", concurrency=64, timeout=300, retries=6)
+    answer = await caller.post("/completions", {"model": "m1", "prompt": "..."}, read=parse, salt=seed)
+
+What happens to a request:
+
+    429, 408, 409, 425, 5xx, a broken connection,       tried again after 0.5, 1, 2, ... at most 30 seconds, each
+    a time-out, an answer that cannot be read           times a factor of [0.5, 1.5) that hangs on the draw's seed
+    429 or 503 with Retry-After                         nobody asks anything before it is over
+    still so after `retries` tries                      other requests were served meanwhile: this problem failed;
+                                                        else the server is gone: the run stops (exit 4), resumable
+    401, 403, 404, 3xx                                  the run stops (exit 4)
+    any other refusal (400, 413, 422)                   this problem failed, the others go on (exit 6)
+
+A 429 of a server that serves others meanwhile means "not yet" and is not counted as a try.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+import httpx2
+
+from evals.errors import ModelError
+from stages.flight import ProblemFailed
+
+Read = TypeVar("Read")
+
+FIRST, LONGEST = 0.5, 30.0
+"""Seconds before the first try again, and at most before any."""
+LONGEST_ASKED = 300.0
+"""Seconds that a server may ask us to wait; beyond that the run stops."""
+AGAIN = frozenset({408, 409, 425, 429})
+REFUSED_AT_FIRST = 20
+"""After so many refusals and not one answer, the request itself must be wrong, not the problems."""
+
+
+class Malformed(Exception):
+    """An answer that is not what it should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """Why a try came to nothing, and how long the server asks to be left alone."""
+
+    why: str
+    busy: bool = False
+    wait: float | None = None
+
+
+class Caller:
+    """Posts JSON, at most `concurrency` requests at a time.
+
+    Args:
+        url: what stands before "/completions".
+        concurrency: requests that may be open at once.
+        timeout: seconds to wait for an answer.
+        retries: tries after the first.
+        key: sent as a bearer token; never shown.
+    """
+
+    def __init__(
+        self, url: str, *, concurrency: int = 64, timeout: float = 300.0, retries: int = 6, key: str | None = None
+    ) -> None:
+        self.url, self.retries = url, retries
+        self.tried_again = 0
+        self._gate = asyncio.Semaphore(concurrency)
+        self._resume = 0.0
+        self._served: float | None = None
+        self._refused = 0
+        self._client = httpx2.AsyncClient(
+            base_url=url,
+            timeout=httpx2.Timeout(timeout, connect=min(timeout, 10.0), pool=None),
+            limits=httpx2.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+        )
+
+    async def post(self, path: str, body: dict[str, Any], read: Callable[[Any], Read], salt: int = 0) -> Read:
+        """The answer to a POST, as `read` makes it out of its JSON (raising `Malformed` where it cannot).
+
+        Raises:
+            ProblemFailed: this request is refused, or fails again and again while others are served.
+            ModelError: the server is gone, refuses everybody, or knows no such model.
+        """
+        jitter = random.Random(salt)
+        tries, first = 0, time.monotonic()
+        since = first
+        while True:
+            result = await self._try(path, body, read)
+            if not isinstance(result, _Trouble):
+                self._served = time.monotonic()
+                return result
+            self.tried_again += 1
+            if result.wait is not None:
+                self._leave_alone(result.wait)
+            if not (result.busy and self._served is not None and self._served >= since):
+                tries += 1
+            since = time.monotonic()
+            if tries > self.retries:
+                raise self._given_up(result.why, first)
+            await asyncio.sleep(min(LONGEST, FIRST * 2 ** (max(tries, 1) - 1)) * jitter.uniform(0.5, 1.5))
+
+    async def get(self, path: str) -> Any:
+        """The JSON behind a path, or None where the server has nothing there."""
+        try:
+            response = await self._client.get(path)
+            return response.json() if response.status_code == 200 else None
+        except (httpx2.TransportError, ValueError):
+            return None
+
+    async def _try(self, path: str, body: dict[str, Any], read: Callable[[Any], Read]) -> Read | _Trouble:
+        try:
+            async with self._gate:
+                await self._wait()
+                response = await self._client.post(path, json=body)
+        except httpx2.TimeoutException as error:
+            return _Trouble(f"no answer in time ({type(error).__name__})")
+        except httpx2.TransportError as error:
+            return _Trouble(str(error) or type(error).__name__)
+        status = response.status_code
+        if status in AGAIN or status >= 500:
+            return _Trouble(f"HTTP {status}{_said(response)}", status == 429, _retry_after(response))
+        if status != 200:
+            raise self._refusal(status, path, response)
+        try:
+            return read(response.json())
+        except (Malformed, ValueError) as error:
+            return _Trouble(f"an answer that cannot be read ({error})")
+
+    def _refusal(self, status: int, path: str, response: httpx2.Response) -> ModelError | ProblemFailed:
+        said = f"HTTP {status}{_said(response)}"
+        if status in (401, 403):
+            return ModelError(
+                f"{self.url} lets nobody in without a valid key: {said}", "Set SIPF_API_KEY (or OPENAI_API_KEY)."
+            )
+        if status == 404 or status < 400:
+            return ModelError(
+                f"{self.url}{path} is not there, or has no such model: {said}",
+                "Check --url and --model (its name there).",
+            )
+        self._refused += 1
+        if self._served is None and self._refused >= REFUSED_AT_FIRST:
+            return ModelError(f"{self.url} has refused all of {self._refused} requests: {said}", "Check the options.")
+        return ProblemFailed(f"the server refuses it: {said}")
+
+    def _given_up(self, why: str, first: float) -> ModelError | ProblemFailed:
+        if self._served is not None and self._served >= first:
+            return ProblemFailed(f"the server failed on it {self.retries + 1} times: {why}")
+        return ModelError(
+            f"{self.url} does not answer as it should: {why}",
+            "When the server is there again, the same command goes on from here.",
+        )
+
+    def _leave_alone(self, seconds: float) -> None:
+        if seconds > LONGEST_ASKED:
+            raise ModelError(
+                f"{self.url} asks to be left alone for {seconds:.0f} seconds",
+                "Run the same command again after that: it goes on from here.",
+            )
+        self._resume = max(self._resume, time.monotonic() + seconds)
+
+    async def _wait(self) -> None:
+        left = self._resume - time.monotonic()
+        if left > 0:
+            await asyncio.sleep(left)
+            await self._wait()  # another answer may have asked for longer meanwhile
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+def _said(response: httpx2.Response) -> str:
+    """What a refusing server says, in one short line."""
+    try:
+        said = response.json()
+        error = said.get("error", said) if isinstance(said, dict) else said
+        text = str(error.get("message", error) if isinstance(error, dict) else error)
+    except ValueError:
+        text = response.text
+    text = " ".join(text.split())
+    return f": {text[:300]}" if text else ""
+
+
+def _retry_after(response: httpx2.Response) -> float | None:
+    """Seconds of a Retry-After header, given as seconds or as a date."""
+    value = response.headers.get("Retry-After")
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        when = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,241 @@
+"""The `server` engine: any server that speaks OpenAI's completions, asked for one draw at a time.
+
+    sipf simulate paths.jsonl --engine server --url http://localhost:8000/v1 --model m1 -o labels.jsonl
+
+    POST /v1/completions {"model": "m1", "prompt": "Question: ...\\nAnswer:\\n40+32=72\\n", "seed": 7,
+                          "temperature": 1.0, "top_p": 1.0, "max_tokens": 512, "stop": ["Question:"]}
+
+How prompts are sent:
+- By default as text, from the plain template (`--template` chooses another); no model is needed here, and a BOS is the
+  server's to put in front.
+- With `--tokenizer` (the model's folder or hub name) as token ids, built as for every other engine, its chat template
+  included: against the same model the greedy text is the same, byte for byte. Log-likelihoods need it.
+- With `--template chat` and no tokenizer as chat messages (POST /v1/chat/completions). A rollout goes on from a prefix,
+  so the assistant's turn has to be left open: `continue_final_message`, which vLLM and SGLang know. A server that
+  refuses unknown fields says so; one that ignores them would begin a new answer, so use `--tokenizer` with it.
+
+Seeds are passed on; whether they are heeded is the server's affair, and the manifest says "not guaranteed".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from evals.errors import ModelError, UsageError
+from evals.prompts import CHAT
+from evals.records import Problem
+from stages.engines.base import Completion, Draw, Request
+from stages.engines.draws import Answer, DrawEngine
+from stages.engines.patience import Caller, Malformed
+from stages.prompts import Prompters
+
+KEYS = ("SIPF_API_KEY", "OPENAI_API_KEY")
+BACKLOG = 2
+"""Draws under way, as a multiple of the requests that may be open at once."""
+
+
+class ServerEngine(DrawEngine):
+    """Has text written by a server.
+
+    Args:
+        url: as `base_url` makes it.
+        model: the model's name on the server.
+        tokenizer: a transformers tokenizer; None: prompts are sent as text.
+        template: as for `stages.prompts.make_prompter`.
+        recorded: the template that the tokenizer's folder records.
+        caller: who asks.
+    """
+
+    def __init__(
+        self, caller: Caller, model: str, *, tokenizer: Any = None, template: str = "auto",
+        recorded: str | None = None, concurrency: int = 64,
+    ) -> None:  # fmt: skip
+        super().__init__(BACKLOG * concurrency)
+        self.caller, self.model, self.tokenizer = caller, model, tokenizer
+        self.chat = tokenizer is None and template == CHAT
+        self._prompters = Prompters(tokenizer or _NoTokenizer(self.chat), template, recorded)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._card: asyncio.Task[Any] | None = None
+
+    def prepare(self, request: Request) -> dict[str, Any]:
+        """What says the prompt in a request's body."""
+        problem, prefix = request.problem, request.prefix
+        prompter = self._prompters.of(problem)
+        if self.tokenizer is not None:
+            return {"prompt": prompter.encode(problem, prefix, end=False).ids}
+        if not self.chat:
+            return {"prompt": prompter.prompt(problem) + prefix}
+        messages = json.loads(prompter.prompt(problem))
+        if not prefix:
+            return {"messages": messages}
+        opened = [*messages, {"role": "assistant", "content": prefix}]
+        return {"messages": opened, "continue_final_message": True, "add_generation_prompt": False}
+
+    def begin(self, prompt: dict[str, Any], request: Request, draw: Draw, answer: Answer) -> None:
+        """See `DrawEngine.begin`."""
+        task = asyncio.get_running_loop().create_task(self._draw(prompt, request, draw, answer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        answer.add_done_callback(lambda future: task.cancel() if future.cancelled() else None)
+
+    async def _draw(self, prompt: dict[str, Any], request: Request, draw: Draw, answer: Answer) -> None:
+        try:
+            completion = await self._complete(prompt, request, draw)
+        except Exception as error:
+            if not answer.done():
+                answer.set_exception(error)
+            return
+        if not answer.done():
+            answer.set_result(completion)
+
+    async def _complete(self, prompt: dict[str, Any], request: Request, draw: Draw) -> Completion:
+        most = request.max_tokens
+        if self.tokenizer is not None:
+            room = await self._length() - len(prompt["prompt"])
+            if room < 1:
+                self.usage.completions += 1
+                return Completion("", 0, "length", draw.seed)
+            most = min(most, room)
+        body = {
+            "model": self.model, **prompt, "seed": draw.seed, "temperature": draw.temperature, "top_p": request.top_p,
+            "max_tokens": most,
+        }  # fmt: skip
+        if request.stop:
+            body["stop"] = list(request.stop)
+        path = "/chat/completions" if self.chat else "/completions"
+        text, finish, used = await self.caller.post(path, body, self._read, draw.seed)
+        places = [place for place in (text.find(stop) for stop in request.stop) if place >= 0]
+        if places:
+            text, finish = text[: min(places)], "stop"
+        self.usage.completions += 1
+        self.usage.tokens += used[1]
+        self.usage.prompt_tokens += used[0]
+        return Completion(text, used[1], "stop" if finish == "stop" else "length", draw.seed)
+
+    def _read(self, answer: Any) -> tuple[str, str, tuple[int, int]]:
+        """Text, finish, and (prompt tokens computed, tokens written) of an answer."""
+        choice = _first_choice(answer)
+        text = (choice.get("message") or {}).get("content") if self.chat else choice.get("text")
+        finish = choice.get("finish_reason")
+        usage = answer.get("usage") or {}
+        written, prompt = usage.get("completion_tokens"), usage.get("prompt_tokens")
+        cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+        if not isinstance(text, str):
+            raise Malformed("its choice has no text")
+        if finish not in ("stop", "length"):
+            raise Malformed(f"its finish_reason is {finish!r}")
+        if not isinstance(written, int) or not isinstance(prompt, int):
+            raise Malformed("its usage does not count the tokens")
+        return text, finish, (max(0, prompt - cached), written)
+
+    async def _length(self) -> int:
+        """Tokens that the model takes, where the server says so (vLLM does: `max_model_len`)."""
+        if self._card is None:
+            self._card = asyncio.get_running_loop().create_task(self.caller.get("/models"))
+        listed = await asyncio.shield(self._card)
+        cards = listed.get("data") if isinstance(listed, dict) else None
+        for card in cards if isinstance(cards, list) else []:
+            if isinstance(card, dict) and card.get("id") == self.model and isinstance(card.get("max_model_len"), int):
+                return int(card["max_model_len"])
+        return 1 << 30
+
+    def spent(self) -> dict[str, int]:
+        """See `Engine.spent`; and how often a request was tried again."""
+        return {**super().spent(), "requests tried again": self.caller.tried_again}
+
+    async def loglikelihood(self, problem: Problem, continuations: Sequence[str]) -> list[float]:
+        """See `Engine.loglikelihood`. The server echoes the prompt with the log-probability of each of its tokens."""
+        if self.tokenizer is None:
+            raise ModelError(
+                "log-likelihoods need the model's tokenizer", "Give --tokenizer, the model's folder or hub name."
+            )
+        encoded = [self._prompters.of(problem).encode(problem, text, end=False) for text in continuations]
+        if any(not item.completion_ids for item in encoded):
+            raise ModelError("a continuation without a token has no likelihood")
+        bodies = [
+            {"model": self.model, "prompt": item.ids, "max_tokens": 1, "temperature": 0, "echo": True, "logprobs": 1}
+            for item in encoded
+        ]
+        asked = [asyncio.ensure_future(self._echo(body)) for body in bodies]
+        try:
+            found = await asyncio.gather(*asked)
+        finally:
+            for task in asked:
+                task.cancel()
+        return [
+            sum(row[len(item.prompt_ids) : len(item.ids)]) for item, row in zip(encoded, found, strict=True)
+        ]  # fmt: skip
+
+    async def _echo(self, body: dict[str, Any]) -> list[float]:
+        answer = self.expect()  # it counts as under way
+        try:
+            return await self.caller.post("/completions", body, lambda said: _echoed(said, len(body["prompt"])))
+        finally:
+            answer.cancel()
+
+    async def close(self) -> None:
+        """Give up what is under way and close the connections."""
+        await super().close()
+        tasks = [*self._tasks, *([self._card] if self._card is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.caller.close()
+
+
+class _NoTokenizer:
+    """Stands where a tokenizer would: prompts stay text, and a chat's messages are written as JSON."""
+
+    def __init__(self, chat: bool) -> None:
+        self.chat_template = "the server's" if chat else None
+
+    def __call__(self, text: str, **_: Any) -> dict[str, list[int]]:
+        return {"input_ids": []}  # so that no BOS is found, or put in front
+
+    def apply_chat_template(self, messages: list[dict[str, str]], **_: Any) -> str:
+        return json.dumps(messages)
+
+
+def _first_choice(answer: Any) -> dict[str, Any]:
+    choices = answer.get("choices") if isinstance(answer, dict) else None
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise Malformed("it has no choices")
+    found: dict[str, Any] = choices[0]
+    return found
+
+
+def _echoed(answer: Any, length: int) -> list[float]:
+    """Log-probability of every prompt token; the first has none and counts 0."""
+    found = (_first_choice(answer).get("logprobs") or {}).get("token_logprobs")
+    if not isinstance(found, list) or len(found) < length or not all(isinstance(x, int | float) for x in found[1:]):
+        raise Malformed("it does not echo the prompt's log-probabilities")
+    return [0.0, *map(float, found[1:])]
+
+
+def base_url(url: str) -> str:
+    """What stands before "/completions": the URL as given, with "/v1" where it has no path.
+
+    Raises:
+        UsageError: no http(s) URL, or one with a password in it.
+    """
+    try:
+        parts = urlsplit(url)
+        named = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        named = False
+    if not named:
+        raise UsageError(f"--url {url!r} is no http or https address", "For example http://localhost:8000/v1.")
+    if parts.username or parts.password:
+        raise UsageError("--url must not hold a key", "Put it into the variable SIPF_API_KEY.")
+    whole = url.rstrip("/")
+    return whole if parts.path.strip("/") else f"{whole}/v1"
+
+
+def key_from_environment() -> str | None:
+    """The key for the server: SIPF_API_KEY, else OPENAI_API_KEY."""
+    return next((os.environ[name] for name in KEYS if os.environ.get(name)), None)

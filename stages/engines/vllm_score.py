@@ -1,0 +1,108 @@
+"""`sipf score --engine vllm`: a reward model behind vLLM's pooling runner, which gives both classes of every token.
+
+scorer = VLLMScorer("runs/prm", VLLMSettings(), template="auto", label="prm", trust_remote_code=False)
+await scorer.score(problem)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from evals.errors import ModelError
+from stages.engines.vllm_start import VLLMSettings, prepared, start, stop
+from stages.score import RIGHT
+from stages.scoring import Job, PathScorer
+
+BACKLOG = 2
+
+
+class VLLMScorer(PathScorer):
+    """Scores paths with vLLM.
+
+    Args:
+        name: folder written by `train-prm`; an adapter is merged into a temporary folder first.
+        settings: how vLLM runs.
+        template, label, trust_remote_code: as for `PathScorer`.
+
+    Raises:
+        ModelError: not a reward model, vLLM is missing, or it cannot load the model.
+    """
+
+    def __init__(
+        self, name: str, settings: VLLMSettings, *, template: str, label: str, trust_remote_code: bool
+    ) -> None:
+        super().__init__(name, template, label, trust_remote_code)
+        with prepared(
+            name, auto_class="AutoModelForTokenClassification", dtype=settings.dtype,
+            trust_remote_code=trust_remote_code, num_labels=2,
+        ) as model:  # fmt: skip
+            # Every token's classes are wanted, so no prefix may be skipped and no path computed in pieces.
+            more = {"runner": "pooling", "enable_prefix_caching": False, "enable_chunked_prefill": False}
+            self.llm: Any = start(model, settings, **more)
+        self.max_length = int(self.llm.model_config.max_model_len)
+        self._room = BACKLOG * int(self.llm.vllm_config.scheduler_config.max_num_seqs)
+        self._jobs: dict[str, Job] = {}
+        self._number = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def hungry(self) -> bool:
+        """True while fewer paths are under way than there is room for."""
+        return len(self._jobs) < self._room
+
+    async def finish_jobs(self, jobs: list[Job]) -> None:
+        """See `PathScorer.finish_jobs`."""
+        from vllm import PoolingParams
+
+        asked = []
+        try:
+            for job in jobs:
+                self._number += 1
+                asked.append(str(self._number))
+                self._jobs[asked[-1]] = job
+                params = PoolingParams(task="token_classify", use_activation=True)
+                self.llm.add_request(asked[-1], {"prompt_token_ids": job.ids}, params)
+            if self._task is None or self._task.done():
+                self._task = asyncio.get_running_loop().create_task(self._run())
+            for job in jobs:
+                await job.done.wait()
+                if job.error is not None:
+                    raise job.error
+        finally:
+            given_up = [identity for identity in asked if self._jobs.pop(identity, None) is not None]
+            if given_up:
+                self.llm.abort_request(given_up)
+
+    async def _run(self) -> None:
+        try:
+            while self._jobs:
+                for output in self.llm.step():
+                    job = self._jobs.pop(output.request_id, None)
+                    if job is not None:
+                        _give(job, output.outputs.data)
+                await asyncio.sleep(0)
+        except Exception as error:  # whatever it was, vLLM does not go on after it
+            text = str(error).strip() or type(error).__name__
+            stopped = ModelError(f"vLLM stopped: {text.splitlines()[0]}", "The same command goes on from here.")
+            stopped.__cause__ = error
+            for job in self._jobs.values():
+                job.error = stopped
+                job.done.set()
+
+    async def close(self) -> None:
+        """Stop vLLM and free what it holds."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        stop(self.llm)
+
+
+def _give(job: Job, classes: Any) -> None:
+    """Read the scores out of (tokens, 2) probabilities."""
+    try:
+        job.give(classes[job.positions, RIGHT].double().tolist())
+    except ModelError as error:
+        job.error = error
+    job.done.set()
