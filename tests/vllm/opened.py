@@ -22,7 +22,11 @@ class Opened:
 
     def __init__(self, name: str, **settings: Any) -> None:
         self.loop = asyncio.new_event_loop()
-        self.engine = self.loop.run_until_complete(self._open(name, VLLMSettings(**settings)))
+        try:
+            self.engine = self.loop.run_until_complete(self._open(name, VLLMSettings(**settings)))
+        except BaseException:
+            self.loop.close()
+            raise
 
     async def _open(self, name: str, settings: VLLMSettings) -> VLLMEngine:
         return VLLMEngine(name, settings)
