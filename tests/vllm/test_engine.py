@@ -103,7 +103,7 @@ def test_loglikelihoods_equal_the_hf_engines(base: Opened) -> None:
         hf = HFEngine(load_policy("chain-base", device="cpu", dtype="float32"))
         return [await likelihoods(hf, PROBLEMS[0], texts)]
 
-    found = base.loop.run_until_complete(likelihoods(base.engine, PROBLEMS[0], texts))  # type: ignore[arg-type]
+    found = base.loop.run_until_complete(likelihoods(base.engine, PROBLEMS[0], texts))
     assert found == pytest.approx(asyncio.run(by_both())[0], abs=1e-3)
     with pytest.raises(ModelError, match="without a token"):
-        base.loop.run_until_complete(likelihoods(base.engine, PROBLEMS[0], [""]))  # type: ignore[arg-type]
+        base.loop.run_until_complete(likelihoods(base.engine, PROBLEMS[0], [""]))
