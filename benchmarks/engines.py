@@ -61,54 +61,50 @@ async def timed(engine: Any, feed: Callable[[Any], Awaitable[None]]) -> tuple[in
     return engine.usage.tokens - before.tokens, engine.usage.prompt_tokens - before.prompt_tokens, seconds
 
 
+async def measure(
+    name: str, engine: Any, feeds: dict[str, Callable[[Any], Awaitable[None]]], repeats: int
+) -> dict[str, float]:
+    """Median tokens a second of each feed. The first round is for warming up."""
+    rates: dict[str, list[float]] = {feed: [] for feed in feeds}
+    for repeat in range(repeats + 1):
+        for feed, begin in feeds.items():
+            tokens, prompt, seconds = await timed(engine, begin)
+            if repeat:
+                rates[feed].append(tokens / seconds)
+                figures = (
+                    f"{tokens:8,} tokens {prompt:8,} prompt tokens {seconds:7.2f} s {tokens / seconds:9,.0f} tokens/s"
+                )
+                print(f"  {name:21} {feed:12} {figures}", flush=True)
+    await engine.close()
+    return {feed: statistics.median(values) for feed, values in rates.items()}
+
+
 async def compare(model: str, prefixes: int, rows: int | None, repeats: int) -> None:
-    """Run all sides in turn, and print what they did."""
+    """Run all sides, one engine after the other (vLLM is one to a process), and print what they did."""
     hf = HFEngine(load_policy(model, device="cpu", dtype="float32"), rows=rows)
     lines = await sampled(hf, max(20, prefixes // 16), 6)
     wanted = requests(lines, prefixes)
     ids = {request.problem.id for request in wanted}
     lines = [line for line in lines if line.id in ids]
-    began = time.perf_counter()
-    vllm = VLLMEngine(model, VLLMSettings(rows=rows))
-    print(f"vLLM started in {time.perf_counter() - began:.1f} s", flush=True)
-    alone = VLLMEngine(model, VLLMSettings(rows=rows, prefix_caching=False))
-    whole = DRAWS * sum(len(vllm.prepare(request)) for request in wanted)
-    print(f"{len(wanted)} prefixes, {DRAWS} draws each, {whole:,} prompt tokens if nothing were shared")
-    sides: dict[str, tuple[Any, Callable[[Any], Awaitable[None]]]] = {
-        "hf at once": (hf, at_once(wanted)),
-        "vllm at once": (vllm, at_once(wanted)),
-        "vllm without sharing": (alone, at_once(wanted)),
-        "hf in simulate": (hf, inside(lines, "brute")),
-        "vllm in simulate": (vllm, inside(lines, "brute")),
-        "hf exact": (hf, inside(lines, "exact")),
-        "vllm exact": (vllm, inside(lines, "exact")),
-    }
-    rates: dict[str, list[float]] = {name: [] for name in sides}
-    for repeat in range(repeats + 1):
-        for name, (engine, feed) in sides.items():
-            tokens, prompt, seconds = await timed(engine, feed)
-            if not repeat:
-                continue  # the first time is for warming up
-            rates[name].append(tokens / seconds)
-            print(
-                f"  {name:21} {tokens:8,} tokens {prompt:8,} prompt tokens {seconds:7.2f} s"
-                f" {tokens / seconds:9,.0f} tokens/s",
-                flush=True,
-            )
-    middle = {name: statistics.median(values) for name, values in rates.items()}
-    for name, value in middle.items():
-        print(f"{name:21} {value:9,.0f} tokens/s, median of {repeats}")
-    for first, second in (
-        ("hf at once", "vllm at once"),
-        ("hf in simulate", "vllm in simulate"),
-        ("hf exact", "vllm exact"),
-        ("hf in simulate", "hf at once"),
-        ("vllm in simulate", "vllm at once"),
-        ("vllm at once", "vllm without sharing"),
-    ):
-        print(f"{first} / {second}: {middle[first] / middle[second]:.2f}")
-    for engine in (hf, vllm, alone):
-        await engine.close()
+    encoded = [hf.prompter(r.problem).encode(r.problem, r.prefix, end=False).ids for r in wanted]
+    whole = DRAWS * sum(map(len, encoded))
+    print(f"{len(wanted)} prefixes, {DRAWS} draws each, {whole:,} prompt tokens if nothing were shared", flush=True)
+    feeds = {"at once": at_once(wanted), "in simulate": inside(lines, "brute"), "exact": inside(lines, "exact")}
+    middle = {"hf": await measure("hf", hf, feeds, repeats)}
+    for name, sharing in (("vllm", True), ("vllm, nothing shared", False)):
+        began = time.perf_counter()
+        engine = VLLMEngine(model, VLLMSettings(rows=rows, prefix_caching=sharing))
+        print(f"{name}: started in {time.perf_counter() - began:.1f} s", flush=True)
+        middle[name] = await measure(name, engine, feeds if sharing else {"at once": feeds["at once"]}, repeats)
+    for name, found in middle.items():
+        for feed, value in found.items():
+            print(f"{name:21} {feed:12} {value:9,.0f} tokens/s, median of {repeats}")
+    for feed in feeds:
+        print(f"hf / vllm, {feed}: {middle['hf'][feed] / middle['vllm'][feed]:.2f}")
+    for name in ("hf", "vllm"):
+        print(f"{name}: in simulate / at once: {middle[name]['in simulate'] / middle[name]['at once']:.2f}")
+    shared = middle["vllm"]["at once"] / middle["vllm, nothing shared"]["at once"]
+    print(f"vllm: prefixes shared / not shared: {shared:.2f}")
 
 
 def main() -> None:

@@ -204,7 +204,7 @@ def _environment(settings: VLLMSettings) -> None:
 def _nothing_printed() -> Iterator[None]:
     """Keep what is printed meanwhile, by C++ and by child processes too, off stdout, which is for data, and off stderr
     unless vLLM's account is asked for (VLLM_LOGGING_LEVEL)."""
-    loud = os.environ["VLLM_LOGGING_LEVEL"] != QUIET
+    loud = os.environ["VLLM_LOGGING_LEVEL"].upper() not in ("ERROR", QUIET)
     kept = [os.dup(1), os.dup(2)]
     elsewhere = os.dup(2) if loud else os.open(os.devnull, os.O_WRONLY)
     try:
@@ -241,8 +241,8 @@ def _told(name: str) -> Iterator[None]:
 
 
 def stop(llm: Any) -> None:
-    """Let go of the engine: its workers, its memory, its place among distributed processes."""
-    from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
+    """Let go of the engine: its workers, its memory, its place among distributed processes.
 
+    That place is the process's own, so one engine must be stopped before the next is started.
+    """
     llm.engine_core.shutdown()
-    cleanup_dist_env_and_memory()

@@ -3,46 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evals.errors import ModelError
 from evals.records import Problem
-from evals.tasks import task_of
-from evals.worlds import chain
-from stages.engines.base import Completion, Draw, Request, generate, seed_of
+from stages.engines.base import Completion, Draw, Request, generate
 from stages.engines.hf import HFEngine
-from stages.engines.vllm import VLLMEngine
-from stages.engines.vllm_start import VLLMSettings
 from stages.models import load_policy
-
-PROBLEMS = list(chain.problems("test", 20, 3))
-Ask = Callable[[Callable[[Any], Awaitable[Any]]], Any]
-
-
-class Opened:
-    """An engine, and the event loop it lives on."""
-
-    def __init__(self, name: str, **settings: Any) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.engine = self.loop.run_until_complete(self._open(name, VLLMSettings(**settings)))
-
-    async def _open(self, name: str, settings: VLLMSettings) -> VLLMEngine:
-        return VLLMEngine(name, settings)
-
-    def ask(self, *requests: Request) -> list[list[Completion]]:
-        return self.loop.run_until_complete(self._ask(requests))
-
-    async def _ask(self, requests: tuple[Request, ...]) -> list[list[Completion]]:
-        return await asyncio.gather(*[generate(self.engine, request) for request in requests])
-
-    def close(self) -> None:
-        self.loop.run_until_complete(self.engine.close())
-        self.loop.close()
+from tests.vllm.opened import PROBLEMS, Opened, by_hf, drawn, greedy
 
 
 @pytest.fixture(scope="module")
@@ -51,26 +23,6 @@ def base() -> Iterator[Opened]:
     opened = Opened("chain-base")
     yield opened
     opened.close()
-
-
-def greedy(problem: Problem, **more: Any) -> Request:
-    return Request(problem, (Draw(1, 0.0),), max_tokens=96, stop=task_of(problem).stop, **more)
-
-
-def drawn(problem: Problem, n: int = 8, **more: Any) -> Request:
-    draws = tuple(Draw(seed_of("simulate", problem.id, 0, ["", i])) for i in range(n))
-    return Request(problem, draws, **{"max_tokens": 96, **more})
-
-
-def by_hf(name: str, *requests: Request) -> list[list[Completion]]:
-    async def go() -> list[list[Completion]]:
-        engine = HFEngine(load_policy(name, device="cpu", dtype="float32"))
-        try:
-            return await asyncio.gather(*[generate(engine, request) for request in requests])
-        finally:
-            await engine.close()
-
-    return asyncio.run(go())
 
 
 def likelihoods(engine: Any, problem: Problem, texts: list[str]) -> Awaitable[list[float]]:
@@ -151,45 +103,7 @@ def test_loglikelihoods_equal_the_hf_engines(base: Opened) -> None:
         hf = HFEngine(load_policy("chain-base", device="cpu", dtype="float32"))
         return [await likelihoods(hf, PROBLEMS[0], texts)]
 
-    found = base.loop.run_until_complete(likelihoods(base.engine, PROBLEMS[0], texts))  # type: ignore[arg-type]
+    found = base.loop.run_until_complete(likelihoods(base.engine, PROBLEMS[0], texts))
     assert found == pytest.approx(asyncio.run(by_both())[0], abs=1e-3)
     with pytest.raises(ModelError, match="without a token"):
-        base.loop.run_until_complete(likelihoods(base.engine, PROBLEMS[0], [""]))  # type: ignore[arg-type]
-
-
-def test_closing_ends_open_streams_with_an_error_and_another_engine_can_be_opened(made: Path) -> None:
-    opened = Opened(str(made / "merged"), rows=8, max_model_len=256)
-    assert opened.engine.max_length == 256
-
-    async def close_midway() -> None:
-        taker = asyncio.ensure_future(anext(opened.engine.stream(greedy(PROBLEMS[0]))))
-        await asyncio.sleep(0)
-        await opened.engine.close()
-        with pytest.raises(ModelError, match="closed"):
-            await asyncio.wait_for(taker, 5)
-
-    opened.loop.run_until_complete(close_midway())
-    opened.loop.close()
-
-
-def test_an_adapter_and_the_merged_model_write_what_they_write_in_the_hf_engine(made: Path) -> None:
-    asked = [greedy(problem) for problem in PROBLEMS[:10]]
-    plain = by_hf("chain-base", *asked)
-    for name in ("adapter", "merged"):
-        opened = Opened(str(made / name), rows=16)
-        answers = opened.ask(*asked)
-        opened.close()
-        assert (opened.engine._lora is not None) == (name == "adapter")
-        assert answers == by_hf(str(made / name), *asked), name
-        assert answers != plain, "the adapter must matter"
-
-
-def test_a_reward_model_and_a_broken_model_are_refused_with_one_line(made: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="reward model"):
-        Opened(str(made / "prm"))
-    for file in (made / "merged").iterdir():
-        (tmp_path / file.name).write_bytes(b"broken" if file.suffix == ".safetensors" else file.read_bytes())
-    with pytest.raises(ModelError, match="vLLM cannot load") as raised:
-        Opened(str(tmp_path))
-    assert "\n" not in raised.value.message
-    assert "--engine hf" in raised.value.advice
+        base.loop.run_until_complete(likelihoods(base.engine, PROBLEMS[0], [""]))

@@ -23,7 +23,10 @@ from stages.models import resolve
 from tests.sipf_cli.commands import end, read, start, wait_for
 from tests.vllm.conftest import Sipf
 
-CHAT = "{% for m in messages %}{% if m.role == 'user' %}Question: {{ m.content }}\nAnswer:\n{% else %}{{ m.content }}{% endif %}{% endfor %}"  # noqa: E501 - a template has no line breaks of its own
+CHAT = (
+    "{% for m in messages %}{% if m.role == 'user' %}Question: {{ m.content }}\nAnswer:\n"
+    "{% else %}{{ m.content }}{% endif %}{% endfor %}"
+)
 
 
 @pytest.fixture(scope="module")

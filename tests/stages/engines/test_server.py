@@ -46,7 +46,7 @@ def ask(server: Lookalike, *requests: Request, timeout: float = 5.0, retries: in
     async def go() -> list[Any]:
         caller = Caller(server.url, concurrency=concurrency, timeout=timeout, retries=retries, key=key)
         engine = engine_of(caller) if engine_of else ServerEngine(caller, "m1", concurrency=concurrency)
-        server.engine = engine  # type: ignore[attr-defined]
+        server.engine = engine
         try:
             return await asyncio.gather(*[generate(engine, one) for one in requests], return_exceptions=True)
         finally:
@@ -74,20 +74,20 @@ def test_draws_come_in_order_with_their_seeds_however_late_each_answer_is() -> N
     assert {key: body[key] for key in ("model", "temperature", "top_p", "max_tokens", "stop")} == {
         "model": "m1", "temperature": 1.0, "top_p": 1.0, "max_tokens": 20, "stop": ["Question:"],
     }  # fmt: skip
-    assert server.engine.spent()["completions"] == 18  # type: ignore[attr-defined]
-    assert server.engine.spent()["tokens"] == 36  # type: ignore[attr-defined]
+    assert server.engine.spent()["completions"] == 18
+    assert server.engine.spent()["tokens"] == 36
 
 
 def test_no_more_requests_are_open_than_allowed_and_a_full_engine_is_not_hungry() -> None:
     hungry = []
 
     def slow(body: dict[str, Any], number: int) -> Reply:
-        hungry.append(server.engine.hungry())  # type: ignore[attr-defined]
+        hungry.append(server.engine.hungry())
         return Reply(by_seed(body, number), delay=0.03)
 
     with Lookalike(slow) as server:
         ask(server, *(request(i, 8) for i in range(4)), concurrency=3)
-        assert server.engine.hungry()  # type: ignore[attr-defined]
+        assert server.engine.hungry()
     assert server.most == 3
     assert not hungry[0]
 
@@ -192,7 +192,7 @@ def test_what_passes_is_tried_again(kind: str) -> None:
         ((answer,),) = ask(server, request(), timeout=0.25)
     assert answer.text.startswith("seed")
     assert [body["seed"] for body in server.bodies] == [answer.seed] * 3
-    assert server.engine.spent()["requests tried again"] == 2  # type: ignore[attr-defined]
+    assert server.engine.spent()["requests tried again"] == 2
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
