@@ -1,8 +1,8 @@
 """What engines share that make every draw by a request of its own: draws begun ahead, handed out in draw order.
 
     class MyEngine(DrawEngine):
-        @abstractmethod
-    def prepare(self, request): ...                        # the prompt, once for all draws
+        def prompter(self, problem): ...                       # what builds the problem's prompt
+        def prepare(self, request): ...                        # the prompt, once for all draws
         def begin(self, prompt, request, draw, answer): ...    # sets the future `answer` some time later
 
 A caller that has seen enough closes the stream, and the draws that were begun for it are given up.
@@ -13,11 +13,13 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from evals.errors import ModelError
+from evals.records import Problem
 from stages.engines.base import Completion, Draw, Request, Usage
+from stages.prompts import Prompter
 
 Answer = asyncio.Future[Completion]
 
@@ -38,6 +40,10 @@ class DrawEngine(ABC):
         """What is awaited of the engine."""
 
     @abstractmethod
+    def prompter(self, problem: Problem) -> Prompter:
+        """What builds the problem's prompt, and says which stop strings hold under it."""
+
+    @abstractmethod
     def prepare(self, request: Request) -> Any:
         """The request's prompt in whatever form `begin` takes it."""
 
@@ -47,6 +53,7 @@ class DrawEngine(ABC):
 
     async def stream(self, request: Request) -> AsyncGenerator[Completion, None]:
         """See `Engine.stream`."""
+        request = replace(request, stop=self.prompter(request.problem).stops(request.stop, request.problem))
         prompt = self.prepare(request)
         begun: list[Answer] = []
         try:

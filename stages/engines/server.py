@@ -32,7 +32,7 @@ from evals.records import Problem
 from stages.engines.base import Completion, Draw, Request
 from stages.engines.draws import Answer, DrawEngine
 from stages.engines.patience import Caller, Malformed
-from stages.prompts import Prompters
+from stages.prompts import Prompter, Prompters
 
 KEYS = ("SIPF_API_KEY", "OPENAI_API_KEY")
 BACKLOG = 2
@@ -62,10 +62,14 @@ class ServerEngine(DrawEngine):
         self._tasks: set[asyncio.Task[None]] = set()
         self._card: asyncio.Task[Any] | None = None
 
+    def prompter(self, problem: Problem) -> Prompter:
+        """See `DrawEngine.prompter`."""
+        return self._prompters.of(problem)
+
     def prepare(self, request: Request) -> dict[str, Any]:
         """What says the prompt in a request's body."""
         problem, prefix = request.problem, request.prefix
-        prompter = self._prompters.of(problem)
+        prompter = self.prompter(problem)
         if self.tokenizer is not None:
             return {"prompt": prompter.encode(problem, prefix, end=False).ids}
         if not self.chat:
@@ -154,7 +158,7 @@ class ServerEngine(DrawEngine):
             raise ModelError(
                 "log-likelihoods need the model's tokenizer", "Give --tokenizer, the model's folder or hub name."
             )
-        encoded = [self._prompters.of(problem).encode(problem, text, end=False) for text in continuations]
+        encoded = [self.prompter(problem).encode(problem, text, end=False) for text in continuations]
         if any(not item.completion_ids for item in encoded):
             raise ModelError("a continuation without a token has no likelihood")
         bodies = [

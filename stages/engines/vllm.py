@@ -66,7 +66,7 @@ class VLLMEngine(DrawEngine):
         self._task: asyncio.Task[None] | None = None
 
     def prompter(self, problem: Problem) -> Prompter:
-        """What builds the problem's prompt."""
+        """See `DrawEngine.prompter`."""
         return self._prompters.of(problem)
 
     def prepare(self, request: Request) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from contextlib import aclosing
@@ -14,6 +15,7 @@ import pytest
 
 from evals.errors import ModelError, UsageError
 from evals.records import Problem
+from evals.tasks import codefile
 from stages.engines import patience
 from stages.engines.base import Completion, Draw, Request, generate
 from stages.engines.patience import Caller
@@ -129,6 +131,16 @@ def test_chat_leaves_the_turn_open_where_a_prefix_is_continued() -> None:
     assert going_on["messages"][-1] == {"role": "assistant", "content": "2+2=4\n"}
     assert going_on["continue_final_message"] is True
     assert going_on["add_generation_prompt"] is False
+
+
+def test_a_chat_model_is_not_stopped_at_the_first_line_of_its_fenced_program() -> None:
+    rows = [{"prompt": "def add(a, b):\n", "tests": ["assert add(1, 2) == 3"], "entry_point": "add"}]
+    (code,) = codefile.problems([json.dumps(row) for row in rows], "mine")
+    asked = Request(code, (Draw(1, 0.0),), max_tokens=20, stop=("\ndef",))
+    with Lookalike(lambda body, _: said("Here:\n```python\ndef add(a, b):\n    return a + b\n```")) as server:
+        ((answer,),) = ask(server, asked, engine_of=lambda caller: ServerEngine(caller, "m1", template="chat"))
+    assert "stop" not in server.bodies[0]
+    assert answer.text.endswith("```")
 
 
 def test_with_a_tokenizer_prompts_are_ids_and_end_where_the_model_does() -> None:
