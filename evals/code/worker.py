@@ -99,8 +99,11 @@ class Worker:
             os.close(output)
             if printed >= 0:
                 os.close(printed)
+        by_clock = verdict is not None and "last" not in verdict
+        if not guest.caged and not by_clock:  # ended by the clock it may not have come so far, and nothing has run
+            raise Dead("a child could not be put in its cage")
         return replace(
-            _result(verdict, judge, self._caged(guest), limits),
+            _result(verdict, judge, guest, limits),
             weak=tests.weak,
             cpu_s=round(guest.cpu_s, 4),
             peak_mib=round(guest.peak_mib, 1),
@@ -133,13 +136,10 @@ class Worker:
         self._desk = None
         if not ended:
             self.judge.stop()
-        return self._caged(self.judge.report())
-
-    @staticmethod
-    def _caged(ended: Ended) -> Ended:
-        if not ended.caged:
+        told = self.judge.report()
+        if ended and not told.caged:
             raise Dead("a child could not be put in its cage")
-        return ended
+        return told
 
 
 def _limits(limits: Limits, more_mib: int = 0, checks: int = 1) -> dict[str, Any]:

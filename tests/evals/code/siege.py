@@ -31,6 +31,7 @@ from tests.evals.code.hostile import CASES, SLOW
 from tests.evals.code.hostile.base import Hostile
 
 LIMITS = Limits(cpu_s=0.35, wall_s=0.7, memory_mib=256)
+PATIENT = Limits(cpu_s=10, wall_s=20, memory_mib=256)
 WORKERS = 3
 KEY = "KEY-5f1d"
 IN_A_ROW = 200
@@ -72,9 +73,11 @@ def _besiege(layer: str, places: dict[str, str]) -> dict[str, Any]:
             told_each = pool.map(lambda case: _attack(checker, case, places), CASES.values())
             results = dict(zip(CASES, told_each, strict=True))
         for name, told in results.items():
-            unexpected = told["outcome"] not in CASES[name].outcomes | {"passed"}
-            if unexpected or told["wall_s"] > LIMITS.wall_s + 0.5:  # a busy machine, perhaps: once more, alone
+            if told["wall_s"] > LIMITS.wall_s + 0.5:  # a busy machine, perhaps: once more, alone
                 results[name] = _attack(checker, CASES[name], places)
+            if told["outcome"] == "timeout" and "timeout" not in CASES[name].outcomes:  # too slow for its own end
+                with Checker(workers=1, limits=PATIENT, layer=layer, rerun=False) as patient:  # type: ignore[arg-type]  # as above
+                    results[name]["outcome"] = _attack(patient, CASES[name], places)["outcome"]
         steady = _state(checker)
         quick = [case for name, case in CASES.items() if name not in SLOW]
         for number in range(IN_A_ROW):
