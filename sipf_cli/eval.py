@@ -11,7 +11,7 @@ import typer
 
 from sipf_cli import options as o
 from sipf_cli.app import new_app
-from sipf_cli.groups import EngineOptions, LineOptions, Speech, expanded
+from sipf_cli.groups import CheckOptions, EngineOptions, LineOptions, Speech, expanded
 
 if TYPE_CHECKING:
     from evals.prompts import PromptChoice
@@ -28,6 +28,7 @@ LISTED = 10
 @expanded
 def evaluate(
     engine: EngineOptions,
+    checks: CheckOptions,
     line: LineOptions,
     speech: Speech,
     lines: Annotated[
@@ -88,12 +89,12 @@ def evaluate(
         )
     ks = tuple(sorted(set(k or [1])))
     if from_file is not None:
-        _judge(line, lines, from_file, output, ks, by, json=speech.json)
+        _judge(checks.settle(), line, lines, from_file, output, ks, by, json=speech.json)
         return
     assert lines is not None, "checked above"
     settings = EvalSettings(n, temperature, top_p, max_tokens, seed)
     choice = _choice(prompt, shots, shots_from, engine.template)
-    _generate(engine, line, lines, output, settings, choice, ks, by, json=speech.json)
+    _generate(engine, checks.settle(), line, lines, output, settings, choice, ks, by, json=speech.json)
 
 
 def _choice(prompt: str, shots: int | None, shots_from: Path | None, template: str) -> PromptChoice:
@@ -111,6 +112,7 @@ def _choice(prompt: str, shots: int | None, shots_from: Path | None, template: s
 
 def _generate(
     engine: EngineOptions,
+    checks: dict[str, Any],
     line: LineOptions,
     lines: Path,
     output: Path,
@@ -126,7 +128,7 @@ def _generate(
     from stages.evaluate import Evaluation
 
     options = {**asdict(settings), **choice.describe()}
-    run = line.run("eval", lines, output, options, describe_engine(engine.settings()))
+    run = line.run("eval", lines, output, options, describe_engine(engine.settings()) | checks)
     if line.dry_run:
         plan(run, lambda _: {"answers": settings.n}, json=json)
         return
@@ -135,6 +137,7 @@ def _generate(
 
 
 def _judge(
+    checks: dict[str, Any],
     line: LineOptions,
     lines: Path | None,
     answers: Path,
@@ -158,7 +161,8 @@ def _judge(
     else:
         source, kept = answers, nullcontext(None)
     with kept as brought:
-        run = line.run("eval", source, output, {"from": str(answers)}, brought.facts() if brought is not None else {})
+        facts = (brought.facts() if brought is not None else {}) | checks
+        run = line.run("eval", source, output, {"from": str(answers)}, facts)
         if line.dry_run:
             plan(run, lambda problem: {"answers on the lines": len(problem.paths)}, json=json)
             return

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -91,6 +91,32 @@ class LineOptions:
             skip_failed=self.skip_failed,
             manifest=None if self.manifest is None else str(self.manifest),
         )
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """How programs are checked, for the tasks whose answer is code."""
+
+    sandbox: o.Sandbox = o.SandboxName.auto
+    unsafe_exec: o.UnsafeExec = False
+    check_cpu: o.CheckCpu = None
+    check_wall: o.CheckWall = None
+    check_memory: o.CheckMemory = None
+
+    def settle(self) -> dict[str, Any]:
+        """Settle how this process checks programs; what of it was typed, for the manifest."""
+        typed = {name: value for name, value in asdict(self).items() if value and value != o.SandboxName.auto}
+        if not typed:
+            return {}
+        from evals.code.checker import configure
+        from evals.code.checks import Limits
+
+        usual = Limits()
+        limits = Limits(
+            self.check_cpu or usual.cpu_s, self.check_wall or usual.wall_s, self.check_memory or usual.memory_mib
+        )
+        configure(limits=limits, layer=self.sandbox.value, unsafe=self.unsafe_exec)
+        return typed
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,12 @@ class ScorerName(StrEnum):
     vllm = "vllm"
 
 
+class SandboxName(StrEnum):
+    auto = "auto"
+    bubblewrap = "bubblewrap"
+    landlock = "landlock"
+
+
 class Schedule(StrEnum):
     linear = "linear"
     cosine = "cosine"
@@ -156,6 +162,15 @@ LoraDropout = Annotated[float, typer.Option("--lora-dropout", min=0.0, max=1.0, 
 LoadIn4bit = Annotated[bool, typer.Option("--load-in-4bit", help="Load the base weights in 4-bit nf4 (needs CUDA).")]
 Merge = Annotated[bool, typer.Option("--merge", help="Write the full model, the adapter merged into it.")]
 
+
+# How programs that a model wrote are checked (tasks whose answer is code).
+Sandbox = Annotated[SandboxName, typer.Option("--sandbox", help="Where programs run; auto: the strongest that holds.")]
+UnsafeExec = Annotated[
+    bool, typer.Option("--unsafe-exec", help="Where no sandbox works, run programs all the same, unguarded.")
+]
+CheckCpu = Annotated[float | None, typer.Option("--check-cpu", min=0.1, help="CPU seconds a check may take; 10.")]
+CheckWall = Annotated[float | None, typer.Option("--check-wall", min=0.1, help="Seconds a check may last; 30.")]
+CheckMemory = Annotated[int | None, typer.Option("--check-memory", min=64, help="MiB a program may take; 512.")]
 
 SkipFailed = Annotated[bool, typer.Option("--skip-failed", help="Finish without the problems that failed.")]
 

@@ -10,7 +10,7 @@ import typer
 
 from sipf_cli import options as o
 from sipf_cli.app import new_app
-from sipf_cli.groups import EngineOptions, LineOptions, Speech, expanded
+from sipf_cli.groups import CheckOptions, EngineOptions, LineOptions, Speech, expanded
 
 app = new_app()
 
@@ -21,6 +21,7 @@ def sample(
     lines: o.Input,
     output: o.Output,
     engine: EngineOptions,
+    checks: CheckOptions,
     line: LineOptions,
     speech: Speech,
     n: Annotated[int, typer.Option("-n", "--n", min=1, help="Paths to draw; with quotas, paths a block.")] = 8,
@@ -86,7 +87,7 @@ def sample(
         round=round,
         seed=seed,
     )
-    facts = describe_engine(engine.settings())
+    facts = describe_engine(engine.settings()) | checks.settle()
     if time_cap is not None:
         facts["same whatever the batch"] = "no: --time-cap makes the run not reproducible"
     with Pool(pool) as earlier:

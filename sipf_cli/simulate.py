@@ -11,7 +11,7 @@ import typer
 from sipf_cli import options as o
 from sipf_cli.app import new_app
 from sipf_cli.console import Table
-from sipf_cli.groups import EngineOptions, LineOptions, Speech, expanded
+from sipf_cli.groups import CheckOptions, EngineOptions, LineOptions, Speech, expanded
 
 if TYPE_CHECKING:
     from evals.records import Problem
@@ -45,6 +45,7 @@ def simulate(
     lines: o.Input,
     output: o.Output,
     engine: EngineOptions,
+    checks: CheckOptions,
     line: LineOptions,
     speech: Speech,
     tree: TreeOptions,
@@ -135,7 +136,8 @@ def simulate(
         seed=seed,
     )
     ration = Ration(settings)
-    run = line.run("simulate", lines, output, asdict(settings), describe_engine(engine.settings()))
+    facts = describe_engine(engine.settings()) | checks.settle()
+    run = line.run("simulate", lines, output, asdict(settings), facts)
 
     def cost(problem: Problem) -> dict[str, int]:
         if not in_share(problem.id, share, seed):

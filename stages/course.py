@@ -92,18 +92,14 @@ class Course:
         """The manifest of a complete run (see stages.manifest); `output` and `more` are what the course cannot know."""
         sha256 = self.print.sha256 if self.print else flight.reader.sha256
         counts = {"problems": summary.done, "bad lines": summary.bad, "failed": summary.failed}
-        without = flight.gaps
-        if flight.failed:
-            without = Ranges(flight.step)
-            for n in sorted([*flight.gaps, *(n for n, _, _ in flight.failed)]):
-                without.add(n)
+        without = _joined(flight.gaps, [*flight.spoiled, *(n for n, _, _ in flight.failed)])
         return {
             **self.header,
             "complete": True,
             "input": {"path": self.run.source, "sha256": sha256, "lines": flight.reader.lines},
             "output": output,
             "counts": {**counts, **summary.counts},
-            "bad_lines": flight.bad.for_people(),
+            "bad_lines": _joined(flight.bad, flight.spoiled).for_people(),
             "gaps": without.for_people(),
             "failed": [{"line": n + 1, "id": identity, "reason": why} for n, identity, why in sorted(flight.failed)],
             "seconds": summary.seconds,
@@ -112,3 +108,13 @@ class Course:
             "parents": [parent_of(self.run.source, sha256)],
             **more,
         }
+
+
+def _joined(ranges: Ranges, more: list[int]) -> Ranges:
+    """The ranges and further line numbers, in whatever order these came."""
+    if not more:
+        return ranges
+    joined = Ranges(ranges.step)
+    for n in sorted([*ranges, *more]):
+        joined.add(n)
+    return joined

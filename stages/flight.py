@@ -33,6 +33,10 @@ class ProblemFailed(SomeFailed):
     """One problem could not be done; the others go on, and the same command tries it again."""
 
 
+class LineFault(DataError):
+    """A line that turned out bad only while it was worked on; it is skipped and counted as any bad line is."""
+
+
 class Tally:
     """Counts of one problem, journalled with it, so that sums are right however often a run was killed."""
 
@@ -115,6 +119,8 @@ class Flight:
         self.step = reader.shard.count if reader.shard else 1
         self.bad, self.gaps = Ranges(self.step), Ranges(self.step)
         self.bad_count = self.landed = 0
+        self.spoiled: list[int] = []
+        """Numbers of the lines that turned out bad on the way."""
         self.failed: list[tuple[int, str, str]] = []
         """Line number, problem id and reason of each problem that failed."""
         self.last = -1
@@ -216,6 +222,16 @@ class Flight:
             self.landing.lose(position)
             self.reporter.advance()
             self._warn("problem failed", f"{self.reader.source}:{line.n + 1}: {identity} failed: {error.message}")
+        except LineFault as error:
+            fault = DataError(f"{self.reader.source}:{line.n + 1}: {error.message}", error.advice)
+            if self.strict:
+                self._crash = self._crash or fault
+                return
+            self.spoiled.append(line.n)
+            self.bad_count += 1
+            self.landing.lose(position)
+            self.reporter.advance()
+            self._warn("bad line", fault.message)
         except BaseException as error:
             if not self._closing and self._crash is None:
                 self._crash = error
@@ -257,7 +273,7 @@ class Flight:
 
     def nothing_good(self) -> DataError | None:
         """The error for an input without a single good line."""
-        if self.reader.good:
+        if self.reader.good > len(self.spoiled):
             return None
         lines = f"{self.reader.lines} lines, {self.bad_count} of them bad" if self.reader.lines else "it is empty"
         return DataError(f"{self.reader.source}: no line holds a problem ({lines})", "Is it the right file?")

@@ -21,10 +21,11 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from evals.code.checks import CheckResult
+from evals.errors import DataError
 from evals.records import Path, Problem, Rollout
 from evals.tasks.base import Task, Verdict
 from evals.tasks.code import CodeTask
-from stages.flight import Tally
+from stages.flight import LineFault, Tally
 
 REMEMBERED = 20_000
 """Checked programs of a run that are remembered; the oldest are forgotten first."""
@@ -43,6 +44,7 @@ async def judge(task: Task, problem: Problem, text: str, *, prefix: str = "", ta
 
     Raises:
         SandboxError: a program cannot be run safely here.
+        LineFault: the problem's tests are at fault, whatever the program.
     """
     text = whole(task, prefix, text)
     if not isinstance(task, CodeTask):
@@ -102,7 +104,10 @@ class _Checks:
             future.add_done_callback(self._count)
             if len(self.known) > REMEMBERED:
                 self.known.popitem(last=False)
-        return await asyncio.wrap_future(future)
+        try:
+            return await asyncio.wrap_future(future)
+        except DataError as error:
+            raise LineFault(f"{problem.id}: {error.message}", error.advice) from error
 
     def _count(self, future: Future[CheckResult]) -> None:
         if future.cancelled() or future.exception() is not None:
