@@ -135,6 +135,8 @@ def best_threshold(items: Sequence[Item]) -> float:
             continue
         f1 = harmonic([found / len(wrong), clean / len(right)])
         middle = (edge + following) / 2
+        if middle <= edge:  # no number lies between them; the upper end belongs to the stretch, the lower does not
+            middle = following
         if f1 > best or (f1 == best and abs(middle - 0.5) < abs(chosen - 0.5)):
             best, chosen = f1, middle
     return chosen

@@ -146,10 +146,6 @@ class PromptChoice:
             tuple(self._examples(problem, preset, wanted)), preset.stop,
         )  # fmt: skip
 
-    def check(self, task: str) -> None:
-        """Raise UsageError if the task has no prompt of this name."""
-        self._preset(task, self.name)
-
     def describe(self) -> dict[str, Any]:
         """What decides the prompts, for the manifest: name, examples by id, and a hash of their texts by task."""
         facts: dict[str, Any] = {"prompt": self.name, "shots": self.shots}

@@ -194,7 +194,7 @@ def _show_results(
         strangers = sorted(answered - results.ids)
         more["answers to unknown problems"] = len(strangers)
         more["results"]["unknown problems"] = strangers
-    tables = [rates.table(results.rates())]
+    tables = [rates.table(rows) for rows in (results.overall(), results.by_group()) if rows]
     if results.everything.outcomes:
         # the table says it, of the whole output and with shares
         summary.counts = {key: value for key, value in summary.counts.items() if not key.startswith("outcome: ")}

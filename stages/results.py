@@ -116,14 +116,21 @@ class Report:
             self.groups.setdefault(group_of(problem, by), Results(self.ks)).add(problem)
 
     def rates(self) -> list[tuple[str, dict[str, Any] | None]]:
-        """Rows of name and rate: accuracy, each answer rule, maj@k, each group, and the mean over the groups."""
+        """Rows of name and rate: `overall`, then `by_group`."""
+        return self.overall() + self.by_group()
+
+    def overall(self) -> list[tuple[str, dict[str, Any] | None]]:
+        """Rows of name and rate over all problems: accuracy, each answer rule, pass@k, maj@k."""
         summary = self.everything.summary()
         rows: list[tuple[str, dict[str, Any] | None]] = [("accuracy", summary["accuracy"])]
         rows += [(f"  {name} rule", value) for name, value in summary.get("rules", {}).items()]
         rows += [(name, value) for name, value in summary["pass"].items() if name != "pass@1" or self._many()]
-        rows += list(summary.get("majority", {}).items())
-        rows += [(name, group.summary()["accuracy"]) for name, group in sorted(self._answered().items())]
-        return rows + ([("macro average", self.macro())] if self._answered() else [])
+        return rows + list(summary.get("majority", {}).items())
+
+    def by_group(self) -> list[tuple[str, dict[str, Any] | None]]:
+        """Rows of name and accuracy: each group, and the mean over them; none where lines are not grouped."""
+        rows = [(name, group.summary()["accuracy"]) for name, group in sorted(self._answered().items())]
+        return [*rows, ("macro average", self.macro())] if rows else []
 
     def macro(self) -> dict[str, Any]:
         """The mean of the groups' accuracies, each group counting the same; the micro average is the accuracy."""

@@ -19,6 +19,7 @@ from pathlib import Path
 import jsonlines
 
 from evals.errors import DataError, ModelError, UsageError
+from evals.letters import LETTERS
 from evals.records import Problem, parse_json
 from evals.tasks import task_of
 from evals.tasks.code import CodeTask
@@ -26,6 +27,7 @@ from stages.engines.base import Completion, Draw, Request, Usage
 from stages.engines.programs import write_program
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_LETTER = re.compile(rf"(?<=The answer is )[{LETTERS}]$")
 _ANNOTATED = re.compile(r"<<([^<>=]+)=(\d+)>>(\d*)")
 
 Script = Callable[[Request, Draw], str]
@@ -145,6 +147,9 @@ def _shifted(line: str, shift: int, holds: bool) -> str:
 
 def _last_number(line: str, shift: int) -> str:
     found = list(_NUMBER.finditer(line))
+    letter = _LETTER.search(line)
+    if letter is not None:
+        return line[: letter.start()] + LETTERS[(LETTERS.index(letter[0]) + 1 + shift % 3) % len(LETTERS)]
     if not found:
         return f"{line} {shift}"
     start, end = found[-1].span()

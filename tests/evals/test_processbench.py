@@ -112,7 +112,14 @@ def test_no_threshold_is_better_than_the_chosen_one(items: list[Item], wrong: li
     chosen = measured(items, best_threshold(items))["f1"]["rate"]
     ends = sorted({0.0, 1.0, *(score for item in items for score in item.scores)})
     for low, high in itertools.pairwise(ends):
-        assert measured(items, (low + high) / 2)["f1"]["rate"] <= chosen + 1e-12
+        for threshold in ((low + high) / 2, high):
+            assert measured(items, threshold)["f1"]["rate"] <= chosen + 1e-12
+
+
+def test_two_scores_with_no_number_between_them_are_told_apart() -> None:
+    above = math.nextafter(0.0, 1.0)
+    assert best_threshold([Item([0.0], 0), Item([above], -1)]) == above
+    assert measured([Item([0.0], 0), Item([above], -1)], above)["f1"]["rate"] == 1.0
 
 
 def test_of_equally_good_thresholds_the_one_nearest_to_a_half_is_taken() -> None:

@@ -10,7 +10,7 @@ from evals import answers, shots
 from evals.errors import DataError, UsageError
 from evals.prompts import PRESETS, PromptChoice, plain, preset_of, shot_of, turns
 from evals.records import Problem, Prompting
-from evals.tasks import gsm8k, task
+from evals.tasks import gsm8k, humaneval, mbpp, task
 from tests.data import need
 
 
@@ -56,6 +56,28 @@ def test_the_chain_of_thought_prompt_has_the_eight_published_examples() -> None:
         "33",
         "8",
     ]
+
+
+def test_mbpp_s_prompt_has_the_published_tasks_2_3_and_4() -> None:
+    rows = [json.loads(line) for line in need("mbpp/mbpp.jsonl").read_text(encoding="utf-8").splitlines()]
+    line = next(mbpp.problems(rows, "test"))
+    blocks = [
+        f"You are an expert Python programmer, and here is your task: {row['text']} Your code should pass these tests:"
+        f"\n\n{row['test_list'][0]}\n{row['test_list'][1]}\n{row['test_list'][2]}\n[BEGIN]\n"
+        for row in (*rows[1:4], rows[10])
+    ]
+    codes = [row["code"].replace("\r\n", "\n") + "\n[DONE]" for row in rows[1:4]]
+    assert [row["task_id"] for row in rows[1:4]] == [2, 3, 4]
+    examples = [block + code for block, code in zip(blocks, codes, strict=False)]
+    assert rendered(PromptChoice("lm-eval"), line) == "\n\n".join([*examples, blocks[-1]])
+    assert PromptChoice("lm-eval").of(line).stop == ("[DONE]",)  # type: ignore[union-attr]  # a named prompt is one
+
+
+def test_humaneval_s_prompt_is_the_raw_beginning_of_the_function() -> None:
+    line = next(humaneval.problems())
+    assert rendered(PromptChoice("lm-eval"), line) == line.question
+    assert PromptChoice("lm-eval").of(line).stop is None, "the task's own: a class, a function, a comment, ..."  # type: ignore[union-attr]  # as above
+    assert task("humaneval").stop == ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 
 
 def test_fewer_examples_are_the_first_of_more() -> None:
