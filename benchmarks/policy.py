@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from evals.records import Problem
@@ -23,6 +23,8 @@ from stages.sft import run_sft
 from stages.simulate import Simulation
 from stages.strategies.settings import SimulateSettings
 from stages.training import TrainOptions
+
+Clock = Callable[[], float]
 
 DEMO = TrainOptions(epochs=10, lr=5e-4, batch=16, group_by_length=True, device="cpu", dtype="float32")
 
@@ -52,18 +54,18 @@ def sampled(engine: Engine, problems: int, paths: int, seed: int = 7) -> list[Pr
 
 
 def simulated(
-    engine: Engine, lines: Sequence[Problem], settings: SimulateSettings
+    engine: Engine, lines: Sequence[Problem], settings: SimulateSettings, clock: Clock = time.perf_counter
 ) -> tuple[list[Problem], Tally, float]:
-    """Labelled copies of the lines, the counts and the seconds it took."""
+    """Labelled copies of the lines, the counts and the seconds it took by that clock."""
     stage, tally = Simulation(engine, settings, Ration(settings)), Tally()
 
     async def label() -> list[Problem]:
         copies = [line.model_copy(deep=True) for line in lines]
         return [line[0] for line in await asyncio.gather(*[stage(copy, tally) for copy in copies])]
 
-    began = time.perf_counter()
+    began = clock()
     labelled = asyncio.run(label())
-    return labelled, tally, time.perf_counter() - began
+    return labelled, tally, clock() - began
 
 
 def one_line_a_path(lines: Sequence[Problem]) -> list[Problem]:

@@ -1,6 +1,7 @@
 """Every strategy of `simulate` on the same lines: what it costs, and how far its labels agree with brute force.
 
     python benchmarks/strategies.py [--model FOLDER] [--problems 100] [--paths 8] [--k 8] [--repeats 3]
+                                    [--cpu-time]
 
 Prints a markdown table. Costs are shares of what brute force spends a labelled step, over every prefix ("every") and
 over unique prefixes ("unique"); wall-clock is the median of the repeats over that of every-prefix brute force, which is
@@ -9,7 +10,8 @@ error the strategy gives. mcts labels the paths of its tree as well, which is wh
 is the chain world's own. "Saturation" is tokens a second against the engine fed with every request at once. The oracle
 knows brute's first errors beforehand and has only to show them: all K draws of the dead prefix, and the draws of the
 one before it up to its first success. Without --model the policy is made first (see benchmarks/policy.py), and a PRM
-for `prm-guided` is trained on 60 other problems.
+for `prm-guided` is trained on 60 other problems. On a machine that others use as well, `--cpu-time` and
+OMP_NUM_THREADS=1 leave their share out of the seconds.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from policy import make_policy, one_line_a_path, open_policy, sampled, simulated
+from policy import Clock, make_policy, one_line_a_path, open_policy, sampled, simulated
 
 from evals.metrics import first_error, wilson
 from evals.records import Problem
@@ -128,7 +130,7 @@ def every_prefix(brute: Sequence[Problem]) -> tuple[int, int]:
     return sum(label.draws for label in labels), sum(rollout.tokens for label in labels for rollout in label.rollouts)
 
 
-def all_at_once(engine: HFEngine, lines: Sequence[Problem], k: int) -> float:
+def all_at_once(engine: HFEngine, lines: Sequence[Problem], k: int, clock: Clock) -> float:
     """Tokens a second of the engine when every request of brute force is there from the start."""
     wanted = []
     for line in lines:
@@ -140,9 +142,9 @@ def all_at_once(engine: HFEngine, lines: Sequence[Problem], k: int) -> float:
     async def feed() -> None:
         await asyncio.gather(*[generate(engine, request) for request in wanted])
 
-    before, began = engine.usage.tokens, time.perf_counter()
+    before, began = engine.usage.tokens, clock()
     asyncio.run(feed())
-    return (engine.usage.tokens - before) / (time.perf_counter() - began)
+    return (engine.usage.tokens - before) / (clock() - began)
 
 
 def scored(engine: HFEngine, lines: list[Problem], policy: str, folder: Path, k: int) -> list[Problem]:
@@ -164,7 +166,7 @@ def percent(part: tuple[int, int], interval: bool = False) -> str:
     return "-" if not n else f"{100 * k / n:.1f}" + (f" ({100 * low:.1f}-{100 * high:.1f})" if interval else "")
 
 
-def table(rows: dict[str, Row], brute: Row, every: tuple[int, int], clock: float, flat_out: float) -> str:
+def table(rows: dict[str, Row], brute: Row, every: tuple[int, int], whole: float, flat_out: float) -> str:
     """The markdown table."""
     head = (
         "strategy", "labelled steps", "completions, every", "tokens, every", "completions, unique", "tokens, unique",
@@ -178,7 +180,7 @@ def table(rows: dict[str, Row], brute: Row, every: tuple[int, int], clock: float
         cells = [
             name, f"{row.steps:,}", f"{scale * row.rollouts / every[0]:.1f}", f"{scale * row.tokens / every[1]:.1f}",
             f"{scale * row.rollouts / brute.rollouts:.1f}", f"{scale * row.tokens / brute.tokens:.1f}",
-            f"{scale * seconds / clock:.1f}" if seconds else "-", percent(row.labels), percent(row.errors, True),
+            f"{scale * seconds / whole:.1f}" if seconds else "-", percent(row.labels), percent(row.errors, True),
             percent(row.decided), percent(row.truth), percent(row.true_errors),
             f"{row.tokens / seconds / flat_out:.2f}" if seconds else "-",
         ]  # fmt: skip
@@ -194,14 +196,16 @@ def main() -> None:
     parser.add_argument("--paths", type=int, default=8)
     parser.add_argument("--k", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--cpu-time", action="store_true", help="seconds of this process's CPU time, not of the clock")
     arguments = parser.parse_args()
+    clock = time.process_time if arguments.cpu_time else time.perf_counter
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         policy = arguments.model or make_policy(folder)
         engine = open_policy(policy)
         lines = sampled(engine, arguments.problems, arguments.paths)
         lines = scored(engine, lines, policy, folder, arguments.k)
-    rows, reference, clocks, rates = _run(engine, lines, arguments.k, arguments.repeats)
+    rows, reference, clocks, rates = _run(engine, lines, arguments.k, arguments.repeats, clock)
     brute = rows["brute"]
     rows = {"brute": brute, "oracle (bound)": oracle(reference), **rows}
     paths = [path for line in lines for path in line.paths]
@@ -214,7 +218,7 @@ def main() -> None:
 
 
 def _run(
-    engine: HFEngine, lines: list[Problem], k: int, repeats: int
+    engine: HFEngine, lines: list[Problem], k: int, repeats: int, clock: Clock
 ) -> tuple[dict[str, Row], list[Problem], list[float], list[float]]:
     """Every strategy, each as often as there are repeats; the lines as brute labels them; the seconds of every-prefix
     brute force; the engine's rate when it is fed at once."""
@@ -223,10 +227,10 @@ def _run(
     clocks, rates = [], []
     alone = one_line_a_path(lines)
     for repeat in range(repeats):
-        rates.append(all_at_once(engine, lines, k))
-        clocks.append(simulated(engine, alone, strategies(k)["brute"])[2])
+        rates.append(all_at_once(engine, lines, k, clock))
+        clocks.append(simulated(engine, alone, strategies(k)["brute"], clock)[2])
         for name, settings in strategies(k).items():
-            labelled, tally, seconds = simulated(engine, lines, settings)
+            labelled, tally, seconds = simulated(engine, lines, settings, clock)
             row = rows[name]
             row.seconds.append(seconds)
             reference = reference or labelled
