@@ -108,6 +108,16 @@ class _Terminated(BaseException):
     """SIGTERM has come; no Exception, so that no library that is being imported takes it for a failure of its own."""
 
 
+class _Terminate:
+    """The handler of SIGTERM. `come` stays set when a library swallows what it raises, so that the stage still hears."""
+
+    come = False
+
+    def __call__(self, _signal: int, _frame: FrameType | None) -> NoReturn:
+        self.come = True
+        raise _Terminated
+
+
 @contextmanager
 def _sigterm_interrupts() -> Iterator[None]:
     """Make SIGTERM an `Interrupted` wherever a stage does not catch it itself (while libraries are imported, say)."""
@@ -115,18 +125,12 @@ def _sigterm_interrupts() -> Iterator[None]:
         yield
         return
 
-    come = False
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-        nonlocal come
-        come = True
-        raise _Terminated
-
+    interrupt = _Terminate()
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
     except BaseException as error:
-        if not come or isinstance(error, Interrupted):
+        if not interrupt.come or isinstance(error, Interrupted):
             raise
         raise Interrupted("stopped by SIGTERM", "the same command again goes on from here") from error
     finally:

@@ -92,7 +92,8 @@ class StopFlag:
 def catching_signals() -> Iterator[StopFlag]:
     """Turn SIGTERM and SIGINT into a flag while the block runs; a second SIGINT raises KeyboardInterrupt at once.
 
-    Only the main thread can catch signals: elsewhere the flag is never set.
+    Only the main thread can catch signals: elsewhere the flag is never set. It is set from the start where the handler
+    before has noted (`come`) a SIGTERM that got lost.
     """
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():
@@ -103,6 +104,8 @@ def catching_signals() -> Iterator[StopFlag]:
         flag.heard(signal.Signals(number))
 
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    if getattr(before[signal.SIGTERM], "come", False):  # it came during an import that made nothing of it
+        flag.request(signal.SIGTERM)
     for number in before:
         signal.signal(number, handle)
     try:

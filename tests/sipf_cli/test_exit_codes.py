@@ -7,16 +7,19 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from evals import errors
+from evals.errors import Interrupted
 
 SCRIPT = """
 import sys
 import typer
 from evals import errors
+from evals.errors import Interrupted
 from sipf_cli import app as framework, main
 from sipf_cli.options import Config, Debug
 
@@ -97,3 +100,15 @@ def test_signals_end_the_program_with_their_code(tmp_path: Path, number: signal.
     assert process.returncode == code
     assert time.monotonic() - begun < 5
     assert "Traceback" not in told
+
+
+def test_a_sigterm_that_an_import_swallowed_still_ends_the_stage() -> None:
+    from sipf_cli.app import _sigterm_interrupts
+    from stages.interrupts import catching_signals
+
+    with pytest.raises(Interrupted), _sigterm_interrupts():
+        with suppress(BaseException):
+            os.kill(os.getpid(), signal.SIGTERM)
+        with catching_signals() as flag:
+            flag.check()
+        pytest.fail("the stage did not hear of it")
