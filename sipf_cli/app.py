@@ -109,7 +109,7 @@ class _Terminated(BaseException):
 
 
 class _Terminate:
-    """The handler of SIGTERM. `come` stays set when a library swallows what it raises, so that the stage still hears."""
+    """The handler of SIGTERM. `come` stays set when a library swallows what it raises, so the stage still hears."""
 
     come = False
 

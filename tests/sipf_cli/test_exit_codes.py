@@ -106,9 +106,12 @@ def test_a_sigterm_that_an_import_swallowed_still_ends_the_stage() -> None:
     from sipf_cli.app import _sigterm_interrupts
     from stages.interrupts import catching_signals
 
-    with pytest.raises(Interrupted), _sigterm_interrupts():
-        with suppress(BaseException):
-            os.kill(os.getpid(), signal.SIGTERM)
-        with catching_signals() as flag:
-            flag.check()
-        pytest.fail("the stage did not hear of it")
+    def stage() -> None:
+        with _sigterm_interrupts():
+            with suppress(BaseException):
+                os.kill(os.getpid(), signal.SIGTERM)
+            with catching_signals() as flag:
+                flag.check()
+
+    with pytest.raises(Interrupted):
+        stage()
