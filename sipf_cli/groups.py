@@ -5,6 +5,7 @@
     def score(lines: o.Input, output: o.Output, engine: EngineOptions, speech: Speech) -> None: ...
 
 `expanded` gives Typer a signature in which every field of a group is an option of its own; the command gets the group.
+A help lists the command's own options first, then those of the groups.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ def expanded(function: Callable[..., None]) -> Callable[..., None]:
     """The function with each parameter that is a group replaced by the group's fields, as keyword parameters."""
     hints = get_type_hints(function, include_extras=True)
     groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
-    parameters = []
+    own, shared = [], []
     for name, parameter in inspect.signature(function).parameters.items():
         if name not in groups:
-            parameters.append(parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY))
+            own.append(parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY))
             continue
         inside = get_type_hints(groups[name], include_extras=True)
-        parameters += [
+        shared += [
             inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=inside[f.name])
             for f in fields(groups[name])
         ]
@@ -47,7 +48,7 @@ def expanded(function: Callable[..., None]) -> Callable[..., None]:
             given[name] = group(**{f.name: given.pop(f.name) for f in fields(group)})
         function(**given)
 
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # inspect reads it
+    command.__signature__ = inspect.Signature(own + shared)  # type: ignore[attr-defined]  # inspect reads it
     return command
 
 
