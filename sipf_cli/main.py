@@ -8,6 +8,7 @@ Commands live in modules of their own, see `sipf_cli.app.COMMANDS`; this is the 
 from __future__ import annotations
 
 import os
+import sys
 from typing import Annotated
 
 import typer
@@ -56,4 +57,22 @@ def root(config: Config = None, debug: Debug = False, version: Version = False) 
 def main() -> None:
     """Run the command line; the process ends with its exit code."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    app(prog_name="sipf")
+    try:
+        app(prog_name="sipf")
+    except SystemExit as ended:
+        _leave_group(ended.code)
+        raise
+
+
+def _leave_group(code: str | int | None) -> None:
+    """End a process of a distributed run here and now.
+
+    Its group's threads outlive the interpreter: while that is taken down they abort the process, and where the group is
+    taken down before, they and the interpreter can wait for each other for ever. By now everything is written.
+    """
+    group = sys.modules.get("torch.distributed")
+    if group is None or not (group.is_available() and group.is_initialized()):
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))

@@ -191,8 +191,6 @@ def fit(
         )
     _meet()
     _save(trainer, folder, options, base)
-    # A process that ends with its group still open may be aborted by the threads of the group's backend.
-    trainer.accelerator.end_training()
     last: dict[str, Any] = next((line for line in reversed(state.log_history) if "loss" in line), {})
     metrics = {watch.names.get(key, key): _number(value) for key, value in last.items() if key not in ("step", "epoch")}
     return {"steps": state.global_step, **metrics}

@@ -1,0 +1,37 @@
+"""Training by several processes, as `accelerate launch` and `torchrun` start them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from tests.lines import labelled_problem
+from tests.models import build_model
+
+ROOT = Path(__file__).resolve().parents[2]
+LAUNCH = ("-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone")
+
+
+def test_two_processes_train_what_one_does_and_one_of_them_speaks(tmp_path: Path) -> None:
+    base = build_model(tmp_path / "base", "llama")
+    (tmp_path / "lines.jsonl").write_text("".join(f"{labelled_problem(i).to_json()}\n" for i in range(16)))
+    how = ("--epochs", "1", "--lr", "1e-3", "--device", "cpu", "--dtype", "float32", "--json")
+    told = []
+    for name, launch, batch in (("one", (), "8"), ("two", LAUNCH, "4")):
+        command = [sys.executable, *launch, "-m", "sipf_cli", "sft", "lines.jsonl", "-m", base, "--batch", batch, *how]
+        done = subprocess.run(
+            [*command, "-o", name], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("2/2 updates") == 1
+        told.append(json.loads(done.stdout)["counts"])
+    assert told[0] == told[1]
+    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    assert all(torch.allclose(one[key], two[key], atol=1e-6) for key in one)
