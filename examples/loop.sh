@@ -116,7 +116,10 @@ for i in $(seq 0 $((ROUNDS - 1))); do
   else
     # pairs: without a reward model, right paths above wrong ones. As many pairs as another arm had, where PAIRS_FROM names it.
     MOST=""
-    [ -n "${PAIRS_FROM:-}" ] && MOST=$(wc -l < "$PAIRS_FROM/r$i/pairs.jsonl")
+    if [ -n "${PAIRS_FROM:-}" ]; then
+      until [ -f "$PAIRS_FROM/r$i/pairs.jsonl.manifest.json" ]; do sleep 1; done  # that arm may be at work beside this one
+      MOST=$(wc -l < "$PAIRS_FROM/r$i/pairs.jsonl")
+    fi
     sipf pairs "$LEARN_FROM" --feedback outcome --seed "$SEED" ${MOST:+--most "$MOST"} -o "$R/pairs.jsonl"
   fi
 

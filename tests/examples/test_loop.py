@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-# Writes what it is asked to write: three lines, or a folder where a model is trained.
+# Writes what it is asked to write: three lines and a manifest, or a folder where a model is trained. Fails if told to.
 NOTES = """#!/usr/bin/env bash
 [ "$1" = --config ] && shift 2
 echo "$*" >> "$CALLS"
+[ "$1" = "${FAILING:-}" ] && exit 4
 while [ $# -gt 0 ]; do
   if [ "$1" = -o ]; then
-    case $2 in *.jsonl) printf 'a\\nb\\nc\\n' > "$2" ;; *) mkdir -p "$2" ;; esac
+    case $2 in *.jsonl) printf 'a\\nb\\nc\\n' > "$2"; touch "$2.manifest.json" ;; *) mkdir -p "$2" ;; esac
   fi
   shift
 done
@@ -100,6 +101,15 @@ def test_the_demos_outcome_arm_gets_as_many_pairs_from_the_same_first_paths(plac
     assert (place / "demo/outcome/r0/paths.jsonl").read_bytes() == (place / "demo/process/r0/paths.jsonl").read_bytes()
     tests = [line for line in lines if "--split test" in line or "--split ood" in line]
     assert all("--seed 1002" in line for line in tests), "test problems depend on the demo's seed"
+
+
+def test_a_demo_whose_first_arm_fails_ends_at_once_with_both(place: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        calls(place, "demo.sh", OUT=str(place / "demo"), FAILING="simulate")
+    assert caught.value.returncode == 4
+    said = (place / "calls").read_text()
+    assert "orpo" not in said
+    assert "report" not in said
 
 
 def test_an_unknown_option_is_wrong_usage(place: Path) -> None:
