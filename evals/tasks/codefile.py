@@ -20,8 +20,9 @@ from evals.code.checks import CodeTests
 from evals.code.programs import DONE
 from evals.code.steps import LINES, StepRule
 from evals.errors import DataError
-from evals.records import Problem, parse_json
+from evals.records import Problem
 from evals.tasks.code import CodeTask, made_problem, unix_lines
+from evals.tasks.userfile import made_of
 
 CODE = CodeTask(name="code", templates={"plain": "{question}"}, stop=(DONE,))
 READ = ("prompt", "tests", "entry_point", "solution", "canonical_solution", "id", "task", "question")
@@ -39,17 +40,7 @@ def problems(lines: Iterable[str], stem: str, steps: StepRule = LINES) -> Iterat
     Raises:
         DataError: `stem:line: field: what is wrong`, lines counted from 1.
     """
-    for n, line in enumerate(lines):
-        if not line.strip():
-            continue
-        try:
-            row = parse_json(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{stem}:{n + 1}: not a line of JSON ({error})") from error
-        try:
-            yield problem(row, f"{stem}/{n}", steps)
-        except DataError as error:
-            raise DataError(f"{stem}:{n + 1}: {error.message}", error.advice) from error
+    return made_of(lines, stem, lambda row, n: problem(row, f"{stem}/{n}", steps))
 
 
 def problem(row: Any, identity: str, steps: StepRule = LINES) -> Problem:

@@ -8,7 +8,7 @@ solution that ends in `#### 5`. Keys that are not named here are kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -28,6 +28,11 @@ def problems(lines: Iterable[str], stem: str) -> Iterator[Problem]:
     Raises:
         DataError: `stem:line: field: what is wrong`, lines counted from 1.
     """
+    return made_of(lines, stem, lambda row, n: problem(row, stem, n))
+
+
+def made_of(lines: Iterable[str], stem: str, make: Callable[[Any, int], Problem]) -> Iterator[Problem]:
+    """What `make` makes of each parsed line and its number (from 0). Raises DataError as `problems` does."""
     for n, line in enumerate(lines):
         if not line.strip():
             continue
@@ -36,7 +41,7 @@ def problems(lines: Iterable[str], stem: str) -> Iterator[Problem]:
         except (ValueError, RecursionError) as error:
             raise DataError(f"{stem}:{n + 1}: not a line of JSON ({error})") from error
         try:
-            yield problem(row, stem, n)
+            yield make(row, n)
         except DataError as error:
             raise DataError(f"{stem}:{n + 1}: {error.message}", error.advice) from error
 
