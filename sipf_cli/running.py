@@ -113,8 +113,12 @@ def show(
     json: bool,
     more: Mapping[str, Any] | None = None,
     tables: Sequence[Table] = (),
+    told: Sequence[str] = (),
 ) -> None:
-    """Print how a run over lines ended, and end the program with its exit code unless that is 0."""
+    """Print how a run over lines ended, and end the program with its exit code unless that is 0.
+
+    Counts named in `told` are left out of the table, as one of `tables` tells them; the JSON has them all.
+    """
     result: dict[str, Any] = {
         "output": output,
         "already complete": summary.already,
@@ -127,7 +131,7 @@ def show(
         **(more or {}),
     }
     rows = [(name, value) for name, value in result.items() if not isinstance(value, Mapping) and value is not False]
-    rows += [(name, value) for name, value in result["counts"].items() if value]
+    rows += [(name, value) for name, value in result["counts"].items() if value and name not in told]
     for name in more or {}:
         if isinstance(result[name], Mapping) and not tables:
             rows += [(f"{name}: {key}", value) for key, value in result[name].items() if not isinstance(value, Mapping)]

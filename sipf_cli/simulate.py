@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 app = new_app()
 
+AUDIT_COSTS = ("audit: problems", "audit: rollouts", "audit: rollout tokens")
+"""What of the audit stands among the counts; the rest is in a table of its own."""
+
 
 class StrategyName(StrEnum):
     exact = "exact"
@@ -166,7 +169,8 @@ def simulate(
         rows = [(what, rate["rate"], rate["low"], rate["high"], rate["n"]) for what, rate in found.items()]
         tables.append(Table(("", "%", "from", "to", "n"), rows, title="Audit against brute force (95 % intervals)"))
     more = {"cost": cost_of_it, "labels": label_kinds(summary.counts), **({"audit": found} if found else {})}
-    show(summary, run.output, json=speech.json, more=more, tables=tables)
+    told = [name for name in summary.counts if name.startswith("audit: ") and name not in AUDIT_COSTS]
+    show(summary, run.output, json=speech.json, more=more, tables=tables, told=told)
 
 
 def _prior(text: str) -> tuple[float, float]:
