@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from evals.answers import normal
+from evals.reading.answers import normal
 
 SUBSETS = 1000
 """Subsets that a majority is taken over; all of them where there are no more."""

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from evals.answers import normal
+from evals.reading.answers import normal
 
 Z95 = 1.959963984540054
 """The two-sided 95 % quantile of the standard normal distribution."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from evals import answers
+from evals.reading import answers
 from evals.errors import DataError
 from evals.records import Problem, first_fault
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from evals.letters import LETTERS
+from evals.reading.letters import LETTERS
 from evals.prompts import PromptChoice
 from evals.records import Path, Problem
 from evals.tasks import task_of

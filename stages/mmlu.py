@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.errors import UsageError
-from evals.letters import LETTERS
+from evals.reading.letters import LETTERS
 from evals.records import Problem
 from evals.tasks.mmlu import Mode, problems
 from stages.manifest import hash_file

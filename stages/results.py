@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from evals.answers import same
+from evals.reading.answers import same
 from evals.errors import DataError
 from evals.metrics import combined, majority, mcnemar, mean_interval, pass_at_k, wilson
 from evals.records import Path, Problem

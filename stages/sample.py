@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from evals.equations import distance
+from evals.reading.equations import distance
 from evals.records import Path, Problem
 from evals.tasks import task_of
 from evals.tasks.base import Task, Verdict

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
-from evals import answers, equations
+from evals.reading import answers, equations
 from evals.errors import DataError
 from evals.records import Problem
 

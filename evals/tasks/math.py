@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from evals import answers, equations
+from evals.reading import answers, equations
 from evals.errors import DataError
 from evals.records import Problem
 from evals.tasks.base import Split, Verdict

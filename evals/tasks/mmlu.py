@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from evals import letters, numbers
+from evals.reading import letters, numbers
 from evals.errors import DataError
 from evals.records import Problem, Shot
 from evals.tasks.base import Split, Verdict

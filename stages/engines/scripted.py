@@ -19,7 +19,7 @@ from pathlib import Path
 import jsonlines
 
 from evals.errors import DataError, ModelError, UsageError
-from evals.letters import LETTERS
+from evals.reading.letters import LETTERS
 from evals.records import Problem, parse_json
 from evals.tasks import task_of
 from evals.tasks.code import CodeTask

@@ -7,7 +7,7 @@ import time
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from evals import answers, letters
+from evals.reading import answers, letters
 from evals.records import Problem
 from evals.tasks.math import MathTask
 from evals.tasks.mmlu import MMLU, free_number

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals import answers, numbers
+from evals.reading import answers, numbers
 from evals.tasks.math import MathTask
 
 ROBUST: list[tuple[str, str | None]] = [

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals import equations
+from evals.reading import equations
 
 
 @pytest.mark.parametrize(

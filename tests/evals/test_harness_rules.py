@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals import answers
+from evals.reading import answers
 from tests.data import need
 
 STRICT = (r"#### (\-?[0-9\.\,]+)", 0)

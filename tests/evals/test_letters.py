@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evals import letters
+from evals.reading import letters
 
 CHOICES = ["12", "1/2", "a group of order 4", "$6,049 "]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals import answers
+from evals.reading import answers
 from evals.errors import DataError, UsageError
 from evals.records import Problem, parse_problem
 from evals.tasks import NAMES, gsm8k, task, userfile

@@ -6,7 +6,9 @@ import json
 
 import pytest
 
-from evals import answers, shots
+from evals import shots
+
+from evals.reading import answers
 from evals.errors import DataError, UsageError
 from evals.prompts import PRESETS, PromptChoice, plain, preset_of, shot_of, turns
 from evals.records import Problem, Prompting

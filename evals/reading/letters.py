@@ -17,7 +17,7 @@ import re
 from collections import deque
 from collections.abc import Sequence
 
-from evals import answers
+from evals.reading import answers
 from evals.records import Match
 
 LETTERS = "ABCD"

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 
-from evals import numbers
-from evals.answers import cut
+from evals.reading import numbers
+from evals.reading.answers import cut
 
 EXPRESSION_CAP = 200
 

@@ -20,7 +20,7 @@ import re
 from collections import deque
 from typing import NamedTuple
 
-from evals import numbers
+from evals.reading import numbers
 from evals.records import Match
 
 _QUESTION = re.compile(r"^[ \t]*(?:#{1,6}[ \t]*)?(?:\*\*|__)?(?:Question|Q)[ \t]*:", re.MULTILINE)
