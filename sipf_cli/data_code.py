@@ -13,7 +13,7 @@ from sipf_cli.options import Config, Debug, Json, Output, Overwrite
 from sipf_cli.problems import File, First, write
 
 if TYPE_CHECKING:
-    from evals.code.steps import StepRule
+    from evals.programs.steps import StepRule
 
 app = new_app()
 
@@ -133,7 +133,7 @@ def code(
 
 def _rule(steps: StepKind, chunk: int | None) -> StepRule:
     """How programs are cut (exit 2 if the two options contradict each other)."""
-    from evals.code.steps import StepRule
+    from evals.programs.steps import StepRule
 
     if steps is StepKind.lines:
         return StepRule() if chunk is None else StepRule("lines", chunk)

@@ -17,8 +17,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from evals.code.checks import CodeTests
-from evals.code.programs import DONE
-from evals.code.steps import LINES, StepRule
+from evals.programs.text import DONE
+from evals.programs.steps import LINES, StepRule
 from evals.errors import DataError
 from evals.records import Problem
 from evals.tasks.code import CodeTask, made_problem, unix_lines

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from evals.code.steps import LINES, StepRule
+from evals.programs.steps import LINES, StepRule
 from evals.errors import DataError
 from evals.records import Problem
 from evals.tasks.code import COMPLETION_STOP, CodeTask, made_problem

@@ -12,8 +12,8 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
-from evals.code.programs import BEGIN, DONE
-from evals.code.steps import LINES, StepRule
+from evals.programs.text import BEGIN, DONE
+from evals.programs.steps import LINES, StepRule
 from evals.errors import DataError
 from evals.records import Problem
 from evals.tasks.code import CodeTask, made_problem

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from evals.code.steps import StepRule
+from evals.programs.steps import StepRule
 from evals.errors import DataError
 from evals.records import Problem, parse_problem
 from evals.tasks import check_problem, codefile, humaneval, mbpp, task, task_of

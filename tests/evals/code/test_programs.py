@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.code.programs import joined, program_span, signature
-from evals.code.steps import StepRule
+from evals.programs.text import joined, program_span, signature
+from evals.programs.steps import StepRule
 
 CODE = "def f(x):\n    return x"
 STUB = "import math\n\ndef helper(): return 1\n\ndef f(x):\n    '''say so'''\n"

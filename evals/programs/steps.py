@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from evals.code.lexer import Statement, statements
+from evals.programs.lexer import Statement, statements
 from evals.tasks.base import Split
 
 _CLAUSES = frozenset({"elif", "else", "except", "finally"})

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-from evals.code.lexer import statements
+from evals.programs.lexer import statements
 
 BEGIN, DONE = "[BEGIN]", "[DONE]"
 _FENCE = re.compile(r"^ {0,3}(?:`{3,}|~{3,})(.*)$", re.MULTILINE)

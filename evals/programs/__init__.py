@@ -1,0 +1,1 @@
+"""Programs as text: where they stand in an answer, how they are cut into steps, when two are the same."""
