@@ -106,7 +106,7 @@ def math(
       echo '{"question": "Two and three?", "answer": 5}' > mine.jsonl
       sipf data math --path mine.jsonl -o problems.jsonl
     """
-    from evals.tasks import userfile
+    from evals.datasets import math_file as userfile
     from stages.sources import lines_of, stem_of
 
     problems = islice(userfile.problems(lines_of(path), stem_of(path)), n)

@@ -123,7 +123,7 @@ def code(
       echo '{"prompt": "Write add(a, b).", "tests": ["assert add(1, 2) == 3"], "entry_point": "add"}' > mine.jsonl
       sipf data code --path mine.jsonl -o problems.jsonl
     """
-    from evals.tasks import codefile
+    from evals.datasets import code_file as codefile
     from stages.sources import lines_of, stem_of
 
     rule = _rule(steps, chunk)

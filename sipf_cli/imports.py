@@ -81,7 +81,7 @@ def processbench(
       echo '{"id": "x-0", "problem": "2+3?", "steps": ["It is 6"], "label": 0, "final_answer_correct": false}' > x.jsonl
       sipf data processbench --path x.jsonl -o processbench.jsonl
     """
-    from evals import processbench as kind
+    from evals.datasets import processbench as kind
     from stages.sources import json_rows
 
     problems = islice(kind.problems(json_rows(path, listed=True)), n)
@@ -104,7 +104,7 @@ def math_shepherd(
       echo '{"task": "GSM8K", "input": "1+1? Step 1: 2 \u043a\u0438", "label": "1+1? Step 1: 2 +"}' > shepherd.jsonl
       sipf data math-shepherd --path shepherd.jsonl -o labels.jsonl
     """
-    from evals import shepherd
+    from evals.datasets import math_shepherd as shepherd
     from stages.sources import json_rows
 
     problems = islice(shepherd.problems(json_rows(path)), n)

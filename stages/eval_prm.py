@@ -17,7 +17,7 @@ from typing import Any
 from evals.best_of import best_by_score, best_by_vote
 from evals.errors import DataError, UsageError
 from evals.metrics import mean_interval, pass_at_k
-from evals.processbench import Item, best_threshold, measured
+from evals.datasets.processbench import Item, best_threshold, measured
 from evals.records import Path, Problem
 from stages.results import whole
 from stages.stepwise import held_out

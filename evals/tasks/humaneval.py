@@ -42,7 +42,7 @@ def problems(path: str | None = None, steps: StepRule = LINES) -> Iterator[Probl
 
 def problem(identity: str, row: dict[str, Any], steps: StepRule = LINES) -> Problem:
     """One row as a problem. Raises DataError: `id: field: what is wrong`."""
-    from evals.code.benchmarks import humaneval_tests
+    from evals.datasets.code_tests import humaneval_tests
 
     for name in ("prompt", "entry_point", "test", "canonical_solution"):
         if not isinstance(row.get(name), str) or not row[name].strip():

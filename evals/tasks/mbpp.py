@@ -57,7 +57,7 @@ def problems(rows: Iterable[Mapping[str, Any]], split: Split, steps: StepRule = 
 
 def problem(row: Mapping[str, Any], split: Split, steps: StepRule = LINES) -> Problem:
     """One row as a problem. Raises DataError (`field: what is wrong`)."""
-    from evals.code.benchmarks import mbpp_tests
+    from evals.datasets.code_tests import mbpp_tests
 
     text = "prompt" if "prompt" in row and "text" not in row else "text"
     for name in (text, "code"):

@@ -10,7 +10,8 @@ import pytest
 from evals.programs.steps import StepRule
 from evals.errors import DataError
 from evals.records import Problem, parse_problem
-from evals.tasks import check_problem, codefile, humaneval, mbpp, task, task_of
+from evals.tasks import check_problem, humaneval, mbpp, task, task_of
+from evals.datasets import code_file as codefile
 from tests.data import need
 
 ADD = {"prompt": "Write add(a, b).", "tests": ["assert add(1, 2) == 3"], "entry_point": "add"}

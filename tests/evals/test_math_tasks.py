@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from evals.reading import answers
 from evals.errors import DataError, UsageError
 from evals.records import Problem, parse_problem
-from evals.tasks import NAMES, gsm8k, task, userfile
+from evals.tasks import NAMES, gsm8k, task
+from evals.datasets import math_file as userfile
 from evals.tasks.math import MathTask
 from tests.data import need
 

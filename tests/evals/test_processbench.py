@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from evals.errors import DataError
 from evals.metrics import wilson
-from evals.processbench import Item, best_threshold, guess, measured, problems
+from evals.datasets.processbench import Item, best_threshold, guess, measured, problems
 from evals.records import parse_problem
 from evals.tasks import task_of
 from evals.tasks.base import split_of

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from evals.errors import DataError
-from evals.shepherd import TAG, problems
+from evals.datasets.math_shepherd import TAG, problems
 
 QUESTION = "If Buzz bought a pizza with 78 slices, what's twenty less the number of slices that the waiter ate?"
 STEPS = [

@@ -12,7 +12,7 @@ import pytest
 from evals.best_of import best_by_score, best_by_vote
 from evals.errors import DataError, UsageError
 from evals.metrics import pass_at_k
-from evals.processbench import Item, best_threshold, measured, problems
+from evals.datasets.processbench import Item, best_threshold, measured, problems
 from evals.records import Problem
 from evals.tasks import task
 from stages.eval_prm import PrmSettings, measure

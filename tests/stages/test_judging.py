@@ -12,7 +12,8 @@ import pytest
 
 from evals.code.checks import CheckResult, CodeTests
 from evals.records import Problem
-from evals.tasks import codefile, task_of
+from evals.tasks import task_of
+from evals.datasets import code_file as codefile
 from stages.engines.base import Completion
 from stages.evaluate import EvalSettings, Evaluation
 from stages.flight import Tally

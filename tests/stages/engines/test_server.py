@@ -15,7 +15,7 @@ import pytest
 
 from evals.errors import ModelError, UsageError
 from evals.records import Problem
-from evals.tasks import codefile
+from evals.datasets import code_file as codefile
 from stages.engines import patience
 from stages.engines.base import Completion, Draw, Request, generate
 from stages.engines.patience import Caller

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from evals.records import Path, Problem
-from evals.tasks import codefile
+from evals.datasets import code_file as codefile
 from evals.tasks.base import Split, Verdict
 from stages.engines.base import Draw, Request, seed_of
 from stages.engines.scripted import ScriptedEngine

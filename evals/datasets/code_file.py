@@ -22,7 +22,7 @@ from evals.programs.steps import LINES, StepRule
 from evals.errors import DataError
 from evals.records import Problem
 from evals.tasks.code import CodeTask, made_problem, unix_lines
-from evals.tasks.userfile import made_of
+from evals.datasets.math_file import made_of
 
 CODE = CodeTask(name="code", templates={"plain": "{question}"}, stop=(DONE,))
 READ = ("prompt", "tests", "entry_point", "solution", "canonical_solution", "id", "task", "question")

@@ -1,0 +1,1 @@
+"""Who reads which published or private file: rows in, problems out."""
