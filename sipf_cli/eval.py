@@ -14,7 +14,7 @@ from sipf_cli.app import new_app
 from sipf_cli.groups import CheckOptions, EngineOptions, LineOptions, Speech, expanded
 
 if TYPE_CHECKING:
-    from evals.prompts import PromptChoice
+    from evals.tasks.prompts import PromptChoice
     from stages.results import Report
     from stages.runner import LineRun
 
@@ -99,7 +99,7 @@ def evaluate(
 
 def _choice(prompt: str, shots: int | None, shots_from: Path | None, template: str) -> PromptChoice:
     from evals.errors import UsageError
-    from evals.prompts import PromptChoice
+    from evals.tasks.prompts import PromptChoice
     from stages.reading import all_problems
 
     if shots_from is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from evals.reading.letters import LETTERS
-from evals.prompts import PromptChoice
+from evals.tasks.prompts import PromptChoice
 from evals.records import Path, Problem
 from evals.tasks import task_of
 from evals.tasks.base import Chooser, Task, Verdict

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.errors import DataError, ModelError, UsageError
-from evals.prompts import CHAT, SLOT, plain, turns
+from evals.tasks.prompts import CHAT, SLOT, plain, turns
 from evals.records import Problem, Prompting
 from evals.tasks import task_of
 from evals.tasks.code import CodeTask

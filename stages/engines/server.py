@@ -27,7 +27,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from evals.errors import ModelError, UsageError
-from evals.prompts import CHAT
+from evals.tasks.prompts import CHAT
 from evals.records import Problem
 from stages.engines.base import Completion, Draw, Request
 from stages.engines.draws import Answer, DrawEngine

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from evals.errors import DataError
-from evals.prompts import PromptChoice, plain
+from evals.tasks.prompts import PromptChoice, plain
 from evals.records import Problem
 from evals.tasks import check_problem, task
 from evals.tasks.mmlu import MMLU, SUBJECTS, Mode, free_number, problems

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from evals import shots
+from evals.tasks import shots
 
 from evals.reading import answers
 from evals.errors import DataError, UsageError
-from evals.prompts import PRESETS, PromptChoice, plain, preset_of, shot_of, turns
+from evals.tasks.prompts import PRESETS, PromptChoice, plain, preset_of, shot_of, turns
 from evals.records import Problem, Prompting
 from evals.tasks import gsm8k, humaneval, mbpp, task
 from tests.data import need

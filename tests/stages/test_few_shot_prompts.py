@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from evals.prompts import PromptChoice
+from evals.tasks.prompts import PromptChoice
 from evals.records import Problem, Prompting, Shot
 from stages.engines.hf import HFEngine
 from stages.evaluate import EvalSettings, Evaluation

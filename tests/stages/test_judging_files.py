@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evals.errors import DataError
-from evals.prompts import PromptChoice
+from evals.tasks.prompts import PromptChoice
 from evals.records import Problem
 from stages.evaluate import EvalSettings, Evaluation, Judging
 from stages.samples import Samples, is_samples
