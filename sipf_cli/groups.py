@@ -109,8 +109,8 @@ class CheckOptions:
         typed = {name: value for name, value in asdict(self).items() if value and value != o.SandboxName.auto}
         if not typed:
             return {}
-        from evals.code.checker import configure
-        from evals.code.checks import Limits
+        from evals.sandbox.checker import configure
+        from evals.sandbox.checks import Limits
 
         usual = Limits()
         limits = Limits(

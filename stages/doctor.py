@@ -178,7 +178,7 @@ def _vllm() -> Finding:
 
 def sandboxes() -> Iterator[Finding]:
     """Where code that a model wrote can run: each sandbox is started and attacked with hostile programs."""
-    from evals.code import checker, landlock, probes
+    from evals.sandbox import checker, landlock, probes
 
     works = []
     for layer in checker.LAYERS:

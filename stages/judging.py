@@ -20,7 +20,7 @@ from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from evals.code.checks import CheckResult
+from evals.sandbox.checks import CheckResult
 from evals.errors import DataError
 from evals.records import Path, Problem, Rollout
 from evals.tasks.base import Task, Verdict
@@ -159,6 +159,6 @@ class _Workers:
 
 @cache
 def _workers() -> _Workers:
-    from evals.code.checker import shared_checker
+    from evals.sandbox.checker import shared_checker
 
     return _Workers(shared_checker().workers)

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from evals.code.checks import CodeTests
+from evals.sandbox.checks import CodeTests
 from evals.programs.text import DONE
 from evals.programs.steps import LINES, StepRule
 from evals.errors import DataError

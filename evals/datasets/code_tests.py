@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from evals.code.checks import CodeTests
+from evals.sandbox.checks import CodeTests
 
 _TYPES = frozenset(name for name, value in vars(builtins).items() if isinstance(value, type))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from evals.code.checks import Outcome
+from evals.sandbox.checks import Outcome
 from evals.errors import DataError
 from evals.records import Match, Path, Problem
 

@@ -4,7 +4,7 @@
      "solution": ["def f(x):", "    return x"],
      "tests": {"code": "assert f(1) == 1", "names": ["f"], "shown": ["assert f(1) == 1"], "steps": "lines:2"}}
 
-`tests` is what `evals.code.checks.CodeTests` holds and, beside it, `shown` (tests that the prompt quotes) and `steps`
+`tests` is what `evals.sandbox.checks.CodeTests` holds and, beside it, `shown` (tests that the prompt quotes) and `steps`
 (how programs are cut, see `evals.programs.steps`): it stands on the line, so that every stage cuts alike.
 `solution` are the lines of the reference, blank ones included; joined by newlines they are its text.
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from evals.code.checks import CheckResult, CodeTests
+from evals.sandbox.checks import CheckResult, CodeTests
 from evals.programs.text import definition, joined, program_span, signature
 from evals.programs.steps import LINES, StepRule
 from evals.errors import DataError
@@ -83,7 +83,7 @@ class CodeTask:
 
     def run(self, problem: Problem, program: str) -> CheckResult:
         """Check a program that is put together already."""
-        from evals.code.checker import shared_checker
+        from evals.sandbox.checker import shared_checker
 
         return shared_checker().check(program, tests_of(problem))
 

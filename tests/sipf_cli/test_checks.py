@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from evals.code.checker import LAYERS
+from evals.sandbox.checker import LAYERS
 from evals.errors import SandboxError
 
 WRITER = ("--engine", "scripted", "--script", "gold:1")
@@ -69,7 +69,7 @@ def test_how_programs_were_checked_is_in_the_manifest(lines: Path, inside: Any) 
 def test_without_a_sandbox_nothing_runs_unless_it_is_typed(
     lines: Path, inside: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from evals.code import checker
+    from evals.sandbox import checker
 
     start = checker.Checker._start
 

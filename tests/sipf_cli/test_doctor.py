@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from evals.code import probes
+from evals.sandbox import probes
 from evals.errors import SandboxError
 from stages import doctor
 

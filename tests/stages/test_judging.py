@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from evals.code.checks import CheckResult, CodeTests
+from evals.sandbox.checks import CheckResult, CodeTests
 from evals.records import Problem
 from evals.tasks import task_of
 from evals.datasets import code_file as codefile
@@ -46,7 +46,7 @@ class Checker:
 @pytest.fixture
 def checker(monkeypatch: pytest.MonkeyPatch) -> Checker:
     made = Checker()
-    monkeypatch.setattr("evals.code.checker.shared_checker", lambda: made)
+    monkeypatch.setattr("evals.sandbox.checker.shared_checker", lambda: made)
     return made
 
 
@@ -130,7 +130,7 @@ def test_a_checker_that_breaks_is_an_error_and_no_verdict(monkeypatch: pytest.Mo
         def check(self, program: str, tests: CodeTests) -> CheckResult:
             raise OSError("no sandbox")
 
-    monkeypatch.setattr("evals.code.checker.shared_checker", Broken)
+    monkeypatch.setattr("evals.sandbox.checker.shared_checker", Broken)
     with pytest.raises(OSError, match="no sandbox"):
         judged(["x = 1"], problem())
 

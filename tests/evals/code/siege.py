@@ -25,8 +25,8 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, sys.argv[3])
 
-from evals.code.checker import Checker
-from evals.code.checks import CodeTests, Limits
+from evals.sandbox.checker import Checker
+from evals.sandbox.checks import CodeTests, Limits
 from tests.evals.code.hostile import CASES, SLOW
 from tests.evals.code.hostile.base import Hostile
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from evals.code import checker as checker_module
-from evals.code import warm, worker
-from evals.code.checker import Checker, configure, shared_checker
-from evals.code.checks import CodeTests, Limits
-from evals.code.landlock import NOT_LIBRARY, abi, readable
+from evals.sandbox import checker as checker_module
+from evals.sandbox import warm, worker
+from evals.sandbox.checker import Checker, configure, shared_checker
+from evals.sandbox.checks import CodeTests, Limits
+from evals.sandbox.landlock import NOT_LIBRARY, abi, readable
 from evals.errors import DataError, SandboxError
 
 ADD = CodeTests("assert add(1, 2) == 3\nassert add(0, 0) == 0", ("add",))
@@ -253,8 +253,8 @@ def test_the_shared_checker_is_one_and_can_be_configured(monkeypatch: pytest.Mon
 
 HOST = """
 import os, sys, threading, time
-from evals.code.checker import Checker
-from evals.code.checks import CodeTests
+from evals.sandbox.checker import Checker
+from evals.sandbox.checks import CodeTests
 checker = Checker(workers=1, layer=sys.argv[1])
 threading.Thread(target=checker.check, args=("while True: pass", CodeTests("assert f()", ("f",))), daemon=True).start()
 time.sleep(0.3)

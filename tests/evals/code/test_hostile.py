@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from evals.code import landlock
+from evals.sandbox import landlock
 from tests.evals.code.hostile import CASES
 from tests.evals.code.siege import LIMITS
 

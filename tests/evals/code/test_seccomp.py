@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from evals.code.seccomp import (
+from evals.sandbox.seccomp import (
     ALLOW,
     ALLOWED,
     ARCHITECTURES,

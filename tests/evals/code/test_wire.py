@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.code.wire import MAX_BYTES, MAX_DEPTH, Channel, Closed, Refused, Violation, decode, encode
+from evals.sandbox.wire import MAX_BYTES, MAX_DEPTH, Channel, Closed, Refused, Violation, decode, encode
 
 HASHABLE = st.recursive(
     st.none()

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from evals.code import checker
-from evals.code.checks import Limits
+from evals.sandbox import checker
+from evals.sandbox.checks import Limits
 from evals.errors import DataError
 from evals.records import Problem
 from evals.tasks import humaneval, task_of

@@ -49,7 +49,7 @@ class Same:
 """
 FORGE = """
 import os, struct, sys
-from evals.code.wire import encode, decode
+from evals.sandbox.wire import encode, decode
 def read():
     size = struct.unpack('>I', os.read(3, 4))[0]
     data = b''

@@ -71,13 +71,13 @@ VERDICT = {
         "import math\nassert math.isclose(solve(2), 4)",
     ),
     "poisoned wire": case(
-        "import evals.code.wire as w, evals.code.guest as g\ng.encode = w.encode = lambda v: b'T'\n"
+        "import evals.sandbox.wire as w, evals.sandbox.guest as g\ng.encode = w.encode = lambda v: b'T'\n"
         "def solve(x): return 5",
         {"wrong", "exception", "crash", "forbidden"},
         "assert solve(2) is True and False",
     ),
     "the judge poisoned": case(
-        "import evals.code.judge as j\nj.Check.run = lambda *a: {'outcome': 'passed', 'message': ''}\n"
+        "import evals.sandbox.judge as j\nj.Check.run = lambda *a: {'outcome': 'passed', 'message': ''}\n"
         "def solve(x): return 5",
         {"wrong"},
     ),

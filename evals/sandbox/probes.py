@@ -7,9 +7,9 @@ Every program is checked against one assert that its `answer` meets only after t
 
 from __future__ import annotations
 
-from evals.code.checks import CodeTests, Limits
-from evals.code.warm import Dead
-from evals.code.worker import Worker
+from evals.sandbox.checks import CodeTests, Limits
+from evals.sandbox.warm import Dead
+from evals.sandbox.worker import Worker
 
 TESTS = CodeTests("assert answer() == 'done'", ("answer",))
 HONEST = "def answer():\n    return 'done'"

@@ -17,8 +17,8 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-from evals.code.cage import NOBODY
-from evals.code.landlock import NOT_LIBRARY
+from evals.sandbox.cage import NOBODY
+from evals.sandbox.landlock import NOT_LIBRARY
 
 INSIDE = "/sandbox"
 """Where this package's own modules stand inside."""

@@ -21,9 +21,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from evals.code.checks import CheckResult, CodeTests, Limits
-from evals.code.judge import JOBS, OUT_OF_MEMORY
-from evals.code.warm import Dead, Ended, Warm
+from evals.sandbox.checks import CheckResult, CodeTests, Limits
+from evals.sandbox.judge import JOBS, OUT_OF_MEMORY
+from evals.sandbox.warm import Dead, Ended, Warm
 from evals.errors import DataError, SandboxError
 
 LOOK_EVERY = 0.02

@@ -17,7 +17,7 @@ import sys
 import sysconfig
 from math import ceil
 
-from evals.code import landlock, seccomp
+from evals.sandbox import landlock, seccomp
 
 NOBODY = 65534
 _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _CLEAR_ALL = 4, 24, 38, 47, 4

@@ -14,7 +14,7 @@ import os
 import struct
 from collections.abc import Iterator
 
-from evals.code.seccomp import libc
+from evals.sandbox.seccomp import libc
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446
 """System call numbers, the same on every architecture."""

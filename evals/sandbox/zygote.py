@@ -1,7 +1,7 @@
 """A warm process: it starts once, puts itself in the cage, and forks its children: a guest for each check, a judge for
 some checks in a row.
 
-    python -c "from evals.code.zygote import main; main('guest', 'landlock', 3)"
+    python -c "from evals.sandbox.zygote import main; main('guest', 'landlock', 3)"
 
 The host talks to it over a socket of packets (descriptor 3): an order brings the limits and the child's descriptors,
 `stop` ends the child, `watch` asks for its pidfd; the answer to every order is, once, how the child ended and what it
@@ -24,7 +24,7 @@ import sys
 from types import FrameType
 from typing import Any
 
-from evals.code import cage, guest, judge, seccomp
+from evals.sandbox import cage, guest, judge, seccomp
 
 PRELOADED = (
     "abc", "array", "ast", "base64", "bisect", "bz2", "calendar", "cmath", "collections.abc", "copy", "csv", "ctypes",

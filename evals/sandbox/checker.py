@@ -40,10 +40,10 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Literal, Self
 
-from evals.code import landlock, probes, seccomp
-from evals.code.checks import CheckResult, CodeTests, Limits
-from evals.code.warm import Dead, Warm
-from evals.code.worker import Worker
+from evals.sandbox import landlock, probes, seccomp
+from evals.sandbox.checks import CheckResult, CodeTests, Limits
+from evals.sandbox.warm import Dead, Warm
+from evals.sandbox.worker import Worker
 from evals.errors import DataError, SandboxError
 
 Layer = Literal["auto", "bubblewrap", "landlock", "none"]

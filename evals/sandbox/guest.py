@@ -17,7 +17,7 @@ import sys
 from types import CodeType, ModuleType
 from typing import Any
 
-from evals.code.wire import MUTABLE, Channel, Closed, Refused, decode, encode, is_plain
+from evals.sandbox.wire import MUTABLE, Channel, Closed, Refused, decode, encode, is_plain
 
 PROGRAM = "program"
 """The name of the module that the program runs as."""

@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from evals.code.wire import MUTABLE, Channel, Closed, Refused, Violation
+from evals.sandbox.wire import MUTABLE, Channel, Closed, Refused, Violation
 
 MESSAGE = 200
 """Characters of a result's message."""

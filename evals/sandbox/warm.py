@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evals.code import bubblewrap
+from evals.sandbox import bubblewrap
 from evals.errors import SandboxError
 
 STARTED_IN, ANSWERED_IN = 30.0, 10.0
@@ -203,6 +203,6 @@ def _command(role: str, layer: str, control: int) -> list[str]:
         folder, front = bubblewrap.INSIDE, [*bubblewrap.command(python, PACKAGE), "--"]
     script = (
         f"import sys; sys.path.insert(0, {folder!r}); sys.dont_write_bytecode = True; "
-        f"from evals.code.zygote import main; sys.path.pop(0); main({role!r}, {layer!r}, {control})"
+        f"from evals.sandbox.zygote import main; sys.path.pop(0); main({role!r}, {layer!r}, {control})"
     )
     return [*front, python, "-s", "-S", "-P", "-X", "utf8", "-c", script]
