@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from evals.records import Problem
-from stages.interrupts import StopFlag
+from stages.files.interrupts import StopFlag
 from stages.runner import LineRun, Quiet, Tally, run_lines
 
 

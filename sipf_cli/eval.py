@@ -100,7 +100,7 @@ def evaluate(
 def _choice(prompt: str, shots: int | None, shots_from: Path | None, template: str) -> PromptChoice:
     from evals.errors import UsageError
     from evals.tasks.prompts import PromptChoice
-    from stages.reading import all_problems
+    from stages.files.reading import all_problems
 
     if shots_from is None:
         return PromptChoice(prompt, shots, (), template)

@@ -76,7 +76,7 @@ class LineOptions:
     def run(self, stage: str, lines: Path, output: Path, options: dict[str, Any], facts: dict[str, Any]) -> LineRun:
         """The run that the options ask for; `{shard}` in the output's name becomes the shard's number."""
         from stages.runner import LineRun
-        from stages.shards import Shard
+        from stages.files.shards import Shard
 
         shard = None if self.shard is None else Shard.parse(self.shard)
         name = str(output) if shard is None else str(output).replace("{shard}", str(shard.index))

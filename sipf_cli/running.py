@@ -65,7 +65,7 @@ def run_over_lines(
 
     from evals.errors import Interrupted
     from evals.tasks import check_problem
-    from stages.interrupts import AGAIN, catching_signals
+    from stages.files.interrupts import AGAIN, catching_signals
     from stages.judging import check_costs
     from stages.runner import run_lines
 
@@ -153,7 +153,7 @@ def plan(
 
     from evals.errors import DataError
     from evals.tasks import check_problem
-    from stages.lines import read_problems
+    from stages.files.lines import read_problems
 
     counts: Counter[str] = Counter(problems=0)
     bad = Counter[str]()

@@ -29,7 +29,7 @@ def sft(
     from functools import partial
 
     from sipf_cli.training import train
-    from stages.reading import all_problems
+    from stages.files.reading import all_problems
     from stages.sft import run_sft
 
     settings = training.settings()

@@ -28,7 +28,7 @@ def run_training(stage: str, train: Callable[[Any, Log], dict[str, Any]]) -> dic
         stage: name for the progress line.
         train: called with the stop flag and a function that takes each logged line; returns the manifest.
     """
-    from stages.interrupts import catching_signals
+    from stages.files.interrupts import catching_signals
 
     reporter = Reporter()
     seen = 0

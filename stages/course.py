@@ -9,9 +9,9 @@ from typing import Any
 
 from evals.errors import UsageError
 from stages.flight import Flight
-from stages.inputs import Fingerprint, stamp_of
-from stages.manifest import Ranges, now, parent_of, plain, surroundings, toolkit_version
-from stages.shards import Shard
+from stages.files.inputs import Fingerprint, stamp_of
+from stages.files.manifest import Ranges, now, parent_of, plain, surroundings, toolkit_version
+from stages.files.shards import Shard
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Course:
             raise UsageError(f"{self.run.source} was changed while it was read", "Start over with --overwrite.")
 
     def manifest(self, flight: Flight, summary: Summary, output: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-        """The manifest of a complete run (see stages.manifest); `output` and `more` are what the course cannot know."""
+        """The manifest of a complete run (see stages.files.manifest); `output` and `more` are what the course cannot know."""
         sha256 = self.print.sha256 if self.print else flight.reader.sha256
         counts = {"problems": summary.done, "bad lines": summary.bad, "failed": summary.failed}
         without = _joined(flight.gaps, [*flight.spoiled, *(n for n, _, _ in flight.failed)])

@@ -15,10 +15,10 @@ from typing import Any
 
 from evals.errors import DataError
 from evals.records import Path, Problem
-from stages.interrupts import catching_signals
-from stages.lines import is_file, read_problems
-from stages.manifest import hash_file, parent_of
-from stages.outputs import atomic_lines
+from stages.files.interrupts import catching_signals
+from stages.files.lines import is_file, read_problems
+from stages.files.manifest import hash_file, parent_of
+from stages.files.outputs import atomic_lines
 from stages.pairs import prompt_of
 from stages.simulate import check_steps
 from stages.stepwise import LabelKind

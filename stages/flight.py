@@ -16,10 +16,10 @@ from typing import Any, Protocol
 
 from evals.errors import DataError, SomeFailed, UsageError
 from evals.records import Problem, Record
-from stages.interrupts import StopFlag
-from stages.lines import Line, ProblemReader
-from stages.manifest import Ranges
-from stages.outputs import to_line
+from stages.files.interrupts import StopFlag
+from stages.files.lines import Line, ProblemReader
+from stages.files.manifest import Ranges
+from stages.files.outputs import to_line
 
 BURST = 32
 """Problems admitted between two looks at the other tasks. An engine takes one decode step at each look, so one at a

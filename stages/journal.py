@@ -21,10 +21,10 @@ from contextlib import suppress
 from typing import Any
 
 from evals.errors import DataError, UsageError
-from stages.claims import OTHER
-from stages.interrupts import AGAIN
-from stages.manifest import differences
-from stages.sinks import cannot_write
+from stages.files.locks import OTHER
+from stages.files.interrupts import AGAIN
+from stages.files.manifest import differences
+from stages.files.atomic import cannot_write
 
 _SLOT = struct.Struct("<QQ8s")  # offset of the payload, its length + 1 (0: nothing here), digest of the input line
 _BLOCK = 1024  # slots read at once

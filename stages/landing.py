@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from stages.course import Course
 from stages.journal import Journal
-from stages.lines import Line
-from stages.sinks import Outflow
+from stages.files.lines import Line
+from stages.files.atomic import Outflow
 
 _NOTE_EVERY = 1.0  # seconds between two notes of what was spent; a kill -9 loses at most this much of it
 

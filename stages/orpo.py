@@ -24,7 +24,7 @@ from stages.devices import choose_device, choose_training_dtype
 from stages.modelfolder import ModelFolder, hash_rows
 from stages.models import fingerprint, load_tokenizer, quiet_libraries, read_card
 from stages.prompts import Encoded, Prompter, make_prompter
-from stages.reading import read_all
+from stages.files.reading import read_all
 from stages.training import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
 
 IGNORED = -100

@@ -12,9 +12,9 @@ from typing import Any
 from evals.errors import DataError
 from evals.records import Problem
 from evals.tasks import task_of
-from stages.lines import is_file, read_problems
-from stages.manifest import hash_file, parent_of
-from stages.outputs import atomic_lines
+from stages.files.lines import is_file, read_problems
+from stages.files.manifest import hash_file, parent_of
+from stages.files.outputs import atomic_lines
 from stages.pairs import SWEEP, PairReport, PairSettings, lot, make_pairs
 
 NEXT_TO_NOTHING = 8

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.errors import UsageError
-from stages.manifest import read_manifest
+from stages.files.manifest import read_manifest
 from stages.results import compare, first_answer, rate, whole
 from stages.simulate import cost_report
 

@@ -17,7 +17,7 @@ from evals.reading.answers import same
 from evals.errors import DataError
 from evals.metrics import combined, majority, mcnemar, mean_interval, pass_at_k, wilson
 from evals.records import Path, Problem
-from stages.lines import read_problems
+from stages.files.lines import read_problems
 
 RULES = ("strict", "flexible", "robust")
 OUTCOME = "outcome"

@@ -18,18 +18,18 @@ from typing import Any
 
 from evals.errors import Interrupted, UsageError
 from evals.records import Problem
-from stages.claims import OTHER, output_lock, place_of, standing
+from stages.files.locks import OTHER, output_lock, place_of, standing
 from stages.course import Course, LineRun, Summary
 from stages.flight import Flight, ProblemFailed, Quiet, Reporter, Tally, Work
-from stages.inputs import check_source, fingerprint
-from stages.interrupts import StopFlag
+from stages.files.inputs import check_source, fingerprint
+from stages.files.interrupts import StopFlag
 from stages.journal import SEPARATOR, Journal, journal_matches
 from stages.landing import ToJournal, ToStream
-from stages.lines import ProblemReader
-from stages.manifest import manifest_path
-from stages.outputs import save_manifest
-from stages.shards import Shard
-from stages.sinks import Outflow, publishing
+from stages.files.lines import ProblemReader
+from stages.files.manifest import manifest_path
+from stages.files.outputs import save_manifest
+from stages.files.shards import Shard
+from stages.files.atomic import Outflow, publishing
 
 __all__ = ["LineRun", "ProblemFailed", "Quiet", "Reporter", "Shard", "Summary", "Tally", "Work", "run_lines"]
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from evals.errors import DataError
 from evals.records import Problem, parse_json
-from stages.interrupts import catching_signals
-from stages.lines import is_file, read_lines
-from stages.manifest import hash_file, parent_of
-from stages.outputs import atomic_lines
+from stages.files.interrupts import catching_signals
+from stages.files.lines import is_file, read_lines
+from stages.files.manifest import hash_file, parent_of
+from stages.files.outputs import atomic_lines
 
 
 def lines_of(source: str) -> Iterator[str]:

@@ -21,7 +21,7 @@ from evals.records import Path, Problem, Record, StepLabel, first_fault, parse_j
 from evals.tasks import check_problem, task_of
 from evals.tasks.base import given_split
 from stages.prompts import Prompter
-from stages.reading import read_all, unique
+from stages.files.reading import read_all, unique
 
 BRUTE = "Simulate again with --strategy brute, which makes all draws."
 

@@ -16,8 +16,8 @@ from evals.tasks import check_problem
 from evals.worlds import chain
 from stages.engines.opening import EngineSettings, open_engine
 from stages.evaluate import EvalSettings, Evaluation
-from stages.interrupts import StopFlag
-from stages.lines import read_problems
+from stages.files.interrupts import StopFlag
+from stages.files.lines import read_problems
 from stages.models import load_tokenizer
 from stages.orpo import read_pairs, run_orpo
 from stages.pairfile import write_pairs

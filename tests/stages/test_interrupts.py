@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from evals.errors import Interrupted
-from stages.interrupts import StopFlag, catching_signals
+from stages.files.interrupts import StopFlag, catching_signals
 
 KINDS = pytest.mark.parametrize(
     ("number", "error"), [(signal.SIGTERM, Interrupted), (signal.SIGINT, KeyboardInterrupt)]

@@ -8,9 +8,9 @@ import pytest
 
 from evals.errors import DataError, UsageError
 from evals.records import Problem
-from stages.lines import read_lines, read_problems
-from stages.seen import SeenIds
-from stages.shards import Shard
+from stages.files.lines import read_lines, read_problems
+from stages.files.ids import SeenIds
+from stages.files.shards import Shard
 
 GOOD = {"id": "a", "task": "math", "question": "1+1?"}
 

@@ -11,8 +11,8 @@ import pytest
 
 from evals.errors import DataError, UsageError
 from evals.records import Problem
-from stages.interrupts import StopFlag
-from stages.manifest import read_manifest
+from stages.files.interrupts import StopFlag
+from stages.files.manifest import read_manifest
 from stages.merge import merge
 from stages.runner import LineRun, ProblemFailed, Quiet, Shard, Summary, Tally, run_lines
 

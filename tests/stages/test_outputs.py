@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from evals.errors import Interrupted, UsageError
-from stages.claims import output_lock
-from stages.interrupts import StopFlag
-from stages.manifest import read_manifest
-from stages.outputs import atomic_lines
+from stages.files.locks import output_lock
+from stages.files.interrupts import StopFlag
+from stages.files.manifest import read_manifest
+from stages.files.outputs import atomic_lines
 
 PAIRS = {"stage": "pairs", "options": {"eta": 0.1}, "facts": {}, "input": {"path": "in.jsonl", "sha256": "00"}}
 
@@ -78,7 +78,7 @@ def test_stdout_gets_the_lines_and_a_file_the_manifest(
 
 def test_lock_is_held_by_one_and_left_by_the_dead(tmp_path: Path) -> None:
     path = str(tmp_path / "out.jsonl")
-    code = "import os, sys\nfrom stages.claims import output_lock\nwith output_lock(sys.argv[1]): os._exit(9)"
+    code = "import os, sys\nfrom stages.files.locks import output_lock\nwith output_lock(sys.argv[1]): os._exit(9)"
     root = Path(__file__).resolve().parents[2]
     assert subprocess.run([sys.executable, "-c", code, path], cwd=root).returncode == 9
     assert os.path.exists(f"{path}.lock")

@@ -13,7 +13,7 @@ import pytest
 
 from evals.errors import DataError
 from evals.records import Problem
-from stages.manifest import read_manifest
+from stages.files.manifest import read_manifest
 from stages.pairfile import refuse_nothing, write_pairs
 from stages.pairs import SWEEP, PairReport, PairSettings, make_pairs, prompt_of
 from tests.stages.fakes import chain_problem

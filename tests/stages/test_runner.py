@@ -16,8 +16,8 @@ import pytest
 
 from evals.errors import DataError, Interrupted, UsageError
 from evals.records import Problem
-from stages.interrupts import StopFlag, catching_signals
-from stages.manifest import read_manifest
+from stages.files.interrupts import StopFlag, catching_signals
+from stages.files.manifest import read_manifest
 from stages.runner import LineRun, ProblemFailed, Quiet, Shard, Summary, Tally, run_lines
 
 

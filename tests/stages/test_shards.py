@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from evals.errors import UsageError
-from stages.shards import Shard
+from stages.files.shards import Shard
 
 
 @pytest.mark.parametrize("text", ["", "1", "4/4", "-1/4", "1/0", "a/b", "1/2/3", "1.0/2", "0/"])

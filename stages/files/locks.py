@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from evals.errors import UsageError
-from stages.manifest import differences, read_manifest
+from stages.files.manifest import differences, read_manifest
 
 OTHER = "Choose another -o, or --overwrite to start over."
 

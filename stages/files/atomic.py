@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 from evals.errors import Interrupted, SipfError
-from stages.interrupts import AGAIN, StopFlag
-from stages.manifest import manifest_path, sync_folder
+from stages.files.interrupts import AGAIN, StopFlag
+from stages.files.manifest import manifest_path, sync_folder
 
 _CHUNK = 1 << 16
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 from evals.errors import DataError
 from evals.records import Problem, parse_problem
 from evals.tasks import check_problem
-from stages.inputs import raw_lines
+from stages.files.inputs import raw_lines
 
 Line = TypeVar("Line")
 

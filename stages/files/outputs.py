@@ -17,10 +17,10 @@ from typing import Any
 
 from evals.errors import UsageError
 from evals.records import Record
-from stages.claims import OTHER, output_lock, place_of, standing
-from stages.interrupts import StopFlag
-from stages.manifest import manifest_path, now, plain, surroundings, toolkit_version, write_manifest
-from stages.sinks import Outflow, Sink, cannot_write, publishing
+from stages.files.locks import OTHER, output_lock, place_of, standing
+from stages.files.interrupts import StopFlag
+from stages.files.manifest import manifest_path, now, plain, surroundings, toolkit_version, write_manifest
+from stages.files.atomic import Outflow, Sink, cannot_write, publishing
 
 
 def to_line(record: Record | Mapping[str, Any] | str) -> str:
