@@ -24,7 +24,7 @@ from evals.worlds import chain
 from stages.engines.base import Draw, Request, generate, seed_of
 from stages.engines.hf import HFEngine
 from stages.models import load_policy
-from stages.runner import Tally
+from stages.runs.runner import Tally
 from stages.sample import Sampler, SampleSettings
 from stages.simulate import Simulation
 from stages.strategies.prefixes import SimulateSettings, prefixes

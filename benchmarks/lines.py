@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from evals.records import Problem
 from stages.files.interrupts import StopFlag
-from stages.runner import LineRun, Quiet, Tally, run_lines
+from stages.runs.runner import LineRun, Quiet, Tally, run_lines
 
 
 async def work(problem: Problem, tally: Tally) -> Sequence[Problem]:

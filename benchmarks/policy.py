@@ -17,7 +17,7 @@ from stages.engines.base import Engine
 from stages.engines.hf import HFEngine
 from stages.models import load_policy, quiet_libraries
 from stages.ration import Ration
-from stages.runner import Tally
+from stages.runs.runner import Tally
 from stages.sample import Sampler, SampleSettings
 from stages.sft import run_sft
 from stages.simulate import Simulation

@@ -16,7 +16,7 @@ from sipf_cli.groups import CheckOptions, EngineOptions, LineOptions, Speech, ex
 if TYPE_CHECKING:
     from evals.tasks.prompts import PromptChoice
     from stages.results import Report
-    from stages.runner import LineRun
+    from stages.runs.runner import LineRun
 
 app = new_app()
 

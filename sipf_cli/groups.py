@@ -23,7 +23,7 @@ from sipf_cli import options as o
 
 if TYPE_CHECKING:
     from stages.engines.opening import EngineSettings
-    from stages.runner import LineRun
+    from stages.runs.runner import LineRun
     from stages.training import TrainOptions
 
 
@@ -75,7 +75,7 @@ class LineOptions:
 
     def run(self, stage: str, lines: Path, output: Path, options: dict[str, Any], facts: dict[str, Any]) -> LineRun:
         """The run that the options ask for; `{shard}` in the output's name becomes the shard's number."""
-        from stages.runner import LineRun
+        from stages.runs.runner import LineRun
         from stages.files.shards import Shard
 
         shard = None if self.shard is None else Shard.parse(self.shard)

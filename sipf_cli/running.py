@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from evals.records import Problem
     from stages.engines.base import Engine
     from stages.engines.opening import EngineSettings
-    from stages.runner import LineRun, Summary, Tally
+    from stages.runs.runner import LineRun, Summary, Tally
 
 Stage: TypeAlias = "Callable[[Problem, Tally], Awaitable[Sequence[Problem]]]"
 
@@ -66,8 +66,8 @@ def run_over_lines(
     from evals.errors import Interrupted
     from evals.tasks import check_problem
     from stages.files.interrupts import AGAIN, catching_signals
-    from stages.judging import check_costs
-    from stages.runner import run_lines
+    from stages.runs.verdicts import check_costs
+    from stages.runs.runner import run_lines
 
     opened: list[Model] = []
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from evals.metrics import first_error, wilson
 from evals.records import Path, Problem, StepLabel
-from stages.flight import Tally
+from stages.runs.scheduler import Tally
 from stages.strategies.prefixes import Simulator, prefixes, together
 
 

@@ -15,8 +15,8 @@ from evals.records import Path, Problem
 from evals.tasks import task_of
 from evals.tasks.base import Chooser, Task, Verdict
 from stages.engines.base import Completion, Draw, Engine, Request, generate, seed_of
-from stages.judging import judge_all, write_verdict
-from stages.runner import Tally
+from stages.runs.verdicts import judge_all, write_verdict
+from stages.runs.runner import Tally
 from stages.sample import to_path
 
 CHOICES = "loglikelihoods"

@@ -17,7 +17,7 @@ from typing import IO, Any, Self
 
 from evals.errors import DataError
 from evals.records import Problem, parse_problem
-from stages.runner import Tally
+from stages.runs.runner import Tally
 from stages.sample import DRAWN
 
 Stage = Callable[[Problem, Tally], Awaitable[Sequence[Problem]]]

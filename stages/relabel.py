@@ -16,7 +16,7 @@ from typing import Literal
 from evals.errors import DataError
 from evals.records import LIVE, Problem, StepLabel
 from evals.tasks import task_of
-from stages.flight import Tally
+from stages.runs.scheduler import Tally
 from stages.strategies.inference import infer, with_inference
 from stages.strategies.prefixes import prefixes
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from evals.errors import DataError, UsageError
 from evals.records import Path, Problem
-from stages.flight import Tally
+from stages.runs.scheduler import Tally
 from stages.files.manifest import hash_file
 from stages.sources import json_rows, write_problems
 

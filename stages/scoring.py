@@ -18,7 +18,7 @@ from evals.errors import ModelError, UsageError
 from evals.records import Path, Problem, StepScores
 from evals.tasks import task_of
 from stages.devices import choose_device, choose_dtype
-from stages.flight import Tally
+from stages.runs.scheduler import Tally
 from stages.models import fingerprint, load_tokenizer, read_card
 from stages.prompts import Prompter, make_prompter
 from stages.stepwise import step_ends

@@ -18,9 +18,9 @@ from evals.tasks import task_of
 from evals.tasks.base import Task, split_of
 from stages.audit import audit
 from stages.engines.base import Engine
-from stages.judging import judge, write_verdict
+from stages.runs.verdicts import judge, write_verdict
 from stages.ration import Ration
-from stages.runner import Tally
+from stages.runs.runner import Tally
 from stages.share import in_share
 from stages.strategies import strategy
 from stages.strategies.prefixes import Prefixes, Simulator, brute_tokens, prefixes

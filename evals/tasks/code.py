@@ -74,7 +74,7 @@ class CodeTask:
     def judge(self, problem: Problem, text: str) -> Verdict:
         """Run the program against the problem's tests; may take as long as its limits allow.
 
-        Stages go through `stages.judging.judge`, which waits elsewhere and checks equal programs once.
+        Stages go through `stages.runs.verdicts.judge`, which waits elsewhere and checks equal programs once.
 
         Raises:
             SandboxError: there is no safe way to run a program here.

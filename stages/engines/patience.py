@@ -30,7 +30,7 @@ from typing import Any, TypeVar
 import httpx2
 
 from evals.errors import ModelError
-from stages.flight import ProblemFailed
+from stages.runs.scheduler import ProblemFailed
 
 Read = TypeVar("Read")
 

@@ -13,7 +13,7 @@ is rolled out first, as in `binary` (not with `--trust-correct`). The states' la
 from __future__ import annotations
 
 from evals.records import Path, Problem, TreeSearch
-from stages.judging import whole
+from stages.runs.verdicts import whole
 from stages.strategies.inference import survey, write_labels
 from stages.strategies.prefixes import Prefixes, Simulator, prefixes
 from stages.strategies.tree import ROOT, Candidate, State, Tree

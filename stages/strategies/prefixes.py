@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 from evals.records import Path, Problem, Rollout, StepLabel
 from evals.tasks.base import Task, split_of
 from stages.engines.base import Completion, Draw, Engine, Request, seed_of
-from stages.flight import Tally
-from stages.judging import judge, write_verdict
+from stages.runs.scheduler import Tally
+from stages.runs.verdicts import judge, write_verdict
 from stages.strategies.settings import SimulateSettings
 from stages.strategies.stopping import Evidence, improbable
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from evals.records import Problem
 from stages.engines.base import Completion, Draw, Request, Usage
-from stages.flight import Tally
+from stages.runs.scheduler import Tally
 
 
 class Written:

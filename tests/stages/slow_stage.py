@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from evals.errors import SipfError
 from evals.records import Problem
 from stages.files.interrupts import catching_signals
-from stages.runner import LineRun, ProblemFailed, Quiet, Shard, Tally, run_lines
+from stages.runs.runner import LineRun, ProblemFailed, Quiet, Shard, Tally, run_lines
 
 
 def main() -> int:

@@ -23,7 +23,7 @@ from stages.orpo import read_pairs, run_orpo
 from stages.pairfile import write_pairs
 from stages.pairs import PairSettings
 from stages.results import read_results
-from stages.runner import LineRun, Quiet, Summary, run_lines
+from stages.runs.runner import LineRun, Quiet, Summary, run_lines
 from stages.sample import Sampler, SampleSettings
 from stages.score import Scorer
 from stages.sft import run_sft

@@ -16,8 +16,8 @@ from evals.tasks import task_of
 from evals.datasets import code_file as codefile
 from stages.engines.base import Completion
 from stages.evaluate import EvalSettings, Evaluation
-from stages.flight import Tally
-from stages.judging import check_costs, judge, judge_all
+from stages.runs.scheduler import Tally
+from stages.runs.verdicts import check_costs, judge, judge_all
 from stages.sample import Sampler, SampleSettings
 from stages.simulate import Simulation
 from stages.strategies.prefixes import SimulateSettings

@@ -14,7 +14,7 @@ from evals.records import Problem
 from stages.files.interrupts import StopFlag
 from stages.files.manifest import read_manifest
 from stages.merge import merge
-from stages.runner import LineRun, ProblemFailed, Quiet, Shard, Summary, Tally, run_lines
+from stages.runs.runner import LineRun, ProblemFailed, Quiet, Shard, Summary, Tally, run_lines
 
 
 async def copy(problem: Problem, tally: Tally) -> Sequence[Problem]:

@@ -11,7 +11,7 @@ import pytest
 
 from evals.errors import DataError
 from evals.records import Problem
-from stages.flight import Tally
+from stages.runs.scheduler import Tally
 from stages.pool import Pool
 from stages.sample import DRAWN, Sampler, SampleSettings
 from tests.stages.fakes import Written, chain_problem, path, work

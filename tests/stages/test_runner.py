@@ -18,7 +18,7 @@ from evals.errors import DataError, Interrupted, UsageError
 from evals.records import Problem
 from stages.files.interrupts import StopFlag, catching_signals
 from stages.files.manifest import read_manifest
-from stages.runner import LineRun, ProblemFailed, Quiet, Shard, Summary, Tally, run_lines
+from stages.runs.runner import LineRun, ProblemFailed, Quiet, Shard, Summary, Tally, run_lines
 
 
 class Heard(Quiet):

@@ -11,7 +11,7 @@ import pytest
 
 from evals.errors import ModelError, UsageError
 from evals.records import Problem
-from stages.flight import Tally
+from stages.runs.scheduler import Tally
 from stages.score import Scorer, describe_scorer
 from stages.train_prm import run_train_prm
 from stages.training import TrainOptions

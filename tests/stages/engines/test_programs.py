@@ -19,7 +19,7 @@ from evals.datasets import code_file as codefile
 from stages.engines.base import Draw, Request, generate
 from stages.engines.programs import WRONG, write_program
 from stages.engines.scripted import ScriptedEngine
-from stages.judging import judge_all
+from stages.runs.verdicts import judge_all
 
 GOLD = "def add(a, b):\n    c = a + b\n\n    return c"
 

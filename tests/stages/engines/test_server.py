@@ -20,7 +20,7 @@ from stages.engines import patience
 from stages.engines.base import Completion, Draw, Request, generate
 from stages.engines.patience import Caller
 from stages.engines.server import ServerEngine, base_url
-from stages.flight import ProblemFailed
+from stages.runs.scheduler import ProblemFailed
 from tests.models import build_tokenizer
 from tests.stages.engines.lookalike import Lookalike, Reply, said, wrote
 

@@ -14,7 +14,7 @@ from evals.datasets import code_file as codefile
 from evals.tasks.base import Split, Verdict
 from stages.engines.base import Draw, Request, seed_of
 from stages.engines.scripted import ScriptedEngine
-from stages.flight import Tally
+from stages.runs.scheduler import Tally
 from stages.sample import Sampler, SampleSettings
 from stages.simulate import Simulation, check_paths
 from stages.strategies.prefixes import SimulateSettings, Simulator

@@ -10,7 +10,7 @@ from evals.records import Problem
 from evals.tasks import task_of
 from stages.engines.base import Draw, Request, seed_of
 from stages.engines.scripted import ScriptedEngine
-from stages.flight import Tally
+from stages.runs.scheduler import Tally
 from stages.strategies import strategy
 from stages.strategies.prefixes import SimulateSettings, Simulator
 from tests.stages.fakes import Written, chain_problem, path

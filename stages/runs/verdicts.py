@@ -25,7 +25,7 @@ from evals.errors import DataError
 from evals.records import Path, Problem, Rollout
 from evals.tasks.base import Task, Verdict
 from evals.tasks.code import CodeTask
-from stages.flight import LineFault, Tally
+from stages.runs.scheduler import LineFault, Tally
 
 REMEMBERED = 20_000
 """Checked programs of a run that are remembered; the oldest are forgotten first."""

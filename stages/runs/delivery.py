@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 
-from stages.course import Course
-from stages.journal import Journal
+from stages.runs.record import Course
+from stages.runs.journal import Journal
 from stages.files.lines import Line
 from stages.files.atomic import Outflow
 

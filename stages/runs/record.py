@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evals.errors import UsageError
-from stages.flight import Flight
+from stages.runs.scheduler import Flight
 from stages.files.inputs import Fingerprint, stamp_of
 from stages.files.manifest import Ranges, now, parent_of, plain, surroundings, toolkit_version
 from stages.files.shards import Shard

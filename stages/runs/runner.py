@@ -19,12 +19,12 @@ from typing import Any
 from evals.errors import Interrupted, UsageError
 from evals.records import Problem
 from stages.files.locks import OTHER, output_lock, place_of, standing
-from stages.course import Course, LineRun, Summary
-from stages.flight import Flight, ProblemFailed, Quiet, Reporter, Tally, Work
+from stages.runs.record import Course, LineRun, Summary
+from stages.runs.scheduler import Flight, ProblemFailed, Quiet, Reporter, Tally, Work
 from stages.files.inputs import check_source, fingerprint
 from stages.files.interrupts import StopFlag
-from stages.journal import SEPARATOR, Journal, journal_matches
-from stages.landing import ToJournal, ToStream
+from stages.runs.journal import SEPARATOR, Journal, journal_matches
+from stages.runs.delivery import ToJournal, ToStream
 from stages.files.lines import ProblemReader
 from stages.files.manifest import manifest_path
 from stages.files.outputs import save_manifest
