@@ -15,7 +15,7 @@ from sipf_cli.groups import CheckOptions, EngineOptions, LineOptions, Speech, ex
 
 if TYPE_CHECKING:
     from evals.tasks.prompts import PromptChoice
-    from stages.results import Report
+    from stages.joins.results import Report
     from stages.runs.runner import LineRun
 
 app = new_app()
@@ -78,7 +78,7 @@ def evaluate(
     """
     from evals.errors import UsageError
     from stages.evaluate import EvalSettings
-    from stages.results import compare_files
+    from stages.joins.results import compare_files
 
     if compare is not None:
         _show_comparison(compare_files(str(compare[0]), str(compare[1])), compare, json=speech.json)
@@ -150,8 +150,8 @@ def _judge(
     """Judge answers from a file; no engine is opened."""
     from sipf_cli.running import plan, run_over_lines
     from stages.evaluate import Judging
-    from stages.pool import Pool
-    from stages.samples import Nobody, Samples, humaneval_lines, is_samples
+    from stages.joins.earlier_paths import Pool
+    from stages.joins.saved_answers import Nobody, Samples, humaneval_lines, is_samples
 
     kept: AbstractContextManager[Any]
     if is_samples(str(answers)):
@@ -183,7 +183,7 @@ def _show_results(
     from sipf_cli import rates
     from sipf_cli.console import Table
     from sipf_cli.running import show
-    from stages.results import read_results
+    from stages.joins.results import read_results
 
     if run.output == "-" or not summary.complete:
         show(summary, run.output, json=json)

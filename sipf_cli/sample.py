@@ -67,7 +67,7 @@ def sample(
     """
     from sipf_cli.running import plan, run_with_engine, show
     from stages.engines.opening import describe_engine
-    from stages.pool import Pool
+    from stages.joins.earlier_paths import Pool
     from stages.sample import Sampler, SampleSettings
 
     settings = SampleSettings(

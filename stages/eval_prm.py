@@ -19,7 +19,7 @@ from evals.errors import DataError, UsageError
 from evals.metrics import mean_interval, pass_at_k
 from evals.datasets.processbench import Item, best_threshold, measured
 from evals.records import Path, Problem
-from stages.results import whole
+from stages.joins.results import whole
 from stages.stepwise import held_out
 
 AGGREGATES = ("mean", "min", "product", "last")

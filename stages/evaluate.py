@@ -2,7 +2,7 @@
 
     {"id": "gsm8k/test/17", ...}  ->  the same line with "paths": [{"id": "gsm8k/test/17#0", "source": "eval", ...}]
 
-What the lines add up to is read from the output (stages/results.py), so a resumed run reports on all of them.
+What the lines add up to is read from the output (stages/joins/results.py), so a resumed run reports on all of them.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Any
 
 from evals.errors import UsageError
 from stages.files.manifest import read_manifest
-from stages.results import compare, first_answer, rate, whole
+from stages.joins.results import compare, first_answer, rate, whole
 from stages.simulate import cost_report
 
 

@@ -22,7 +22,7 @@ from stages.models import load_tokenizer
 from stages.orpo import read_pairs, run_orpo
 from stages.pairfile import write_pairs
 from stages.pairs import PairSettings
-from stages.results import read_results
+from stages.joins.results import read_results
 from stages.runs.runner import LineRun, Quiet, Summary, run_lines
 from stages.sample import Sampler, SampleSettings
 from stages.score import Scorer

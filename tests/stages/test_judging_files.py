@@ -13,7 +13,7 @@ from evals.errors import DataError
 from evals.tasks.prompts import PromptChoice
 from evals.records import Problem
 from stages.evaluate import EvalSettings, Evaluation, Judging
-from stages.samples import Samples, is_samples
+from stages.joins.saved_answers import Samples, is_samples
 from tests.stages.fakes import InOrder, Written, chain_problem, path, work
 
 FORGED = {"answer": "76", "correct": True, "match": {"strict": True, "flexible": True, "robust": True}}

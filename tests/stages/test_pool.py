@@ -12,7 +12,7 @@ import pytest
 from evals.errors import DataError
 from evals.records import Problem
 from stages.runs.scheduler import Tally
-from stages.pool import Pool
+from stages.joins.earlier_paths import Pool
 from stages.sample import DRAWN, Sampler, SampleSettings
 from tests.stages.fakes import Written, chain_problem, path, work
 

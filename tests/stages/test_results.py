@@ -10,7 +10,7 @@ import pytest
 from evals.errors import DataError
 from evals.metrics import combined, mean_interval, wilson
 from evals.records import Problem
-from stages.results import Report, compare_files, read_results
+from stages.joins.results import Report, compare_files, read_results
 
 
 def line(i: int, *right: bool, **fields: Any) -> Problem:
