@@ -27,7 +27,7 @@ from stages.engines.base import Request, generate
 from stages.engines.hf import HFEngine
 from stages.engines.vllm import VLLMEngine
 from stages.engines.vllm_start import VLLMSettings
-from stages.models import load_policy
+from stages.models.loading import load_policy
 from stages.runs.runner import Tally
 from stages.simulate import Simulation
 from stages.strategies.prefixes import SimulateSettings

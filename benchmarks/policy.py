@@ -15,7 +15,7 @@ from evals.records import Problem
 from evals.worlds import chain
 from stages.engines.base import Engine
 from stages.engines.hf import HFEngine
-from stages.models import load_policy, quiet_libraries
+from stages.models.loading import load_policy, quiet_libraries
 from stages.ration import Ration
 from stages.runs.runner import Tally
 from stages.sample import Sampler, SampleSettings

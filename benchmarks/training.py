@@ -20,10 +20,10 @@ from transformers import PrinterCallback
 
 from evals.tasks import task_of
 from evals.worlds import chain
-from stages.devices import choose_training_dtype
-from stages.models import load_tokenizer, read_card
+from stages.models.devices import choose_training_dtype
+from stages.models.loading import load_tokenizer, read_card
 from stages.orpo import orpo_rows, orpo_trainer
-from stages.prompts import make_prompter
+from stages.models.prompts import make_prompter
 from stages.training import TrainOptions
 
 

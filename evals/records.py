@@ -206,7 +206,7 @@ class Prompting:
     """How one run prompts a problem; never part of the line.
 
     Args:
-        template: as for `stages.prompts.make_prompter`; None: whatever the engine would choose.
+        template: as for `stages.models.prompts.make_prompter`; None: whatever the engine would choose.
         header: text before everything else.
         shots: worked examples before the question, rendered by the same template (chat: as turns).
         stop: strings that end a completion; None: the task's.

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from evals.errors import UsageError
-from stages.models import CARD
+from stages.models.loading import CARD
 
 MANIFEST = "manifest.json"
 COMPLETE = "complete"

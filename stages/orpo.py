@@ -20,10 +20,10 @@ from pydantic import ValidationError
 from evals.errors import DataError, UsageError
 from evals.records import Problem, first_fault, parse_json
 from evals.tasks import task_of
-from stages.devices import choose_device, choose_training_dtype
+from stages.models.devices import choose_device, choose_training_dtype
 from stages.modelfolder import ModelFolder, hash_rows
-from stages.models import fingerprint, load_tokenizer, quiet_libraries, read_card
-from stages.prompts import Encoded, Prompter, make_prompter
+from stages.models.loading import fingerprint, load_tokenizer, quiet_libraries, read_card
+from stages.models.prompts import Encoded, Prompter, make_prompter
 from stages.files.reading import read_all
 from stages.training import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
 

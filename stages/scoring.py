@@ -17,10 +17,10 @@ from typing import Any
 from evals.errors import ModelError, UsageError
 from evals.records import Path, Problem, StepScores
 from evals.tasks import task_of
-from stages.devices import choose_device, choose_dtype
+from stages.models.devices import choose_device, choose_dtype
 from stages.runs.scheduler import Tally
-from stages.models import fingerprint, load_tokenizer, read_card
-from stages.prompts import Prompter, make_prompter
+from stages.models.loading import fingerprint, load_tokenizer, read_card
+from stages.models.prompts import Prompter, make_prompter
 from stages.stepwise import step_ends
 
 NO_NUMBERS = "the reward model gives scores that are not numbers"

@@ -14,10 +14,10 @@ from typing import Any
 from evals.errors import DataError
 from evals.records import Problem
 from evals.tasks import task_of
-from stages.devices import choose_device, choose_training_dtype
+from stages.models.devices import choose_device, choose_training_dtype
 from stages.modelfolder import ModelFolder, hash_rows
-from stages.models import fingerprint, load_tokenizer, read_card
-from stages.prompts import Prompter, make_prompter
+from stages.models.loading import fingerprint, load_tokenizer, read_card
+from stages.models.prompts import Prompter, make_prompter
 from stages.training import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
 
 IGNORED = -100

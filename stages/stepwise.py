@@ -20,7 +20,7 @@ from evals.errors import DataError, UsageError
 from evals.records import Path, Problem, Record, StepLabel, first_fault, parse_json, parse_problem
 from evals.tasks import check_problem, task_of
 from evals.tasks.base import given_split
-from stages.prompts import Prompter
+from stages.models.prompts import Prompter
 from stages.files.reading import read_all, unique
 
 BRUTE = "Simulate again with --strategy brute, which makes all draws."

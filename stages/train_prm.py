@@ -17,10 +17,10 @@ from evals.errors import DataError, UsageError
 from evals.metrics import accuracy_at, auc, calibration_error, first_error
 from evals.records import Problem
 from evals.tasks import task_of
-from stages.devices import choose_device, choose_training_dtype
+from stages.models.devices import choose_device, choose_training_dtype
 from stages.modelfolder import ModelFolder, hash_rows
-from stages.models import fingerprint, load_tokenizer, read_card
-from stages.prompts import make_prompter
+from stages.models.loading import fingerprint, load_tokenizer, read_card
+from stages.models.prompts import make_prompter
 from stages.stepwise import Example, LabelKind, StepRow, held_out, step_rows
 from stages.training import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
 

@@ -18,9 +18,9 @@ import torch
 import transformers
 
 from evals.errors import Interrupted, ModelError, UsageError
-from stages.devices import choose_device, choose_training_dtype
+from stages.models.devices import choose_device, choose_training_dtype
 from stages.modelfolder import COMPLETE, ModelFolder
-from stages.models import (
+from stages.models.loading import (
     CHAIN_BASE,
     adapter_base,
     is_adapter,

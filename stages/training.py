@@ -149,7 +149,7 @@ def describe_run(
     """What a manifest says about a training run before its results."""
     from importlib.metadata import version
 
-    from stages.devices import choose_device, choose_training_dtype
+    from stages.models.devices import choose_device, choose_training_dtype
 
     device = choose_device(options.device)
     return {

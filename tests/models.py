@@ -79,7 +79,7 @@ def build_model(
     """Save a random-weight causal model with its tokenizer; returns the folder's name."""
     import torch
 
-    from stages.models import quiet_libraries
+    from stages.models.loading import quiet_libraries
 
     quiet_libraries()
     from transformers import AutoModelForCausalLM, Gemma2Config, LlamaConfig, Qwen2Config

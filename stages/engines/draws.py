@@ -19,7 +19,7 @@ from typing import Any
 from evals.errors import ModelError
 from evals.records import Problem
 from stages.engines.base import Completion, Draw, Request, Usage
-from stages.prompts import Prompter
+from stages.models.prompts import Prompter
 
 Answer = asyncio.Future[Completion]
 

@@ -23,8 +23,8 @@ from stages.engines.base import Completion, Request, Usage
 from stages.engines.chains import Chain, Limits
 from stages.engines.decode import DecodeLoop
 from stages.engines.stops import TextReader, end_ids
-from stages.models import Loaded
-from stages.prompts import Prompter, Prompters
+from stages.models.loading import Loaded
+from stages.models.prompts import Prompter, Prompters
 
 CPU_ROWS, GPU_ROWS = 256, 512
 BACKLOG = 1.0
@@ -35,8 +35,8 @@ class HFEngine:
     """Writes text with a loaded policy.
 
     Args:
-        loaded: model, tokenizer and device (`stages.models.load_policy`).
-        template: as for `stages.prompts.make_prompter`.
+        loaded: model, tokenizer and device (`stages.models.loading.load_policy`).
+        template: as for `stages.models.prompts.make_prompter`.
         rows: draws decoded at a time; None: chosen from the device and its memory.
     """
 

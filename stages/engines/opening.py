@@ -55,8 +55,8 @@ def describe_engine(settings: EngineSettings) -> dict[str, Any]:
         raise UsageError(f"--engine {settings.engine} needs --model", "A folder, a hub name, or chain-base.")
     if settings.engine == "server":
         return _describe_server(settings)
-    from stages.devices import choose_device, choose_dtype
-    from stages.models import fingerprint
+    from stages.models.devices import choose_device, choose_dtype
+    from stages.models.loading import fingerprint
 
     if settings.engine == "vllm":
         from stages.engines.vllm_start import vllm_facts
@@ -94,7 +94,7 @@ def _describe_server(settings: EngineSettings) -> dict[str, Any]:
         "same whatever the batch": "not guaranteed",
     }
     if settings.tokenizer is not None:
-        from stages.models import fingerprint
+        from stages.models.loading import fingerprint
 
         facts |= {"tokenizer": settings.tokenizer, "tokenizer_sha256": fingerprint(settings.tokenizer)}
     return facts
@@ -115,7 +115,7 @@ def open_engine(settings: EngineSettings) -> Engine:
 
         return VLLMEngine(settings.model, vllm_settings(settings), settings.template)
     from stages.engines.hf import HFEngine
-    from stages.models import load_policy
+    from stages.models.loading import load_policy
 
     loaded = load_policy(
         settings.model, settings.device, settings.dtype, settings.load_in_4bit, settings.trust_remote_code
@@ -125,7 +125,7 @@ def open_engine(settings: EngineSettings) -> Engine:
 
 def vllm_settings(settings: EngineSettings) -> VLLMSettings:
     """How vLLM runs, device and number format chosen."""
-    from stages.devices import choose_device, choose_dtype
+    from stages.models.devices import choose_device, choose_dtype
     from stages.engines.vllm_start import VLLMSettings
 
     device = choose_device(settings.device)
@@ -148,7 +148,7 @@ def _open_server(settings: EngineSettings) -> Engine:
     assert settings.url is not None, "as above"
     tokenizer, recorded = None, None
     if settings.tokenizer is not None:
-        from stages.models import load_tokenizer, policy_card
+        from stages.models.loading import load_tokenizer, policy_card
 
         tokenizer = load_tokenizer(settings.tokenizer, settings.trust_remote_code)
         recorded = policy_card(settings.tokenizer).get("template")

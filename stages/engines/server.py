@@ -32,7 +32,7 @@ from evals.records import Problem
 from stages.engines.base import Completion, Draw, Request
 from stages.engines.draws import Answer, DrawEngine
 from stages.engines.patience import Caller, Malformed
-from stages.prompts import Prompter, Prompters
+from stages.models.prompts import Prompter, Prompters
 
 KEYS = ("SIPF_API_KEY", "OPENAI_API_KEY")
 BACKLOG = 2
@@ -46,7 +46,7 @@ class ServerEngine(DrawEngine):
         url: as `base_url` makes it.
         model: the model's name on the server.
         tokenizer: a transformers tokenizer; None: prompts are sent as text.
-        template: as for `stages.prompts.make_prompter`.
+        template: as for `stages.models.prompts.make_prompter`.
         recorded: the template that the tokenizer's folder records.
         caller: who asks.
     """

@@ -21,8 +21,8 @@ from stages.engines.base import Completion, Draw, Request
 from stages.engines.draws import Answer, DrawEngine
 from stages.engines.stops import TextReader, end_ids
 from stages.engines.vllm_start import CPU_ROWS, GPU_ROWS, VLLMSettings, prepared, start, stop
-from stages.models import load_errors, load_tokenizer, policy_card
-from stages.prompts import Prompter, Prompters
+from stages.models.loading import load_errors, load_tokenizer, policy_card
+from stages.models.prompts import Prompter, Prompters
 
 BACKLOG = 2
 """Draws under way, as a multiple of the rows, up to which problems are admitted."""
@@ -34,9 +34,9 @@ class VLLMEngine(DrawEngine):
     """Writes text with vLLM.
 
     Args:
-        name: as for `stages.models.resolve`.
+        name: as for `stages.models.loading.resolve`.
         settings: how it runs.
-        template: as for `stages.prompts.make_prompter`.
+        template: as for `stages.models.prompts.make_prompter`.
 
     Raises:
         ModelError: vLLM is missing or cannot load the model.

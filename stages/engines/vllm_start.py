@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.errors import ModelError, SipfError, UsageError
-from stages.models import adapter_base, is_adapter, load_tokenizer, load_weights, quiet_libraries, resolve
+from stages.models.loading import adapter_base, is_adapter, load_tokenizer, load_weights, quiet_libraries, resolve
 
 CPU_ROWS, GPU_ROWS = 256, 512
 CPU_BLOCK = 32

@@ -237,8 +237,8 @@ def test_a_tiny_model_is_trained_and_scores_and_pairs_are_what_the_definition_sa
 def test_every_step_of_a_program_ends_in_the_token_that_its_score_is_read_from(folder: Path, tmp_path: Path) -> None:
     from evals.records import Problem
     from evals.tasks import task_of
-    from stages.models import load_tokenizer
-    from stages.prompts import make_prompter
+    from stages.models.loading import load_tokenizer
+    from stages.models.prompts import make_prompter
     from stages.stepwise import step_ends
 
     tokenizer = load_tokenizer(build_model(tmp_path / "base"))

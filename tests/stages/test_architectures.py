@@ -18,7 +18,7 @@ from stages.engines.opening import EngineSettings, open_engine
 from stages.evaluate import EvalSettings, Evaluation
 from stages.files.interrupts import StopFlag
 from stages.files.lines import read_problems
-from stages.models import load_tokenizer
+from stages.models.loading import load_tokenizer
 from stages.orpo import read_pairs, run_orpo
 from stages.pairfile import write_pairs
 from stages.pairs import PairSettings

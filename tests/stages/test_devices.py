@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from evals.errors import ModelError
-from stages.devices import choose_device, choose_dtype, choose_training_dtype
+from stages.models.devices import choose_device, choose_dtype, choose_training_dtype
 
 
 @pytest.mark.parametrize(

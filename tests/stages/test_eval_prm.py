@@ -17,7 +17,7 @@ from evals.records import Problem
 from evals.tasks import task
 from stages.eval_prm import PrmSettings, measure
 from stages.export import export_stepwise
-from stages.prompts import make_prompter
+from stages.models.prompts import make_prompter
 from stages.score import Scorer, to_scores
 from stages.stepwise import LabelKind, held_out, read_examples, step_rows
 from stages.train_prm import run_train_prm

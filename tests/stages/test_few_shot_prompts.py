@@ -12,8 +12,8 @@ from evals.tasks.prompts import PromptChoice
 from evals.records import Problem, Prompting, Shot
 from stages.engines.hf import HFEngine
 from stages.evaluate import EvalSettings, Evaluation
-from stages.models import load_policy
-from stages.prompts import Prompters, make_prompter
+from stages.models.loading import load_policy
+from stages.models.prompts import Prompters, make_prompter
 from tests.lines import labelled_problem
 from tests.models import build_model, build_tokenizer
 from tests.stages.fakes import work

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from evals.errors import ModelError
-from stages.models import fingerprint, load_policy, load_tokenizer
+from stages.models.loading import fingerprint, load_policy, load_tokenizer
 from tests.models import build_model
 
 

@@ -11,7 +11,7 @@ from evals.records import Problem
 from evals.tasks import task_of
 from stages.engines.chains import Chain
 from stages.engines.hf import HFEngine
-from stages.models import load_policy
+from stages.models.loading import load_policy
 from stages.sample import Sampler, SampleSettings
 from stages.simulate import Simulation
 from stages.strategies.prefixes import SimulateSettings, prefixes

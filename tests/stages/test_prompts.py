@@ -11,7 +11,7 @@ import pytest
 from evals.errors import DataError, ModelError, UsageError
 from evals.tasks import humaneval, task_of
 from stages.orpo import orpo_rows
-from stages.prompts import Prompter, make_prompter
+from stages.models.prompts import Prompter, make_prompter
 from stages.sft import sft_rows
 from stages.stepwise import LabelKind, step_rows
 from tests.lines import labelled_problem, pair

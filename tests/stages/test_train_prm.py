@@ -15,8 +15,8 @@ from evals.errors import DataError, UsageError
 from evals.records import StepLabel
 from evals.worlds import chain
 from stages.engines.scripted import ScriptedEngine
-from stages.models import load_tokenizer, load_weights
-from stages.prompts import make_prompter
+from stages.models.loading import load_tokenizer, load_weights
+from stages.models.prompts import make_prompter
 from stages.sample import Sampler, SampleSettings
 from stages.simulate import Simulation
 from stages.stepwise import LabelKind, StepRow, Stepwise, held_out, parse_example, read_examples, step_rows

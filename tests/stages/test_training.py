@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from evals.errors import Interrupted, ModelError, UsageError
 from stages.modelfolder import COMPLETE, ModelFolder
-from stages.models import load_policy
+from stages.models.loading import load_policy
 from stages.orpo import run_orpo
 from stages.score import Scorer
 from stages.sft import run_sft

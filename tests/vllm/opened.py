@@ -12,7 +12,7 @@ from stages.engines.base import Completion, Draw, Request, generate, seed_of
 from stages.engines.hf import HFEngine
 from stages.engines.vllm import VLLMEngine
 from stages.engines.vllm_start import VLLMSettings
-from stages.models import load_policy
+from stages.models.loading import load_policy
 
 PROBLEMS = list(chain.problems("test", 20, 3))
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.models import resolve
+from stages.models.loading import resolve
 from tests.sipf_cli.commands import end, read, start, wait_for
 from tests.vllm.conftest import Sipf
 
@@ -106,7 +106,7 @@ def test_likelihoods_equal_the_hf_engines(url: str) -> None:
     from evals.worlds import chain
     from stages.engines.hf import HFEngine
     from stages.engines.opening import EngineSettings, open_engine
-    from stages.models import load_policy
+    from stages.models.loading import load_policy
 
     (problem,) = chain.problems("test", 1, 3)
     texts = ["72", "40+32=72\n72-5=67"]

@@ -13,7 +13,7 @@ import torch
 from evals.errors import ModelError
 from stages.engines.base import Completion, Draw, Request
 from stages.engines.hf import HFEngine
-from stages.models import Loaded
+from stages.models.loading import Loaded
 from tests.stages.engines.tiny import ask, build, engine_of, problem, request
 
 KINDS: list[tuple[str, dict[str, Any]]] = [

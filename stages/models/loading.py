@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.errors import DataError, ModelError
-from stages.devices import choose_device, choose_dtype
+from stages.models.devices import choose_device, choose_dtype
 
 CHAIN_BASE = "chain-base"
 CARD = "sipf.json"
