@@ -22,7 +22,7 @@ from stages.sample import Sampler, SampleSettings
 from stages.sft import run_sft
 from stages.simulate import Simulation
 from stages.strategies.settings import SimulateSettings
-from stages.training import TrainOptions
+from stages.training.options import TrainOptions
 
 Clock = Callable[[], float]
 

@@ -39,7 +39,7 @@ from stages.score import Scorer
 from stages.strategies.prefixes import prefixes
 from stages.strategies.settings import SimulateSettings, TreeSettings
 from stages.train_prm import run_train_prm
-from stages.training import TrainOptions
+from stages.training.options import TrainOptions
 
 PRM = TrainOptions(epochs=3, lr=5e-4, batch=32, group_by_length=True, device="cpu", dtype="float32")
 

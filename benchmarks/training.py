@@ -24,7 +24,7 @@ from stages.models.devices import choose_training_dtype
 from stages.models.loading import load_tokenizer, read_card
 from stages.orpo import orpo_rows, orpo_trainer
 from stages.models.prompts import make_prompter
-from stages.training import TrainOptions
+from stages.training.options import TrainOptions
 
 
 def pairs(n: int) -> list[dict[str, Any]]:

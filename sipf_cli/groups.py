@@ -24,7 +24,7 @@ from sipf_cli import options as o
 if TYPE_CHECKING:
     from stages.engines.opening import EngineSettings
     from stages.runs.runner import LineRun
-    from stages.training import TrainOptions
+    from stages.training.options import TrainOptions
 
 
 def expanded(function: Callable[..., None]) -> Callable[..., None]:
@@ -205,7 +205,7 @@ class TrainingOptions:
 
     def settings(self) -> TrainOptions:
         """The same for the middle floor (template, overwrite and dry_run are given on their own)."""
-        from stages.training import TrainOptions
+        from stages.training.options import TrainOptions
 
         names = {f.name for f in fields(TrainOptions)}
         given = {f.name: getattr(self, f.name) for f in fields(self) if f.name in names}

@@ -42,7 +42,7 @@ def train_prm(
     from functools import partial
 
     from sipf_cli.training import train
-    from stages.stepwise import read_examples
+    from stages.training.step_rows import read_examples
     from stages.train_prm import run_train_prm
 
     settings = training.settings()

@@ -20,7 +20,7 @@ from evals.metrics import mean_interval, pass_at_k
 from evals.datasets.processbench import Item, best_threshold, measured
 from evals.records import Path, Problem
 from stages.joins.results import whole
-from stages.stepwise import held_out
+from stages.training.step_rows import held_out
 
 AGGREGATES = ("mean", "min", "product", "last")
 

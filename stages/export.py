@@ -21,7 +21,7 @@ from stages.files.manifest import hash_file, parent_of
 from stages.files.outputs import atomic_lines
 from stages.pairs import prompt_of
 from stages.simulate import check_steps
-from stages.stepwise import LabelKind
+from stages.training.step_rows import LabelKind
 
 
 def export_stepwise(

@@ -21,11 +21,11 @@ from evals.errors import DataError, UsageError
 from evals.records import Problem, first_fault, parse_json
 from evals.tasks import task_of
 from stages.models.devices import choose_device, choose_training_dtype
-from stages.modelfolder import ModelFolder, hash_rows
+from stages.training.model_folder import ModelFolder, hash_rows
 from stages.models.loading import fingerprint, load_tokenizer, quiet_libraries, read_card
 from stages.models.prompts import Encoded, Prompter, make_prompter
 from stages.files.reading import read_all
-from stages.training import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
+from stages.training.options import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
 
 IGNORED = -100
 # What TRL logs, in this toolkit's words. TRL's "log_odds_ratio" is log sigmoid of what everybody else calls so.
@@ -94,7 +94,7 @@ def run_orpo(
         if folder.done:
             return folder.manifest()
         trainer = orpo_trainer(rows, tokenizer, model, options, str(folder.checkpoints), beta=beta)
-        from stages.trainer import fit
+        from stages.training.trainer import fit
 
         run["result"] = fit(trainer, folder, options, base=model, stop=stop, log=log, names=NAMES)
         if not is_main_process():
@@ -156,7 +156,7 @@ def orpo_trainer(
     from datasets import Dataset, disable_progress_bars
     from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
-    from stages.trainer import Guarded, load_trainable
+    from stages.training.trainer import Guarded, load_trainable
 
     class Trainer(Guarded, ORPOTrainer):  # type: ignore[misc]  # TRL is untyped
         @staticmethod

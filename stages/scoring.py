@@ -21,7 +21,7 @@ from stages.models.devices import choose_device, choose_dtype
 from stages.runs.scheduler import Tally
 from stages.models.loading import fingerprint, load_tokenizer, read_card
 from stages.models.prompts import Prompter, make_prompter
-from stages.stepwise import step_ends
+from stages.training.step_rows import step_ends
 
 NO_NUMBERS = "the reward model gives scores that are not numbers"
 

@@ -15,10 +15,10 @@ from evals.errors import DataError
 from evals.records import Problem
 from evals.tasks import task_of
 from stages.models.devices import choose_device, choose_training_dtype
-from stages.modelfolder import ModelFolder, hash_rows
+from stages.training.model_folder import ModelFolder, hash_rows
 from stages.models.loading import fingerprint, load_tokenizer, read_card
 from stages.models.prompts import Prompter, make_prompter
-from stages.training import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
+from stages.training.options import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
 
 IGNORED = -100
 
@@ -116,7 +116,7 @@ def _train(
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
-    from stages.trainer import Guarded, fit, load_trainable
+    from stages.training.trainer import Guarded, fit, load_trainable
 
     class Trainer(Guarded, SFTTrainer):  # type: ignore[misc]  # TRL is untyped
         pass

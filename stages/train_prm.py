@@ -18,11 +18,11 @@ from evals.metrics import accuracy_at, auc, calibration_error, first_error
 from evals.records import Problem
 from evals.tasks import task_of
 from stages.models.devices import choose_device, choose_training_dtype
-from stages.modelfolder import ModelFolder, hash_rows
+from stages.training.model_folder import ModelFolder, hash_rows
 from stages.models.loading import fingerprint, load_tokenizer, read_card
 from stages.models.prompts import make_prompter
-from stages.stepwise import Example, LabelKind, StepRow, held_out, step_rows
-from stages.training import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
+from stages.training.step_rows import Example, LabelKind, StepRow, held_out, step_rows
+from stages.training.options import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
 
 IGNORED = -100.0
 HALF = 0.5
@@ -47,7 +47,7 @@ def run_train_prm(
     """Train a process (or, with `outcome`, an outcome) reward model.
 
     Args:
-        examples: problems with labelled paths, or stepwise lines (`stages.stepwise.parse_example`).
+        examples: problems with labelled paths, or stepwise lines (`stages.training.step_rows.parse_example`).
         model: backbone: a causal model (fresh score head) or a reward model to train on.
         out: folder of the new model.
         labels: "hard", "soft" or "threshold:T".
@@ -199,7 +199,7 @@ def _train(
     import transformers
 
     from stages.score import HEADS
-    from stages.trainer import Guarded, fit, load_trainable
+    from stages.training.trainer import Guarded, fit, load_trainable
 
     class Trainer(Guarded, transformers.Trainer):  # type: ignore[misc]  # both bases are Any to mypy
         pass

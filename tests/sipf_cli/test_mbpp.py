@@ -239,7 +239,7 @@ def test_every_step_of_a_program_ends_in_the_token_that_its_score_is_read_from(f
     from evals.tasks import task_of
     from stages.models.loading import load_tokenizer
     from stages.models.prompts import make_prompter
-    from stages.stepwise import step_ends
+    from stages.training.step_rows import step_ends
 
     tokenizer = load_tokenizer(build_model(tmp_path / "base"))
     for row in read(folder / "exact.jsonl")[:10]:

@@ -28,10 +28,10 @@ from stages.sample import Sampler, SampleSettings
 from stages.score import Scorer
 from stages.sft import run_sft
 from stages.simulate import Simulation, check_paths
-from stages.stepwise import read_examples
+from stages.training.step_rows import read_examples
 from stages.strategies.prefixes import SimulateSettings
 from stages.train_prm import run_train_prm
-from stages.training import TrainOptions
+from stages.training.options import TrainOptions
 from tests.models import Family, build_model
 
 # Pairwise: each family with and without each of tied heads, a BOS of its own, and a chat template.

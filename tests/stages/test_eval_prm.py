@@ -19,9 +19,9 @@ from stages.eval_prm import PrmSettings, measure
 from stages.export import export_stepwise
 from stages.models.prompts import make_prompter
 from stages.score import Scorer, to_scores
-from stages.stepwise import LabelKind, held_out, read_examples, step_rows
+from stages.training.step_rows import LabelKind, held_out, read_examples, step_rows
 from stages.train_prm import run_train_prm
-from stages.training import TrainOptions
+from stages.training.options import TrainOptions
 from tests.data import need
 from tests.lines import labelled_problem
 from tests.models import build_model, build_tokenizer

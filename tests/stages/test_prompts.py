@@ -13,7 +13,7 @@ from evals.tasks import humaneval, task_of
 from stages.orpo import orpo_rows
 from stages.models.prompts import Prompter, make_prompter
 from stages.sft import sft_rows
-from stages.stepwise import LabelKind, step_rows
+from stages.training.step_rows import LabelKind, step_rows
 from tests.lines import labelled_problem, pair
 from tests.models import build_tokenizer
 

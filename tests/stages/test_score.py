@@ -14,7 +14,7 @@ from evals.records import Problem
 from stages.runs.scheduler import Tally
 from stages.score import Scorer, describe_scorer
 from stages.train_prm import run_train_prm
-from stages.training import TrainOptions
+from stages.training.options import TrainOptions
 from tests.lines import labelled_problem
 from tests.models import build_model
 

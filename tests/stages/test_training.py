@@ -13,13 +13,13 @@ import torch
 from safetensors.torch import load_file
 
 from evals.errors import Interrupted, ModelError, UsageError
-from stages.modelfolder import COMPLETE, ModelFolder
+from stages.training.model_folder import COMPLETE, ModelFolder
 from stages.models.loading import load_policy
 from stages.orpo import run_orpo
 from stages.score import Scorer
 from stages.sft import run_sft
 from stages.train_prm import run_train_prm
-from stages.training import TrainOptions
+from stages.training.options import TrainOptions
 from tests.lines import labelled_problem, pair
 from tests.models import Family, build_model
 

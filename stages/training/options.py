@@ -3,7 +3,7 @@
     TrainOptions(epochs=2, lr=5e-4, batch=32)              # full fine-tuning, fp32 (bf16 autocast where the GPU has it)
     TrainOptions(lora=True, lora_r=256, lora_alpha=128)    # an adapter, kept as one unless merge=True
 
-Nothing here imports torch; `stages.trainer` does the training.
+Nothing here imports torch; `stages.training.trainer` does the training.
 """
 
 from __future__ import annotations
