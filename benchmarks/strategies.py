@@ -35,7 +35,7 @@ from evals.worlds.chain import true_steps
 from stages.audit import claimed_error
 from stages.engines.base import Draw, Request, generate, seed_of
 from stages.engines.hf import HFEngine
-from stages.score import Scorer
+from stages.scorers.hf import Scorer
 from stages.strategies.prefixes import prefixes
 from stages.strategies.settings import SimulateSettings, TreeSettings
 from stages.train_prm import run_train_prm

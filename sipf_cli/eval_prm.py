@@ -72,7 +72,7 @@ def eval_prm(
         return
     if output is None or str(output) == "-":
         raise UsageError("--model needs -o FILE for the lines that it scores", "See sipf eval-prm --help.")
-    from stages.score import Scorer
+    from stages.scorers.hf import Scorer
 
     key = next(iter(settings.aggregates()))
 
@@ -88,7 +88,7 @@ def eval_prm(
         )
 
     from sipf_cli.running import plan, run_over_lines, show
-    from stages.score import describe_scorer
+    from stages.scorers.hf import describe_scorer
     from stages.simulate import check_steps
 
     facts = describe_scorer(model, device.value, dtype.value, load_in_4bit=load_in_4bit)

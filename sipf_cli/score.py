@@ -47,7 +47,7 @@ def score(
       sipf score paths.jsonl --model prm -o scored.jsonl
     """
     from sipf_cli.running import plan, run_over_lines, show
-    from stages.scoring import PathScorer, describe_scorer
+    from stages.scorers.base import PathScorer, describe_scorer
     from stages.simulate import check_steps
 
     facts = describe_scorer(
@@ -65,7 +65,7 @@ def score(
 
     def open_scorer() -> PathScorer:
         if engine is o.ScorerName.vllm:
-            from stages.engines.vllm_score import VLLMScorer
+            from stages.scorers.vllm import VLLMScorer
             from stages.engines.vllm_start import VLLMSettings
 
             how = VLLMSettings(
@@ -73,7 +73,7 @@ def score(
                 max_model_len=max_model_len, trust_remote_code=trust_remote_code,
             )  # fmt: skip
             return VLLMScorer(model, how, template=template, label=name, trust_remote_code=trust_remote_code)
-        from stages.score import Scorer
+        from stages.scorers.hf import Scorer
 
         return Scorer(
             model,

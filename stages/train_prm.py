@@ -112,7 +112,7 @@ def evaluate(model: Any, rows: Sequence[StepRow], pad: int, batch_tokens: int = 
         "problems", "paths", "steps" and, None where there is nothing to measure, "accuracy", "auc",
         "calibration_error" (10 bins, against the targets), "first_error_accuracy" over "first_error_paths".
     """
-    from stages.score import step_probabilities
+    from stages.scorers.hf import step_probabilities
 
     model.eval()
     scores = step_probabilities(model, [(row.ids, row.positions) for row in rows], pad, batch_tokens)
@@ -198,7 +198,7 @@ def _train(
 ) -> tuple[Any, dict[str, Any]]:
     import transformers
 
-    from stages.score import HEADS
+    from stages.scorers.hf import HEADS
     from stages.training.trainer import Guarded, fit, load_trainable
 
     class Trainer(Guarded, transformers.Trainer):  # type: ignore[misc]  # both bases are Any to mypy

@@ -25,7 +25,7 @@ from stages.pairs import PairSettings
 from stages.joins.results import read_results
 from stages.runs.runner import LineRun, Quiet, Summary, run_lines
 from stages.sample import Sampler, SampleSettings
-from stages.score import Scorer
+from stages.scorers.hf import Scorer
 from stages.sft import run_sft
 from stages.simulate import Simulation, check_paths
 from stages.training.step_rows import read_examples

@@ -18,7 +18,7 @@ from evals.tasks import task
 from stages.eval_prm import PrmSettings, measure
 from stages.export import export_stepwise
 from stages.models.prompts import make_prompter
-from stages.score import Scorer, to_scores
+from stages.scorers.hf import Scorer, to_scores
 from stages.training.step_rows import LabelKind, held_out, read_examples, step_rows
 from stages.train_prm import run_train_prm
 from stages.training.options import TrainOptions

@@ -12,7 +12,7 @@ import pytest
 from evals.errors import ModelError, UsageError
 from evals.records import Problem
 from stages.runs.scheduler import Tally
-from stages.score import Scorer, describe_scorer
+from stages.scorers.hf import Scorer, describe_scorer
 from stages.train_prm import run_train_prm
 from stages.training.options import TrainOptions
 from tests.lines import labelled_problem

@@ -244,7 +244,7 @@ def test_held_out_figures_are_right_for_a_model_that_knows(monkeypatch: pytest.M
         StepRow("b", [1, 2], [0, 1], [1.0, None]),
     ]
     given = [[0.9, 0.6, 0.1], [0.8, 0.3]]
-    monkeypatch.setattr("stages.score.step_probabilities", lambda *_: given)
+    monkeypatch.setattr("stages.scorers.hf.step_probabilities", lambda *_: given)
     figures = evaluate(SimpleNamespace(eval=lambda: None), rows, 0)
     assert figures["accuracy"] == pytest.approx(3 / 4)
     assert figures["auc"] == 1.0

@@ -16,7 +16,7 @@ from evals.errors import Interrupted, ModelError, UsageError
 from stages.training.model_folder import COMPLETE, ModelFolder
 from stages.models.loading import load_policy
 from stages.orpo import run_orpo
-from stages.score import Scorer
+from stages.scorers.hf import Scorer
 from stages.sft import run_sft
 from stages.train_prm import run_train_prm
 from stages.training.options import TrainOptions

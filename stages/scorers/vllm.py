@@ -12,8 +12,8 @@ from typing import Any
 
 from evals.errors import ModelError
 from stages.engines.vllm_start import VLLMSettings, prepared, start, stop
-from stages.score import RIGHT
-from stages.scoring import Job, PathScorer
+from stages.scorers.hf import RIGHT
+from stages.scorers.base import Job, PathScorer
 
 BACKLOG = 2
 

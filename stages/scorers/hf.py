@@ -21,7 +21,7 @@ from evals.errors import ModelError
 from evals.records import Path, Problem
 from stages.models.devices import choose_device, choose_dtype
 from stages.models.loading import is_adapter, load_weights
-from stages.scoring import Job, PathScorer, describe_scorer, to_scores
+from stages.scorers.base import Job, PathScorer, describe_scorer, to_scores
 
 __all__ = ["HEADS", "Scorer", "describe_scorer", "step_probabilities", "to_scores"]
 

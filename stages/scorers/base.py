@@ -2,7 +2,7 @@
 
     {"steps": [0.98, 0.91], "mean": 0.945, "min": 0.91, "product": 0.8918, "last": 0.91}
 
-Who computes them is another matter: `stages.score.Scorer` with transformers, `stages.engines.vllm_score` with vLLM.
+Who computes them is another matter: `stages.scorers.hf.Scorer` with transformers, `stages.scorers.vllm` with vLLM.
 """
 
 from __future__ import annotations

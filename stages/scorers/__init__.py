@@ -1,0 +1,1 @@
+"""Who scores steps with a reward model."""
