@@ -16,7 +16,7 @@ from evals.worlds import chain
 from stages.engines.base import Engine
 from stages.engines.hf import HFEngine
 from stages.models.loading import load_policy, quiet_libraries
-from stages.ration import Ration
+from stages.strategies.run_budget import Ration
 from stages.runs.runner import Tally
 from stages.sample import Sampler, SampleSettings
 from stages.sft import run_sft

@@ -32,7 +32,7 @@ from evals.metrics import first_error, wilson
 from evals.records import Problem
 from evals.tasks import task_of
 from evals.worlds.chain import true_steps
-from stages.audit import claimed_error
+from stages.strategies.audit import claimed_error
 from stages.engines.base import Draw, Request, generate, seed_of
 from stages.engines.hf import HFEngine
 from stages.scorers.hf import Scorer

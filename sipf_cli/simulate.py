@@ -108,9 +108,9 @@ def simulate(
     """
     from evals.tasks import task_of
     from sipf_cli.running import plan, run_with_engine, show
-    from stages.audit import audit_report
+    from stages.strategies.audit import audit_report
     from stages.engines.opening import describe_engine
-    from stages.ration import Ration, most_draws
+    from stages.strategies.run_budget import Ration, most_draws
     from stages.simulate import Simulation, check_paths, check_scores, cost_report, in_share, label_kinds
     from stages.strategies.prefixes import prefixes
     from stages.strategies.settings import SimulateSettings, TreeSettings

@@ -16,10 +16,10 @@ from evals.errors import DataError
 from evals.records import Path, Problem, StepLabel
 from evals.tasks import task_of
 from evals.tasks.base import Task, split_of
-from stages.audit import audit
+from stages.strategies.audit import audit
 from stages.engines.base import Engine
 from stages.runs.verdicts import judge, write_verdict
-from stages.ration import Ration
+from stages.strategies.run_budget import Ration
 from stages.runs.runner import Tally
 from stages.share import in_share
 from stages.strategies import strategy

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stages.engines.scripted import ScriptedEngine
-from stages.ration import Ration, most_draws
+from stages.strategies.run_budget import Ration, most_draws
 from stages.simulate import Simulation
 from stages.strategies.settings import SimulateSettings
 from tests.stages.fakes import chain_problem, path, work
