@@ -22,7 +22,7 @@ from evals.records import Problem
 from evals.tasks import task_of
 from evals.worlds import chain
 from stages.engines.base import Draw, Request, generate, seed_of
-from stages.engines.hf import HFEngine
+from stages.engines.hf.engine import HFEngine
 from stages.models.loading import load_policy
 from stages.runs.runner import Tally
 from stages.sample import Sampler, SampleSettings

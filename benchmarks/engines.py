@@ -24,9 +24,9 @@ from engine import DRAWS, NEW_TOKENS, requests, sampled
 
 from evals.records import Problem
 from stages.engines.base import Request, generate
-from stages.engines.hf import HFEngine
-from stages.engines.vllm import VLLMEngine
-from stages.engines.vllm_start import VLLMSettings
+from stages.engines.hf.engine import HFEngine
+from stages.engines.vllm.engine import VLLMEngine
+from stages.engines.vllm.start import VLLMSettings
 from stages.models.loading import load_policy
 from stages.runs.runner import Tally
 from stages.simulate import Simulation

@@ -31,7 +31,7 @@ from policy import make_policy, open_policy, sampled, simulated
 
 from evals.records import Problem
 from evals.tasks import task_of
-from stages.engines.hf import HFEngine
+from stages.engines.hf.engine import HFEngine
 from stages.strategies.settings import SimulateSettings
 
 K = 8

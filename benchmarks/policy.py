@@ -14,7 +14,7 @@ from pathlib import Path
 from evals.records import Problem
 from evals.worlds import chain
 from stages.engines.base import Engine
-from stages.engines.hf import HFEngine
+from stages.engines.hf.engine import HFEngine
 from stages.models.loading import load_policy, quiet_libraries
 from stages.strategies.run_budget import Ration
 from stages.runs.runner import Tally

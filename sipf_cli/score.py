@@ -66,7 +66,7 @@ def score(
     def open_scorer() -> PathScorer:
         if engine is o.ScorerName.vllm:
             from stages.scorers.vllm import VLLMScorer
-            from stages.engines.vllm_start import VLLMSettings
+            from stages.engines.vllm.start import VLLMSettings
 
             how = VLLMSettings(
                 device=facts["device"], dtype=facts["dtype"], tensor_parallel=tensor_parallel, gpu_memory=gpu_memory,

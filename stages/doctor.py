@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from evals.errors import ModelError, SandboxError
-from stages.engines.server import key_from_environment
-from stages.engines.vllm_start import vllm_version
+from stages.engines.server.engine import key_from_environment
+from stages.engines.vllm.start import vllm_version
 
 GIB = 2**30
 OPTIONAL_EXTRAS = ("vllm", "ray")

@@ -11,7 +11,7 @@ from evals.errors import UsageError
 from stages.engines.base import Engine
 
 if TYPE_CHECKING:
-    from stages.engines.vllm_start import VLLMSettings
+    from stages.engines.vllm.start import VLLMSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def describe_engine(settings: EngineSettings) -> dict[str, Any]:
     from stages.models.loading import fingerprint
 
     if settings.engine == "vllm":
-        from stages.engines.vllm_start import vllm_facts
+        from stages.engines.vllm.start import vllm_facts
 
         more = vllm_facts(load_in_4bit=settings.load_in_4bit, tensor_parallel=settings.tensor_parallel)
     else:
@@ -81,7 +81,7 @@ def describe_engine(settings: EngineSettings) -> dict[str, Any]:
 
 def _describe_server(settings: EngineSettings) -> dict[str, Any]:
     """The address is left out: a run may go on with another server of the same model."""
-    from stages.engines.server import base_url
+    from stages.engines.server.engine import base_url
 
     if settings.url is None:
         raise UsageError("--engine server needs --url", "For example --url http://localhost:8000/v1.")
@@ -103,7 +103,7 @@ def _describe_server(settings: EngineSettings) -> dict[str, Any]:
 def open_engine(settings: EngineSettings) -> Engine:
     """The engine, its model loaded."""
     if settings.engine == "scripted":
-        from stages.engines.scripted import ScriptedEngine
+        from stages.engines.scripted.engine import ScriptedEngine
 
         assert settings.script is not None, "describe_engine has checked it"
         return ScriptedEngine(settings.script)
@@ -111,10 +111,10 @@ def open_engine(settings: EngineSettings) -> Engine:
     if settings.engine == "server":
         return _open_server(settings)
     if settings.engine == "vllm":
-        from stages.engines.vllm import VLLMEngine
+        from stages.engines.vllm.engine import VLLMEngine
 
         return VLLMEngine(settings.model, vllm_settings(settings), settings.template)
-    from stages.engines.hf import HFEngine
+    from stages.engines.hf.engine import HFEngine
     from stages.models.loading import load_policy
 
     loaded = load_policy(
@@ -126,7 +126,7 @@ def open_engine(settings: EngineSettings) -> Engine:
 def vllm_settings(settings: EngineSettings) -> VLLMSettings:
     """How vLLM runs, device and number format chosen."""
     from stages.models.devices import choose_device, choose_dtype
-    from stages.engines.vllm_start import VLLMSettings
+    from stages.engines.vllm.start import VLLMSettings
 
     device = choose_device(settings.device)
     return VLLMSettings(
@@ -141,8 +141,8 @@ def vllm_settings(settings: EngineSettings) -> VLLMSettings:
 
 
 def _open_server(settings: EngineSettings) -> Engine:
-    from stages.engines.patience import Caller
-    from stages.engines.server import ServerEngine, base_url, key_from_environment
+    from stages.engines.server.client import Caller
+    from stages.engines.server.engine import ServerEngine, base_url, key_from_environment
 
     assert settings.model is not None, "describe_engine has checked it"
     assert settings.url is not None, "as above"

@@ -182,7 +182,7 @@ def describe_scorer(
         "same whatever the batch": "yes" if dtype == "float32" and device == "cpu" else "not guaranteed",
     }
     if engine == "vllm":
-        from stages.engines.vllm_start import vllm_facts
+        from stages.engines.vllm.start import vllm_facts
 
         facts |= vllm_facts(load_in_4bit=load_in_4bit, tensor_parallel=tensor_parallel)
     return facts

@@ -11,7 +11,7 @@ import contextlib
 from typing import Any
 
 from evals.errors import ModelError
-from stages.engines.vllm_start import VLLMSettings, prepared, start, stop
+from stages.engines.vllm.start import VLLMSettings, prepared, start, stop
 from stages.scorers.hf import RIGHT
 from stages.scorers.base import Job, PathScorer
 

@@ -47,7 +47,7 @@ def test_a_server_needs_an_address_and_a_name(options: tuple[str, ...], said: st
 def test_vllm_that_is_not_installed_is_an_error_with_advice(
     paths: Path, prm: Path, inside: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stages.engines.vllm_start.find_spec", lambda name: None)
+    monkeypatch.setattr("stages.engines.vllm.start.find_spec", lambda name: None)
     for line in (("simulate", paths, "-m", "chain-base"), ("score", paths, "-m", prm)):
         done = inside(*line, "--engine", "vllm", "-o", "out.jsonl", code=4)
         assert "it is not installed here" in done.stderr
@@ -57,8 +57,8 @@ def test_vllm_that_is_not_installed_is_an_error_with_advice(
 def test_vllm_takes_its_options_from_the_command_line(
     paths: Path, prm: Path, inside: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stages.engines.vllm_start.find_spec", lambda name: True)
-    monkeypatch.setattr("stages.engines.vllm_start.metadata.version", lambda name: "0.32.0")
+    monkeypatch.setattr("stages.engines.vllm.start.find_spec", lambda name: True)
+    monkeypatch.setattr("stages.engines.vllm.start.metadata.version", lambda name: "0.32.0")
     how = (
         "--engine",
         "vllm",

@@ -9,7 +9,7 @@ import pytest
 from evals.metrics import wilson
 from evals.worlds import chain
 from stages.strategies.audit import audit_report, claimed_error
-from stages.engines.scripted import ScriptedEngine
+from stages.engines.scripted.engine import ScriptedEngine
 from stages.sample import Sampler, SampleSettings
 from stages.simulate import Simulation
 from stages.strategies.settings import SimulateSettings

@@ -10,7 +10,7 @@ import torch
 
 from evals.tasks.prompts import PromptChoice
 from evals.records import Problem, Prompting, Shot
-from stages.engines.hf import HFEngine
+from stages.engines.hf.engine import HFEngine
 from stages.evaluate import EvalSettings, Evaluation
 from stages.models.loading import load_policy
 from stages.models.prompts import Prompters, make_prompter

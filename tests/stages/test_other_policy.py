@@ -9,8 +9,8 @@ import pytest
 
 from evals.records import Problem
 from evals.tasks import task_of
-from stages.engines.chains import Chain
-from stages.engines.hf import HFEngine
+from stages.engines.hf.chains import Chain
+from stages.engines.hf.engine import HFEngine
 from stages.models.loading import load_policy
 from stages.sample import Sampler, SampleSettings
 from stages.simulate import Simulation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stages.engines.scripted import ScriptedEngine
+from stages.engines.scripted.engine import ScriptedEngine
 from stages.strategies.run_budget import Ration, most_draws
 from stages.simulate import Simulation
 from stages.strategies.settings import SimulateSettings

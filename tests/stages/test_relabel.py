@@ -10,7 +10,7 @@ import pytest
 from evals.errors import DataError
 from evals.records import Problem
 from evals.worlds import chain
-from stages.engines.scripted import ScriptedEngine
+from stages.engines.scripted.engine import ScriptedEngine
 from stages.relabel import Relabelling, RelabelSettings
 from stages.sample import Sampler, SampleSettings
 from stages.simulate import Simulation

@@ -10,7 +10,7 @@ import pytest
 from evals.records import Problem
 from evals.worlds import chain
 from stages.engines.base import Draw, Request, seed_of
-from stages.engines.scripted import ScriptedEngine
+from stages.engines.scripted.engine import ScriptedEngine
 from stages.sample import DRAWN, Sampler, SampleSettings, next_number
 from tests.stages.fakes import InOrder, Written, chain_problem, path, work
 

@@ -7,7 +7,7 @@ import pytest
 from evals.errors import DataError
 from evals.worlds import chain
 from stages.engines.base import Draw, Request
-from stages.engines.scripted import ScriptedEngine
+from stages.engines.scripted.engine import ScriptedEngine
 from stages.sample import Sampler, SampleSettings
 from stages.simulate import Simulation, check_paths, cost_report, in_share
 from stages.strategies.prefixes import SimulateSettings

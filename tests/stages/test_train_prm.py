@@ -14,7 +14,7 @@ import torch
 from evals.errors import DataError, UsageError
 from evals.records import StepLabel
 from evals.worlds import chain
-from stages.engines.scripted import ScriptedEngine
+from stages.engines.scripted.engine import ScriptedEngine
 from stages.models.loading import load_tokenizer, load_weights
 from stages.models.prompts import make_prompter
 from stages.sample import Sampler, SampleSettings

@@ -9,9 +9,9 @@ from evals.records import Problem
 from evals.tasks import task_of
 from evals.worlds import chain
 from stages.engines.base import Completion, Draw, Request, generate, seed_of
-from stages.engines.hf import HFEngine
-from stages.engines.vllm import VLLMEngine
-from stages.engines.vllm_start import VLLMSettings
+from stages.engines.hf.engine import HFEngine
+from stages.engines.vllm.engine import VLLMEngine
+from stages.engines.vllm.start import VLLMSettings
 from stages.models.loading import load_policy
 
 PROBLEMS = list(chain.problems("test", 20, 3))

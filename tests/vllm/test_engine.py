@@ -12,7 +12,7 @@ import pytest
 from evals.errors import ModelError
 from evals.records import Problem
 from stages.engines.base import Completion, Draw, Request, generate
-from stages.engines.hf import HFEngine
+from stages.engines.hf.engine import HFEngine
 from stages.models.loading import load_policy
 from tests.vllm.opened import PROBLEMS, Opened, by_hf, drawn, greedy
 

@@ -104,7 +104,7 @@ def test_likelihoods_equal_the_hf_engines(url: str) -> None:
     import asyncio
 
     from evals.worlds import chain
-    from stages.engines.hf import HFEngine
+    from stages.engines.hf.engine import HFEngine
     from stages.engines.opening import EngineSettings, open_engine
     from stages.models.loading import load_policy
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from evals.errors import ModelError
-from stages.engines import decode
+from stages.engines.hf.engine import decode
 from stages.engines.base import Completion, Draw
-from stages.engines.chains import Chain, leaves_of
-from stages.engines.hf import HFEngine
-from stages.engines.slots import bytes_per_column
+from stages.engines.hf.chains import Chain, leaves_of
+from stages.engines.hf.engine import HFEngine
+from stages.engines.hf.slots import bytes_per_column
 from stages.engines.stops import TextReader
 from tests.stages.engines.tiny import ask, engine_of, request, tokenizer_of
 

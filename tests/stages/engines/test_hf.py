@@ -12,7 +12,7 @@ import torch
 
 from evals.errors import ModelError
 from stages.engines.base import Completion, Draw, Request
-from stages.engines.hf import HFEngine
+from stages.engines.hf.engine import HFEngine
 from stages.models.loading import Loaded
 from tests.stages.engines.tiny import ask, build, engine_of, problem, request
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from evals.errors import ModelError
-from stages.engines import noise
-from stages.engines.noise import exponential, keep_top_p, pick
+from stages.engines.hf.engine import sampling as noise
+from stages.engines.hf.sampling import exponential, keep_top_p, pick
 
 WORD = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15

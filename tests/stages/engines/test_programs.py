@@ -17,8 +17,8 @@ from evals.records import Problem
 from evals.tasks import humaneval, task_of
 from evals.datasets import code_file as codefile
 from stages.engines.base import Draw, Request, generate
-from stages.engines.programs import WRONG, write_program
-from stages.engines.scripted import ScriptedEngine
+from stages.engines.scripted.programs import WRONG, write_program
+from stages.engines.scripted.engine import ScriptedEngine
 from stages.runs.verdicts import judge_all
 
 GOLD = "def add(a, b):\n    c = a + b\n\n    return c"

@@ -14,7 +14,7 @@ from evals.records import Problem
 from evals.tasks import task_of
 from evals.worlds import chain
 from stages.engines.base import Draw, Request, generate
-from stages.engines.scripted import ScriptedEngine
+from stages.engines.scripted.engine import ScriptedEngine
 
 GSM = Problem(
     id="g", task="gsm8k", question="?", answer="72",

@@ -16,10 +16,10 @@ import pytest
 from evals.errors import ModelError, UsageError
 from evals.records import Problem
 from evals.datasets import code_file as codefile
-from stages.engines import patience
+from stages.engines.server.engine import client as patience
 from stages.engines.base import Completion, Draw, Request, generate
-from stages.engines.patience import Caller
-from stages.engines.server import ServerEngine, base_url
+from stages.engines.server.client import Caller
+from stages.engines.server.engine import ServerEngine, base_url
 from stages.runs.scheduler import ProblemFailed
 from tests.models import build_tokenizer
 from tests.stages.engines.lookalike import Lookalike, Reply, said, wrote
@@ -331,7 +331,7 @@ def test_tries_again_come_ever_later_with_a_jitter_that_hangs_on_the_seed(monkey
         await sleep(0)
 
     monkeypatch.setattr(patience, "FIRST", 0.5)
-    monkeypatch.setattr("stages.engines.patience.asyncio.sleep", noted)
+    monkeypatch.setattr("stages.engines.server.client.asyncio.sleep", noted)
     with Lookalike(lambda *_: Reply(status=500, json={})) as server:
         ask(server, request(), retries=9)
         first, waits = waits, []

@@ -8,7 +8,7 @@ from typing import Any
 
 from evals.records import Problem
 from stages.engines.base import Completion, Draw, Engine, Request, generate
-from stages.engines.hf import HFEngine
+from stages.engines.hf.engine import HFEngine
 from stages.models.loading import Loaded, quiet_libraries
 from tests.models import Family, build_tokenizer
 

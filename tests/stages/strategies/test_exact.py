@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from evals.errors import UsageError
 from evals.worlds import chain
-from stages.engines.scripted import ScriptedEngine
+from stages.engines.scripted.engine import ScriptedEngine
 from stages.sample import Sampler, SampleSettings
 from stages.strategies import strategy
 from stages.strategies.settings import SimulateSettings

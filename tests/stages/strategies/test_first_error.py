@@ -9,7 +9,7 @@ import pytest
 from evals.metrics import first_error
 from evals.records import Problem
 from evals.worlds import chain
-from stages.engines.scripted import ScriptedEngine
+from stages.engines.scripted.engine import ScriptedEngine
 from stages.sample import Sampler, SampleSettings
 from stages.strategies import STRATEGIES
 from tests.stages.fakes import chain_problem, path, work

@@ -13,7 +13,7 @@ from evals.records import Path, Problem
 from evals.datasets import code_file as codefile
 from evals.tasks.base import Split, Verdict
 from stages.engines.base import Draw, Request, seed_of
-from stages.engines.scripted import ScriptedEngine
+from stages.engines.scripted.engine import ScriptedEngine
 from stages.runs.scheduler import Tally
 from stages.sample import Sampler, SampleSettings
 from stages.simulate import Simulation, check_paths

@@ -9,7 +9,7 @@ from typing import Any
 from evals.records import Problem
 from evals.tasks import task_of
 from stages.engines.base import Draw, Request, seed_of
-from stages.engines.scripted import ScriptedEngine
+from stages.engines.scripted.engine import ScriptedEngine
 from stages.runs.scheduler import Tally
 from stages.strategies import strategy
 from stages.strategies.prefixes import SimulateSettings, Simulator

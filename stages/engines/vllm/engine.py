@@ -20,7 +20,7 @@ from evals.records import Problem
 from stages.engines.base import Completion, Draw, Request
 from stages.engines.draws import Answer, DrawEngine
 from stages.engines.stops import TextReader, end_ids
-from stages.engines.vllm_start import CPU_ROWS, GPU_ROWS, VLLMSettings, prepared, start, stop
+from stages.engines.vllm.start import CPU_ROWS, GPU_ROWS, VLLMSettings, prepared, start, stop
 from stages.models.loading import load_errors, load_tokenizer, policy_card
 from stages.models.prompts import Prompter, Prompters
 

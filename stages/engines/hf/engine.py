@@ -18,10 +18,10 @@ import torch
 
 from evals.errors import ModelError
 from evals.records import Problem
-from stages.engines.attention import use_grouped_attention
+from stages.engines.hf.attention import use_grouped_attention
 from stages.engines.base import Completion, Request, Usage
-from stages.engines.chains import Chain, Limits
-from stages.engines.decode import DecodeLoop
+from stages.engines.hf.chains import Chain, Limits
+from stages.engines.hf.decode import DecodeLoop
 from stages.engines.stops import TextReader, end_ids
 from stages.models.loading import Loaded
 from stages.models.prompts import Prompter, Prompters

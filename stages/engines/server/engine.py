@@ -31,7 +31,7 @@ from evals.tasks.prompts import CHAT
 from evals.records import Problem
 from stages.engines.base import Completion, Draw, Request
 from stages.engines.draws import Answer, DrawEngine
-from stages.engines.patience import Caller, Malformed
+from stages.engines.server.client import Caller, Malformed
 from stages.models.prompts import Prompter, Prompters
 
 KEYS = ("SIPF_API_KEY", "OPENAI_API_KEY")

@@ -5,7 +5,7 @@
 
 With `gold:p` every draw from a prefix that agrees with the gold solution is right with probability p, by its seed; a
 draw from a prefix that has left it is always wrong. So which steps must be labelled right is known beforehand. For
-code problems the wrong ones are broken, failing and hostile programs (stages/engines/programs.py).
+code problems the wrong ones are broken, failing and hostile programs (stages/engines/scripted/programs.py).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from evals.records import Problem, parse_json
 from evals.tasks import task_of
 from evals.tasks.code import CodeTask
 from stages.engines.base import Completion, Draw, Request, Usage
-from stages.engines.programs import write_program
+from stages.engines.scripted.programs import write_program
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _LETTER = re.compile(rf"(?<=The answer is )[{LETTERS}]$")

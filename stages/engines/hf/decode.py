@@ -21,11 +21,11 @@ from transformers.cache_utils import Cache, DynamicCache
 
 from evals.errors import ModelError
 from stages.engines.base import Completion, Usage
-from stages.engines.chains import Chain, Limits, leaves_of
-from stages.engines.masks import RowMasks
-from stages.engines.noise import pick
-from stages.engines.rowstate import RowState
-from stages.engines.slots import SlotCache, bytes_per_column
+from stages.engines.hf.chains import Chain, Limits, leaves_of
+from stages.engines.hf.masks import RowMasks
+from stages.engines.hf.sampling import pick
+from stages.engines.hf.rows import RowState
+from stages.engines.hf.slots import SlotCache, bytes_per_column
 from stages.engines.stops import TextReader
 
 COLUMN_STEP = 32

@@ -1,0 +1,1 @@
+"""The `hf` engine: a decode loop around any transformers model."""
