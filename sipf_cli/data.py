@@ -79,7 +79,7 @@ def gsm8k(
       sipf data gsm8k --path train.jsonl --split train -n 50 -o problems.jsonl
     """
     from evals.tasks import gsm8k as task
-    from stages.sources import hub_rows, json_rows
+    from stages.data import hub_rows, json_rows
 
     rows = hub_rows("openai/gsm8k", "main", split.value) if path == "hub" else json_rows(path)
     options = {"task": "gsm8k", "split": split.value, "annotations": annotations, "n": n, "hub": path == "hub"}
@@ -107,7 +107,7 @@ def math(
       sipf data math --path mine.jsonl -o problems.jsonl
     """
     from evals.datasets import math_file as userfile
-    from stages.sources import lines_of, stem_of
+    from stages.data import lines_of, stem_of
 
     problems = islice(userfile.problems(lines_of(path), stem_of(path)), n)
     write(problems, output, {"task": "math", "n": n}, path, overwrite=overwrite, json=json)

@@ -62,7 +62,7 @@ def mbpp(
       sipf data mbpp --path mbpp.jsonl --split train -n 50 -o problems.jsonl
     """
     from evals.tasks import mbpp as task
-    from stages.sources import hub_rows, json_rows
+    from stages.data import hub_rows, json_rows
 
     rule = _rule(steps, chunk)
     part = "sanitized" if sanitized else "full"
@@ -124,7 +124,7 @@ def code(
       sipf data code --path mine.jsonl -o problems.jsonl
     """
     from evals.datasets import code_file as codefile
-    from stages.sources import lines_of, stem_of
+    from stages.data import lines_of, stem_of
 
     rule = _rule(steps, chunk)
     problems = islice(codefile.problems(lines_of(path), stem_of(path), rule), n)

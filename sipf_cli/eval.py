@@ -77,7 +77,7 @@ def evaluate(
       sipf eval --compare base.jsonl scripted.jsonl
     """
     from evals.errors import UsageError
-    from stages.evaluate import EvalSettings
+    from stages.eval import EvalSettings
     from stages.joins.results import compare_files
 
     if compare is not None:
@@ -125,7 +125,7 @@ def _generate(
 ) -> None:
     from sipf_cli.running import plan, run_with_engine
     from stages.engines.opening import describe_engine
-    from stages.evaluate import Evaluation
+    from stages.eval import Evaluation
 
     options = {**asdict(settings), **choice.describe()}
     run = line.run("eval", lines, output, options, describe_engine(engine.settings()) | checks)
@@ -149,7 +149,7 @@ def _judge(
 ) -> None:
     """Judge answers from a file; no engine is opened."""
     from sipf_cli.running import plan, run_over_lines
-    from stages.evaluate import Judging
+    from stages.eval import Judging
     from stages.joins.earlier_paths import Pool
     from stages.joins.saved_answers import Nobody, Samples, humaneval_lines, is_samples
 

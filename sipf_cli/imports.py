@@ -82,7 +82,7 @@ def processbench(
       sipf data processbench --path x.jsonl -o processbench.jsonl
     """
     from evals.datasets import processbench as kind
-    from stages.sources import json_rows
+    from stages.data import json_rows
 
     problems = islice(kind.problems(json_rows(path, listed=True)), n)
     write(problems, output, {"set": "processbench", "n": n}, path, overwrite=overwrite, json=json)
@@ -105,7 +105,7 @@ def math_shepherd(
       sipf data math-shepherd --path shepherd.jsonl -o labels.jsonl
     """
     from evals.datasets import math_shepherd as shepherd
-    from stages.sources import json_rows
+    from stages.data import json_rows
 
     problems = islice(shepherd.problems(json_rows(path)), n)
     write(problems, output, {"set": "math-shepherd", "n": n}, path, overwrite=overwrite, json=json)

@@ -28,7 +28,7 @@ def write(
     more: Mapping[str, int] | None = None,
 ) -> None:
     """Write the problems and say how many there were; `more` are counts that are complete once all were taken."""
-    from stages.sources import write_problems
+    from stages.data import write_problems
 
     summary = write_problems(problems, str(output), options, source=source, overwrite=overwrite, more=more)
     emit(summary, json=json, data_on_stdout=str(output) == "-")

@@ -12,7 +12,7 @@ from evals.reading.letters import LETTERS
 from evals.records import Problem
 from evals.tasks.mmlu import Mode, problems
 from stages.files.manifest import hash_file
-from stages.sources import csv_rows, hub_rows
+from stages.data import csv_rows, hub_rows
 
 _HUB_SPLITS = {"val": "validation"}
 

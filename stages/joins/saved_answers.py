@@ -18,7 +18,7 @@ from evals.errors import DataError, UsageError
 from evals.records import Path, Problem
 from stages.runs.scheduler import Tally
 from stages.files.manifest import hash_file
-from stages.sources import json_rows, write_problems
+from stages.data import json_rows, write_problems
 
 Stage = Callable[[Problem, Tally], Awaitable[Sequence[Problem]]]
 

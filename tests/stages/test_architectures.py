@@ -15,7 +15,7 @@ from evals.records import Problem
 from evals.tasks import check_problem
 from evals.worlds import chain
 from stages.engines.opening import EngineSettings, open_engine
-from stages.evaluate import EvalSettings, Evaluation
+from stages.eval import EvalSettings, Evaluation
 from stages.files.interrupts import StopFlag
 from stages.files.lines import read_problems
 from stages.models.loading import load_tokenizer

@@ -13,7 +13,7 @@ from evals.metrics import wilson
 from evals.records import Path as Written
 from evals.records import Problem
 from stages.engines.base import seed_of
-from stages.evaluate import EvalSettings, Evaluation
+from stages.eval import EvalSettings, Evaluation
 from stages.joins.results import Results, compare, compare_files, eval_paths, group_of, read_results
 from tests.stages.fakes import InOrder, chain_problem, work
 

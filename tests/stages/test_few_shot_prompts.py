@@ -11,7 +11,7 @@ import torch
 from evals.tasks.prompts import PromptChoice
 from evals.records import Problem, Prompting, Shot
 from stages.engines.hf.engine import HFEngine
-from stages.evaluate import EvalSettings, Evaluation
+from stages.eval import EvalSettings, Evaluation
 from stages.models.loading import load_policy
 from stages.models.prompts import Prompters, make_prompter
 from tests.lines import labelled_problem

@@ -15,7 +15,7 @@ from evals.records import Problem
 from evals.tasks import task_of
 from evals.datasets import code_file as codefile
 from stages.engines.base import Completion
-from stages.evaluate import EvalSettings, Evaluation
+from stages.eval import EvalSettings, Evaluation
 from stages.runs.scheduler import Tally
 from stages.runs.verdicts import check_costs, judge, judge_all
 from stages.sample import Sampler, SampleSettings

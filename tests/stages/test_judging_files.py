@@ -12,7 +12,7 @@ import pytest
 from evals.errors import DataError
 from evals.tasks.prompts import PromptChoice
 from evals.records import Problem
-from stages.evaluate import EvalSettings, Evaluation, Judging
+from stages.eval import EvalSettings, Evaluation, Judging
 from stages.joins.saved_answers import Samples, is_samples
 from tests.stages.fakes import InOrder, Written, chain_problem, path, work
 
