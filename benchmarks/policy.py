@@ -16,11 +16,11 @@ from evals.worlds import chain
 from stages.engines.base import Engine
 from stages.engines.hf.engine import HFEngine
 from stages.models.loading import load_policy, quiet_libraries
-from stages.strategies.run_budget import Ration
 from stages.runs.runner import Tally
 from stages.sample import Sampler, SampleSettings
 from stages.sft import run_sft
 from stages.simulate import Simulation
+from stages.strategies.run_budget import RunBudget
 from stages.strategies.settings import SimulateSettings
 from stages.training.options import TrainOptions
 
@@ -57,7 +57,7 @@ def simulated(
     engine: Engine, lines: Sequence[Problem], settings: SimulateSettings, clock: Clock = time.perf_counter
 ) -> tuple[list[Problem], Tally, float]:
     """Labelled copies of the lines, the counts and the seconds it took by that clock."""
-    stage, tally = Simulation(engine, settings, Ration(settings)), Tally()
+    stage, tally = Simulation(engine, settings, RunBudget(settings)), Tally()
 
     async def label() -> list[Problem]:
         copies = [line.model_copy(deep=True) for line in lines]

@@ -32,10 +32,10 @@ from evals.metrics import first_error, wilson
 from evals.records import Problem
 from evals.tasks import task_of
 from evals.worlds.chain import true_steps
-from stages.strategies.audit import claimed_error
 from stages.engines.base import Draw, Request, generate, seed_of
 from stages.engines.hf.engine import HFEngine
 from stages.scorers.hf import Scorer
+from stages.strategies.audit import claimed_error
 from stages.strategies.prefixes import prefixes
 from stages.strategies.settings import SimulateSettings, TreeSettings
 from stages.train_prm import run_train_prm

@@ -22,8 +22,8 @@ from evals.tasks import task_of
 from evals.worlds import chain
 from stages.models.devices import choose_training_dtype
 from stages.models.loading import load_tokenizer, read_card
-from stages.orpo import orpo_rows, orpo_trainer
 from stages.models.prompts import make_prompter
+from stages.orpo import orpo_rows, orpo_trainer
 from stages.training.options import TrainOptions
 
 

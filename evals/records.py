@@ -17,8 +17,8 @@ from typing import Any, Literal, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from evals.sandbox.checks import Outcome
 from evals.errors import DataError
+from evals.sandbox.checks import Outcome
 
 
 class Record(BaseModel):

@@ -106,10 +106,10 @@ def math(
       echo '{"question": "Two and three?", "answer": 5}' > mine.jsonl
       sipf data math --path mine.jsonl -o problems.jsonl
     """
-    from evals.datasets import math_file as userfile
+    from evals.datasets import math_file
     from stages.data import lines_of, stem_of
 
-    problems = islice(userfile.problems(lines_of(path), stem_of(path)), n)
+    problems = islice(math_file.problems(lines_of(path), stem_of(path)), n)
     write(problems, output, {"task": "math", "n": n}, path, overwrite=overwrite, json=json)
 
 

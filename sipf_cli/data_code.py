@@ -123,11 +123,11 @@ def code(
       echo '{"prompt": "Write add(a, b).", "tests": ["assert add(1, 2) == 3"], "entry_point": "add"}' > mine.jsonl
       sipf data code --path mine.jsonl -o problems.jsonl
     """
-    from evals.datasets import code_file as codefile
+    from evals.datasets import code_file
     from stages.data import lines_of, stem_of
 
     rule = _rule(steps, chunk)
-    problems = islice(codefile.problems(lines_of(path), stem_of(path), rule), n)
+    problems = islice(code_file.problems(lines_of(path), stem_of(path), rule), n)
     write(problems, output, {"task": "code", "steps": str(rule), "n": n}, path, overwrite=overwrite, json=json)
 
 

@@ -11,7 +11,7 @@ import typer
 
 from sipf_cli import options as o
 from sipf_cli.app import new_app
-from sipf_cli.groups import CheckOptions, EngineOptions, LineOptions, Speech, expanded
+from sipf_cli.groups import CheckOptions, ConsoleOptions, EngineOptions, LineOptions, expanded
 
 if TYPE_CHECKING:
     from evals.tasks.prompts import PromptChoice
@@ -30,7 +30,7 @@ def evaluate(
     engine: EngineOptions,
     checks: CheckOptions,
     line: LineOptions,
-    speech: Speech,
+    console: ConsoleOptions,
     lines: Annotated[
         Path | None, typer.Argument(allow_dash=True, metavar="LINES", help="Problems to answer, or - for stdin.")
     ] = None,
@@ -81,7 +81,7 @@ def evaluate(
     from stages.joins.results import compare_files
 
     if compare is not None:
-        _show_comparison(compare_files(str(compare[0]), str(compare[1])), compare, json=speech.json)
+        _show_comparison(compare_files(str(compare[0]), str(compare[1])), compare, json=console.json)
         return
     if output is None or (lines is None and from_file is None):
         raise UsageError(
@@ -89,12 +89,12 @@ def evaluate(
         )
     ks = tuple(sorted(set(k or [1])))
     if from_file is not None:
-        _judge(checks.settle(), line, lines, from_file, output, ks, by, json=speech.json)
+        _judge(checks.settle(), line, lines, from_file, output, ks, by, json=console.json)
         return
     assert lines is not None, "checked above"
     settings = EvalSettings(n, temperature, top_p, max_tokens, seed)
     choice = _choice(prompt, shots, shots_from, engine.template)
-    _generate(engine, checks.settle(), line, lines, output, settings, choice, ks, by, json=speech.json)
+    _generate(engine, checks.settle(), line, lines, output, settings, choice, ks, by, json=console.json)
 
 
 def _choice(prompt: str, shots: int | None, shots_from: Path | None, template: str) -> PromptChoice:
@@ -150,14 +150,14 @@ def _judge(
     """Judge answers from a file; no engine is opened."""
     from sipf_cli.running import plan, run_over_lines
     from stages.eval import Judging
-    from stages.joins.earlier_paths import Pool
-    from stages.joins.saved_answers import Nobody, Samples, humaneval_lines, is_samples
+    from stages.joins.earlier_paths import EarlierPaths
+    from stages.joins.saved_answers import Nobody, SavedAnswers, humaneval_lines, is_samples
 
     kept: AbstractContextManager[Any]
     if is_samples(str(answers)):
-        source, kept = lines or humaneval_lines(output), nullcontext(Samples(str(answers)))
+        source, kept = lines or humaneval_lines(output), nullcontext(SavedAnswers(str(answers)))
     elif lines is not None:
-        source, kept = lines, Pool(answers)
+        source, kept = lines, EarlierPaths(answers)
     else:
         source, kept = answers, nullcontext(None)
     with kept as brought:

@@ -9,7 +9,7 @@ import typer
 
 from sipf_cli import options as o
 from sipf_cli.app import new_app
-from sipf_cli.groups import LineOptions, Speech, expanded
+from sipf_cli.groups import ConsoleOptions, LineOptions, expanded
 
 app = new_app()
 
@@ -19,7 +19,7 @@ app = new_app()
 def eval_prm(
     lines: o.Input,
     line: LineOptions,
-    speech: Speech,
+    console: ConsoleOptions,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File of the scored lines; needed with --model.")
     ] = None,
@@ -68,7 +68,7 @@ def eval_prm(
     if model is None:
         if output is not None or line.dry_run:
             raise UsageError("-o and --dry-run are for scoring, which needs --model", "See sipf eval-prm --help.")
-        _show(measure(str(lines), settings), {"lines": str(lines)}, json=speech.json)
+        _show(measure(str(lines), settings), {"lines": str(lines)}, json=console.json)
         return
     if output is None or str(output) == "-":
         raise UsageError("--model needs -o FILE for the lines that it scores", "See sipf eval-prm --help.")
@@ -94,15 +94,15 @@ def eval_prm(
     facts = describe_scorer(model, device.value, dtype.value, load_in_4bit=load_in_4bit)
     run = line.run("score", lines, output, {"name": key}, facts)
     if line.dry_run:
-        plan(run, lambda problem: {"paths": len(problem.paths)}, json=speech.json, check=check_steps)
+        plan(run, lambda problem: {"paths": len(problem.paths)}, json=console.json, check=check_steps)
         return
     summary = run_over_lines(run, open_scorer, lambda scorer: scorer.work, check_steps)
     if not summary.complete:
-        show(summary, run.output, json=speech.json)
+        show(summary, run.output, json=console.json)
         return
     measures = measure(run.output, settings)
     more = {**measures, **{name: {} for name in ("first errors", "best of n") if measures[name] is None}}
-    show(summary, run.output, json=speech.json, more=more, tables=[*_counts(measures), *_tables(measures)])
+    show(summary, run.output, json=console.json, more=more, tables=[*_counts(measures), *_tables(measures)])
 
 
 def _show(measures: dict[str, Any], head: dict[str, Any], *, json: bool) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from sipf_cli import options as o
 from sipf_cli.app import COMMANDS, new_app
-from sipf_cli.groups import Speech, expanded
+from sipf_cli.groups import ConsoleOptions, expanded
 
 app = new_app(help=COMMANDS["export"])
 
@@ -23,7 +23,7 @@ def formats() -> None:
 def stepwise(
     lines: o.Input,
     output: o.Output,
-    speech: Speech,
+    console: ConsoleOptions,
     labels: Annotated[str, typer.Option("--labels", help="hard, soft, or threshold:T.")] = "hard",
     template: Annotated[
         str, typer.Option("--template", help="Prompt template: auto (the task's first), chat, or one of the task's.")
@@ -50,5 +50,5 @@ def stepwise(
         manifest=None if manifest is None else str(manifest),
     )  # fmt: skip
     tell_bad(bad)
-    emit({"output": str(output), **counts}, json=speech.json, data_on_stdout=str(output) == "-")
+    emit({"output": str(output), **counts}, json=console.json, data_on_stdout=str(output) == "-")
     end(bad)

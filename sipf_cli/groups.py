@@ -2,7 +2,7 @@
 
     @app.command()
     @expanded
-    def score(lines: o.Input, output: o.Output, engine: EngineOptions, speech: Speech) -> None: ...
+    def score(lines: o.Input, output: o.Output, engine: EngineOptions, console: ConsoleOptions) -> None: ...
 
 `expanded` gives Typer a signature in which every field of a group is an option of its own; the command gets the group.
 A help lists the command's own options first, then those of the groups.
@@ -53,7 +53,7 @@ def expanded(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @dataclass(frozen=True)
-class Speech:
+class ConsoleOptions:
     """How the command takes its settings and speaks."""
 
     config: o.Config = None
@@ -75,8 +75,8 @@ class LineOptions:
 
     def run(self, stage: str, lines: Path, output: Path, options: dict[str, Any], facts: dict[str, Any]) -> LineRun:
         """The run that the options ask for; `{shard}` in the output's name becomes the shard's number."""
-        from stages.runs.runner import LineRun
         from stages.files.shards import Shard
+        from stages.runs.runner import LineRun
 
         shard = None if self.shard is None else Shard.parse(self.shard)
         name = str(output) if shard is None else str(output).replace("{shard}", str(shard.index))
@@ -110,10 +110,10 @@ class CheckOptions:
         if not typed:
             return {}
         from evals.sandbox.checker import configure
-        from evals.sandbox.checks import Limits
+        from evals.sandbox.checks import CheckLimits
 
-        usual = Limits()
-        limits = Limits(
+        usual = CheckLimits()
+        limits = CheckLimits(
             self.check_cpu or usual.cpu_s, self.check_wall or usual.wall_s, self.check_memory or usual.memory_mib
         )
         configure(limits=limits, layer=self.sandbox.value, unsafe=self.unsafe_exec)

@@ -8,7 +8,7 @@ import typer
 
 from sipf_cli import options as o
 from sipf_cli.app import new_app
-from sipf_cli.groups import Speech, TrainingOptions, expanded
+from sipf_cli.groups import ConsoleOptions, TrainingOptions, expanded
 
 app = new_app()
 
@@ -19,7 +19,7 @@ def orpo(
     pairs: o.Input,
     output: o.OutputFolder,
     training: TrainingOptions,
-    speech: Speech,
+    console: ConsoleOptions,
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="The base to restart from, as the paper does in each round.")
     ] = None,
@@ -53,4 +53,4 @@ def orpo(
     settings = training.settings()
     rows, bad = read_pairs(str(pairs), strict=strict)
     run = partial(run_orpo, rows, model=start, options=settings, beta=beta, max_prompt_length=max_prompt_length)
-    train("orpo", run, training, speech, output, read={"pairs": len(rows)}, bad=bad)
+    train("orpo", run, training, console, output, read={"pairs": len(rows)}, bad=bad)

@@ -10,7 +10,7 @@ import typer
 
 from sipf_cli import options as o
 from sipf_cli.app import new_app
-from sipf_cli.groups import Speech, expanded
+from sipf_cli.groups import ConsoleOptions, expanded
 
 app = new_app()
 
@@ -37,7 +37,7 @@ class Rounds(StrEnum):
 def pairs(
     lines: o.Input,
     output: o.Output,
-    speech: Speech,
+    console: ConsoleOptions,
     name: Annotated[str, typer.Option("--name", help="Whose scores decide (see sipf score --name).")] = "prm",
     eta: Annotated[float, typer.Option("--eta", min=0.0, help="Least gap between the two scores.")] = 0.1,
     aggregate: Annotated[
@@ -99,6 +99,6 @@ def pairs(
     if feedback is Feedback.process:
         sweep = [(float(value), made["pairs"], made["problems"]) for value, made in summary["sweep"].items()]
         tables.append(Table(("eta", "pairs", "problems"), sweep, title="What other values of --eta would yield"))
-    emit({**summary, "settings": asdict(settings)}, tables, json=speech.json, data_on_stdout=str(output) == "-")
+    emit({**summary, "settings": asdict(settings)}, tables, json=console.json, data_on_stdout=str(output) == "-")
     if summary["bad lines"]:
         raise typer.Exit(3)

@@ -10,7 +10,7 @@ import typer
 
 from sipf_cli import options as o
 from sipf_cli.app import new_app
-from sipf_cli.groups import LineOptions, Speech, expanded
+from sipf_cli.groups import ConsoleOptions, LineOptions, expanded
 
 if TYPE_CHECKING:
     from evals.records import Problem
@@ -29,7 +29,7 @@ def relabel(
     lines: o.Input,
     output: o.Output,
     line: LineOptions,
-    speech: Speech,
+    console: ConsoleOptions,
     k: Annotated[int | None, typer.Option("--k", min=1, help="Only the first K rollouts of a step count.")] = None,
     delta: Annotated[
         int | None, typer.Option("--delta", min=0, help="A step is right if more rollouts than this are.")
@@ -65,8 +65,8 @@ def relabel(
         stage.check(problem)
 
     if line.dry_run:
-        plan(run, lambda problem: {"steps": sum(len(path.labels or []) for path in problem.paths)}, json=speech.json,
+        plan(run, lambda problem: {"steps": sum(len(path.labels or []) for path in problem.paths)}, json=console.json,
              check=check)  # fmt: skip
         return
     summary = run_over_lines(run, lambda: stage, lambda stage: stage, check)
-    show(summary, run.output, json=speech.json)
+    show(summary, run.output, json=console.json)

@@ -65,9 +65,9 @@ def run_over_lines(
 
     from evals.errors import Interrupted
     from evals.tasks import check_problem
-    from stages.files.interrupts import AGAIN, catching_signals
-    from stages.runs.verdicts import check_costs
+    from stages.files.interrupts import RUN_AGAIN, catching_signals
     from stages.runs.runner import run_lines
+    from stages.runs.verdicts import check_costs
 
     opened: list[Model] = []
 
@@ -77,7 +77,7 @@ def run_over_lines(
                 with flag.at_once():  # loading takes long and never looks at the flag
                     opened.append(open_model())
             except KeyboardInterrupt as error:  # must not come out of a task; the run looks at the flag
-                raise Interrupted("stopped by SIGINT", AGAIN) from error
+                raise Interrupted("stopped by SIGINT", RUN_AGAIN) from error
         return opened[0]
 
     async def work(problem: Problem, tally: Tally) -> Sequence[Problem]:

@@ -10,7 +10,7 @@ import typer
 
 from sipf_cli import options as o
 from sipf_cli.app import new_app
-from sipf_cli.groups import CheckOptions, EngineOptions, LineOptions, Speech, expanded
+from sipf_cli.groups import CheckOptions, ConsoleOptions, EngineOptions, LineOptions, expanded
 
 app = new_app()
 
@@ -23,7 +23,7 @@ def sample(
     engine: EngineOptions,
     checks: CheckOptions,
     line: LineOptions,
-    speech: Speech,
+    console: ConsoleOptions,
     n: Annotated[int, typer.Option("-n", "--n", min=1, help="Paths to draw; with quotas, paths a block.")] = 8,
     temperature: o.Temperature = 1.0,
     top_p: o.TopP = 1.0,
@@ -67,7 +67,7 @@ def sample(
     """
     from sipf_cli.running import plan, run_with_engine, show
     from stages.engines.opening import describe_engine
-    from stages.joins.earlier_paths import Pool
+    from stages.joins.earlier_paths import EarlierPaths
     from stages.sample import Sampler, SampleSettings
 
     settings = SampleSettings(
@@ -90,11 +90,11 @@ def sample(
     facts = describe_engine(engine.settings()) | checks.settle()
     if time_cap is not None:
         facts["same whatever the batch"] = "no: --time-cap makes the run not reproducible"
-    with Pool(pool) as earlier:
+    with EarlierPaths(pool) as earlier:
         run = line.run("sample", lines, output, asdict(settings) | earlier.facts(), facts)
         if line.dry_run:
-            plan(run, lambda _: {"draws, at least": n}, json=speech.json)
+            plan(run, lambda _: {"draws, at least": n}, json=console.json)
             return
         summary = run_with_engine(run, engine.settings(), lambda e: earlier.joined(Sampler(e, settings)))
         more = {"pool problems that no line asked for": earlier.unused()} if pool else {}
-    show(summary, run.output, json=speech.json, more=more)
+    show(summary, run.output, json=console.json, more=more)

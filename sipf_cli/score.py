@@ -8,7 +8,7 @@ import typer
 
 from sipf_cli import options as o
 from sipf_cli.app import new_app
-from sipf_cli.groups import LineOptions, Speech, expanded
+from sipf_cli.groups import ConsoleOptions, LineOptions, expanded
 
 if TYPE_CHECKING:
     from evals.records import Problem
@@ -23,7 +23,7 @@ def score(
     output: o.Output,
     model: o.Model,
     line: LineOptions,
-    speech: Speech,
+    console: ConsoleOptions,
     name: Annotated[str, typer.Option("--name", help="Key of the scores; several models fit on a line.")] = "prm",
     batch_tokens: Annotated[int, typer.Option("--batch-tokens", min=0, help="Tokens a batch; 0: by device.")] = 0,
     device: o.DeviceOption = o.Device.auto,
@@ -60,13 +60,13 @@ def score(
 
     run = line.run("score", lines, output, {"name": name}, facts)
     if line.dry_run:
-        plan(run, cost, json=speech.json, check=check_steps)
+        plan(run, cost, json=console.json, check=check_steps)
         return
 
     def open_scorer() -> PathScorer:
         if engine is o.ScorerName.vllm:
-            from stages.scorers.vllm import VLLMScorer
             from stages.engines.vllm.start import VLLMSettings
+            from stages.scorers.vllm import VLLMScorer
 
             how = VLLMSettings(
                 device=facts["device"], dtype=facts["dtype"], tensor_parallel=tensor_parallel, gpu_memory=gpu_memory,
@@ -87,4 +87,4 @@ def score(
         )
 
     summary = run_over_lines(run, open_scorer, lambda scorer: scorer.work, check_steps)
-    show(summary, run.output, json=speech.json)
+    show(summary, run.output, json=console.json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sipf_cli import options as o
 from sipf_cli.app import new_app
-from sipf_cli.groups import Speech, TrainingOptions, expanded
+from sipf_cli.groups import ConsoleOptions, TrainingOptions, expanded
 
 app = new_app()
 
@@ -16,7 +16,7 @@ def sft(
     output: o.OutputFolder,
     model: o.Model,
     training: TrainingOptions,
-    speech: Speech,
+    console: ConsoleOptions,
     strict: o.Strict = False,
 ) -> None:
     """Fine-tune a model on gold solutions, with a loss on the solution alone.
@@ -36,4 +36,4 @@ def sft(
     problems, bad = all_problems(str(lines), strict=strict)
     solved = sum(problem.solution is not None for problem in problems)
     run = partial(run_sft, problems, model=model, options=settings)
-    train("sft", run, training, speech, output, read={"problems": len(problems), "with a solution": solved}, bad=bad)
+    train("sft", run, training, console, output, read={"problems": len(problems), "with a solution": solved}, bad=bad)

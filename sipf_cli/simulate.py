@@ -11,7 +11,7 @@ import typer
 from sipf_cli import options as o
 from sipf_cli.app import new_app
 from sipf_cli.console import Table
-from sipf_cli.groups import CheckOptions, EngineOptions, LineOptions, Speech, expanded
+from sipf_cli.groups import CheckOptions, ConsoleOptions, EngineOptions, LineOptions, expanded
 
 if TYPE_CHECKING:
     from evals.records import Problem
@@ -50,7 +50,7 @@ def simulate(
     engine: EngineOptions,
     checks: CheckOptions,
     line: LineOptions,
-    speech: Speech,
+    console: ConsoleOptions,
     tree: TreeOptions,
     strategy: Annotated[
         StrategyName, typer.Option("--strategy", help="How steps are labelled; see above.")
@@ -108,11 +108,11 @@ def simulate(
     """
     from evals.tasks import task_of
     from sipf_cli.running import plan, run_with_engine, show
-    from stages.strategies.audit import audit_report
     from stages.engines.opening import describe_engine
-    from stages.strategies.run_budget import Ration, most_draws
     from stages.simulate import Simulation, check_paths, check_scores, cost_report, in_share, label_kinds
+    from stages.strategies.audit import audit_report
     from stages.strategies.prefixes import prefixes
+    from stages.strategies.run_budget import RunBudget, most_draws
     from stages.strategies.settings import SimulateSettings, TreeSettings
 
     low, high = o.temperature_range(temperature)
@@ -138,14 +138,14 @@ def simulate(
         tree=TreeSettings(tree.tree_alpha, tree.tree_beta, tree.tree_length, tree.c_puct, tree.searches),
         seed=seed,
     )
-    ration = Ration(settings)
+    reserved = RunBudget(settings)
     facts = describe_engine(engine.settings()) | checks.settle()
     run = line.run("simulate", lines, output, asdict(settings), facts)
 
     def cost(problem: Problem) -> dict[str, int]:
         if not in_share(problem.id, share, seed):
             return {"problems outside the share": 1}
-        if not ration.covers(problem):
+        if not reserved.covers(problem):
             return {"problems left unlabelled: run budget": 1}
         new = [path for path in problem.paths if path.labels is None]
         distinct = len(prefixes(task_of(problem), new).places)
@@ -157,12 +157,12 @@ def simulate(
     def check(problem: Problem) -> None:
         check_paths(problem)
         check_scores(problem, settings)
-        ration.check(problem)
+        reserved.check(problem)
 
     if line.dry_run:
-        plan(run, cost, json=speech.json, check=check)
+        plan(run, cost, json=console.json, check=check)
         return
-    summary = run_with_engine(run, engine.settings(), lambda e: Simulation(e, settings, ration), check)
+    summary = run_with_engine(run, engine.settings(), lambda e: Simulation(e, settings, reserved), check)
     cost_of_it, found = cost_report(summary.counts), audit_report(summary.counts)
     tables = [Table(("", ""), list(cost_of_it.items()), title="Cost, as a share of brute force")]
     if found:
@@ -170,7 +170,7 @@ def simulate(
         tables.append(Table(("", "%", "from", "to", "n"), rows, title="Audit against brute force (95 % intervals)"))
     more = {"cost": cost_of_it, "labels": label_kinds(summary.counts), **({"audit": found} if found else {})}
     told = [name for name in summary.counts if name.startswith("audit: ") and name not in AUDIT_COSTS]
-    show(summary, run.output, json=speech.json, more=more, tables=tables, told=told)
+    show(summary, run.output, json=console.json, more=more, tables=tables, told=told)
 
 
 def _prior(text: str) -> tuple[float, float]:

@@ -8,7 +8,7 @@ import typer
 
 from sipf_cli import options as o
 from sipf_cli.app import new_app
-from sipf_cli.groups import Speech, TrainingOptions, expanded
+from sipf_cli.groups import ConsoleOptions, TrainingOptions, expanded
 
 app = new_app()
 
@@ -20,7 +20,7 @@ def train_prm(
     output: o.OutputFolder,
     model: o.Model,
     training: TrainingOptions,
-    speech: Speech,
+    console: ConsoleOptions,
     labels: Annotated[str, typer.Option("--labels", help="Targets: hard, soft, or threshold:T.")] = "hard",
     outcome: Annotated[bool, typer.Option("--outcome", help="The path's outcome for every step: an ORM.")] = False,
     held_out: Annotated[
@@ -42,12 +42,12 @@ def train_prm(
     from functools import partial
 
     from sipf_cli.training import train
-    from stages.training.step_rows import read_examples
     from stages.train_prm import run_train_prm
+    from stages.training.step_rows import read_examples
 
     settings = training.settings()
     examples, bad = read_examples(str(lines), strict=strict)
     run = partial(
         run_train_prm, examples, model=model, options=settings, labels=labels, outcome=outcome, held_out_share=held_out
     )
-    train("train-prm", run, training, speech, output, read={"lines": len(examples)}, bad=bad)
+    train("train-prm", run, training, console, output, read={"lines": len(examples)}, bad=bad)

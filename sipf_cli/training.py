@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from evals.errors import SipfError
-    from sipf_cli.groups import Speech, TrainingOptions
+    from sipf_cli.groups import ConsoleOptions, TrainingOptions
 
 
 Log: TypeAlias = Callable[[dict[str, Any]], None]
@@ -51,7 +51,7 @@ def train(
     stage: str,
     run: Callable[..., dict[str, Any]],
     training: TrainingOptions,
-    speech: Speech,
+    console: ConsoleOptions,
     output: Path,
     *,
     read: Mapping[str, int],
@@ -65,11 +65,11 @@ def train(
     """
     tell_bad(bad)
     if training.dry_run:
-        emit({"would write": str(output), **read, "bad lines": len(bad)}, json=speech.json)
+        emit({"would write": str(output), **read, "bad lines": len(bad)}, json=console.json)
     else:
         how = {"out": str(output), "template": training.template, "overwrite": training.overwrite}
         manifest = run_training(stage, lambda stop, log: run(**how, stop=stop, log=log))
-        show_training(manifest, output, json=speech.json, bad=len(bad))
+        show_training(manifest, output, json=console.json, bad=len(bad))
     end(bad)
 
 

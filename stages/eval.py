@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from evals.reading.letters import LETTERS
-from evals.tasks.prompts import PromptChoice
 from evals.records import Path, Problem
 from evals.tasks import task_of
 from evals.tasks.base import Chooser, Task, Verdict
+from evals.tasks.prompts import PromptChoice
 from stages.engines.base import Completion, Draw, Engine, Request, generate, seed_of
-from stages.runs.verdicts import judge_all, write_verdict
 from stages.runs.runner import Tally
+from stages.runs.verdicts import judge_all, write_verdict
 from stages.sample import to_path
 
 CHOICES = "loglikelihoods"

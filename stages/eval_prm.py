@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from evals.best_of import best_by_score, best_by_vote
+from evals.datasets.processbench import Item, best_threshold, measured
 from evals.errors import DataError, UsageError
 from evals.metrics import mean_interval, pass_at_k
-from evals.datasets.processbench import Item, best_threshold, measured
 from evals.records import Path, Problem
-from stages.joins.results import whole
+from stages.joins.results import all_results
 from stages.training.step_rows import held_out
 
 AGGREGATES = ("mean", "min", "product", "last")
@@ -74,7 +74,7 @@ def measure(source: str, settings: PrmSettings) -> dict[str, Any]:
     marked: dict[str, list[tuple[str, Item]]] = {name: [] for name in aggregates}
     rivals: list[tuple[str, list[Path]]] = []
     counts: Counter[str] = Counter()
-    for problem in whole(source):
+    for problem in all_results(source):
         for path in problem.paths:
             if path.first_error is not None:
                 _mark(problem, path, marked, counts)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from evals.errors import DataError, UsageError
-from stages.files.locks import place_of
 from stages.files.inputs import check_source, raw_lines
+from stages.files.locks import place_of
 from stages.files.manifest import Ranges, differences, hash_file, read_manifest
 from stages.files.outputs import Lines, atomic_lines
 

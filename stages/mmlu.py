@@ -11,8 +11,8 @@ from evals.errors import UsageError
 from evals.reading.letters import LETTERS
 from evals.records import Problem
 from evals.tasks.mmlu import Mode, problems
-from stages.files.manifest import hash_file
 from stages.data import csv_rows, hub_rows
+from stages.files.manifest import hash_file
 
 _HUB_SPLITS = {"val": "validation"}
 

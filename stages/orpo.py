@@ -20,11 +20,11 @@ from pydantic import ValidationError
 from evals.errors import DataError, UsageError
 from evals.records import Problem, first_fault, parse_json
 from evals.tasks import task_of
-from stages.models.devices import choose_device, choose_training_dtype
-from stages.training.model_folder import ModelFolder, hash_rows
-from stages.models.loading import fingerprint, load_tokenizer, quiet_libraries, read_card
-from stages.models.prompts import Encoded, Prompter, make_prompter
 from stages.files.reading import read_all
+from stages.models.devices import choose_device, choose_training_dtype
+from stages.models.loading import load_tokenizer, model_fingerprint, quiet_libraries, read_card
+from stages.models.prompts import Encoded, Prompter, make_prompter
+from stages.training.model_folder import ModelFolder, hash_rows
 from stages.training.options import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
 
 IGNORED = -100
@@ -81,7 +81,9 @@ def run_orpo(
     rows, counts = orpo_rows(lines, prompter, options.max_length, max_prompt_length)
     if not rows:
         raise DataError(f"no pair is left to train on ({dict(counts)})", "Look at what was left out and why.")
-    run = describe_run("orpo", model, fingerprint(model), prompter.describe(), options, counts=dict(counts), beta=beta)
+    run = describe_run(
+        "orpo", model, model_fingerprint(model), prompter.describe(), options, counts=dict(counts), beta=beta
+    )
     identity = {
         "stage": "orpo",
         "model": run["model"]["fingerprint"],

@@ -14,7 +14,7 @@ from typing import Any
 
 from evals.errors import UsageError
 from stages.files.manifest import read_manifest
-from stages.joins.results import compare, first_answer, rate, whole
+from stages.joins.results import all_results, compare, first_answer, rate
 from stages.simulate import cost_report
 
 
@@ -69,7 +69,7 @@ def _finished(file: Path) -> str:
 def _by_split(file: Path) -> dict[str, dict[str, bool]]:
     """Problem id -> right, by the lines' `split` ("all" where they have none)."""
     groups: dict[str, dict[str, bool]] = {}
-    for problem in whole(str(file)):
+    for problem in all_results(str(file)):
         split = str(getattr(problem, "split", "all"))
         groups.setdefault(split, {})[problem.id] = bool(first_answer(problem).correct)
     return groups

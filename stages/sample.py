@@ -18,8 +18,8 @@ from evals.records import Path, Problem
 from evals.tasks import task_of
 from evals.tasks.base import Task, Verdict
 from stages.engines.base import Completion, Draw, Engine, Request, generate, seed_of
-from stages.runs.verdicts import judge_all, write_verdict
 from stages.runs.runner import Tally
+from stages.runs.verdicts import judge_all, write_verdict
 
 DRAWN = "drawn"
 """The line's count of all draws ever made for the problem: the number of the next path."""

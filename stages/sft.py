@@ -15,9 +15,9 @@ from evals.errors import DataError
 from evals.records import Problem
 from evals.tasks import task_of
 from stages.models.devices import choose_device, choose_training_dtype
-from stages.training.model_folder import ModelFolder, hash_rows
-from stages.models.loading import fingerprint, load_tokenizer, read_card
+from stages.models.loading import load_tokenizer, model_fingerprint, read_card
 from stages.models.prompts import Prompter, make_prompter
+from stages.training.model_folder import ModelFolder, hash_rows
 from stages.training.options import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
 
 IGNORED = -100
@@ -60,7 +60,7 @@ def run_sft(
     rows, counts = sft_rows(rows_in, prompter, options.max_length)
     if not rows:
         raise DataError(f"no problem is left to train on ({dict(counts)})", "SFT needs problems with a solution.")
-    run = describe_run("sft", model, fingerprint(model), prompter.describe(), options, counts=dict(counts))
+    run = describe_run("sft", model, model_fingerprint(model), prompter.describe(), options, counts=dict(counts))
     identity = {
         "stage": "sft",
         "model": run["model"]["fingerprint"],

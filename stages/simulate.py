@@ -16,14 +16,14 @@ from evals.errors import DataError
 from evals.records import Path, Problem, StepLabel
 from evals.tasks import task_of
 from evals.tasks.base import Task, split_of
-from stages.strategies.audit import audit
 from stages.engines.base import Engine
-from stages.runs.verdicts import judge, write_verdict
-from stages.strategies.run_budget import Ration
 from stages.runs.runner import Tally
+from stages.runs.verdicts import judge, write_verdict
 from stages.share import in_share
 from stages.strategies import strategy
+from stages.strategies.audit import audit
 from stages.strategies.prefixes import Prefixes, Simulator, brute_tokens, prefixes
+from stages.strategies.run_budget import RunBudget
 from stages.strategies.settings import SimulateSettings
 
 __all__ = ["Simulation", "check_paths", "check_scores", "cost_report", "in_share", "label_kinds"]
@@ -35,7 +35,7 @@ class Simulation:
 
     engine: Engine
     settings: SimulateSettings
-    ration: Ration | None = None
+    run_budget: RunBudget | None = None
     """Which problems the run's budget covers; None: all."""
 
     async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
@@ -44,7 +44,7 @@ class Simulation:
         if not in_share(problem.id, settings.share, settings.seed):
             tally.count("problems outside the share")
             return [problem]
-        if self.ration is not None and not self.ration.covers(problem):
+        if self.run_budget is not None and not self.run_budget.covers(problem):
             tally.count("problems left unlabelled: run budget")
             return [problem]
         new = [path for path in problem.paths if path.labels is None]

@@ -18,11 +18,11 @@ from evals.metrics import accuracy_at, auc, calibration_error, first_error
 from evals.records import Problem
 from evals.tasks import task_of
 from stages.models.devices import choose_device, choose_training_dtype
-from stages.training.model_folder import ModelFolder, hash_rows
-from stages.models.loading import fingerprint, load_tokenizer, read_card
+from stages.models.loading import load_tokenizer, model_fingerprint, read_card
 from stages.models.prompts import make_prompter
-from stages.training.step_rows import Example, LabelKind, StepRow, held_out, step_rows
+from stages.training.model_folder import ModelFolder, hash_rows
 from stages.training.options import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
+from stages.training.step_rows import Example, LabelKind, StepRow, held_out, step_rows
 
 IGNORED = -100.0
 HALF = 0.5
@@ -77,7 +77,7 @@ def run_train_prm(
         raise DataError(
             f"there is no labelled path to train on ({dict(counts)})", "Run `sipf simulate` on the file first."
         )
-    run = describe_run("train-prm", model, fingerprint(model), prompter.describe(), options, counts=dict(counts))
+    run = describe_run("train-prm", model, model_fingerprint(model), prompter.describe(), options, counts=dict(counts))
     run |= {"labels": labels, "outcome": outcome, "held_out_share": held_out_share}
     identity = {
         "stage": "train-prm",

@@ -17,8 +17,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from evals.reading import answers
 from evals.errors import DataError
+from evals.reading import answers
 from evals.records import Problem, first_fault
 
 TAG = "\u043a\u0438"

@@ -59,7 +59,7 @@ def command(python: str, package: Path) -> list[str]:
     for hidden in _installed_packages():
         line += ["--tmpfs", hidden, "--remount-ro", hidden]
     line += ["--ro-bind", str(package / "evals/__init__.py"), f"{INSIDE}/evals/__init__.py"]
-    line += ["--ro-bind", str(package / "evals/code"), f"{INSIDE}/evals/code"]
+    line += ["--ro-bind", str(package / "evals/sandbox"), f"{INSIDE}/evals/sandbox"]
     return [*line, "--remount-ro", "/", "--chdir", "/"]
 
 

@@ -1,7 +1,7 @@
 """What a warm process and its children give up before anything untrusted runs in them.
 
     domain = enter("landlock")          # once, in the warm process: identity, capabilities, files
-    confine(domain, Limits(...))        # in each child: limits, files again, system calls
+    confine(domain, CheckLimits(...))        # in each child: limits, files again, system calls
 
 After `enter` the process is nobody in particular: root becomes uid 65534 inside the standard library's folder as its
 root folder (where it may), every capability is dropped for good, and no file but the standard library's can be opened.

@@ -40,11 +40,11 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Literal, Self
 
+from evals.errors import DataError, SandboxError
 from evals.sandbox import landlock, probes, seccomp
-from evals.sandbox.checks import CheckResult, CodeTests, Limits
+from evals.sandbox.checks import CheckLimits, CheckResult, CodeTests
 from evals.sandbox.warm import Dead, Warm
 from evals.sandbox.worker import Worker
-from evals.errors import DataError, SandboxError
 
 Layer = Literal["auto", "bubblewrap", "landlock", "none"]
 LAYERS: tuple[Layer, ...] = ("bubblewrap", "landlock")
@@ -70,7 +70,7 @@ class Checker:
     def __init__(
         self,
         workers: int | None = None,
-        limits: Limits = Limits(),  # noqa: B008  # frozen
+        limits: CheckLimits = CheckLimits(),  # noqa: B008  # frozen
         layer: Layer = "auto",
         unsafe: bool = False,
         rerun: bool = True,
@@ -243,12 +243,12 @@ class _Gate:
 
 _shared: Checker | None = None
 _shared_lock = threading.Lock()
-_settings: tuple[int | None, Limits, Layer, bool] = (None, Limits(), "auto", False)
+_settings: tuple[int | None, CheckLimits, Layer, bool] = (None, CheckLimits(), "auto", False)
 
 
 def configure(
     workers: int | None = None,
-    limits: Limits = Limits(),  # noqa: B008  # frozen
+    limits: CheckLimits = CheckLimits(),  # noqa: B008  # frozen
     layer: Layer = "auto",
     unsafe: bool = False,
 ) -> None:

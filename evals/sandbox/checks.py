@@ -66,7 +66,7 @@ class CodeTests:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class CheckLimits:
     """What one check may take: CPU and wall seconds over the whole check, memory in MiB, open files, bytes written."""
 
     cpu_s: float = 10.0

@@ -7,7 +7,7 @@ Every program is checked against one assert that its `answer` meets only after t
 
 from __future__ import annotations
 
-from evals.sandbox.checks import CodeTests, Limits
+from evals.sandbox.checks import CheckLimits, CodeTests
 from evals.sandbox.warm import Dead
 from evals.sandbox.worker import Worker
 
@@ -38,11 +38,11 @@ TRICKS = {
     "flood the output": "def answer():\n    while True: print('x' * 10**6)",
 }
 """What fools a careless checker, or never ends."""
-_QUICK = Limits(cpu_s=2, wall_s=10)
-_SHORT = Limits(cpu_s=0.5, wall_s=1)
+_QUICK = CheckLimits(cpu_s=2, wall_s=10)
+_SHORT = CheckLimits(cpu_s=0.5, wall_s=1)
 
 
-def leaks(worker: Worker, attacks: dict[str, str] = ATTACKS, limits: Limits = _QUICK) -> list[str]:
+def leaks(worker: Worker, attacks: dict[str, str] = ATTACKS, limits: CheckLimits = _QUICK) -> list[str]:
     """The attacks that got through; "check an honest program" if not even that works."""
     through = []
     try:

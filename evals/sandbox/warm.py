@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evals.sandbox import bubblewrap
 from evals.errors import SandboxError
+from evals.sandbox import bubblewrap
 
 STARTED_IN, ANSWERED_IN = 30.0, 10.0
 """Seconds that a warm process has to get warm, and to end a child."""

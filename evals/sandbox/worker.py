@@ -1,7 +1,7 @@
 """One check at a time: a pair of warm processes, of which one runs the tests and the other the program.
 
     worker = Worker("landlock")
-    worker.run("def add(a, b): return a + b", tests, Limits())       # CheckResult("passed", cpu_s=0.004, ...)
+    worker.run("def add(a, b): return a + b", tests, CheckLimits())       # CheckResult("passed", cpu_s=0.004, ...)
 
 The two children talk to each other over a socket pair made for this check alone; the verdict comes from the tests' side
 over another one. The program's child does this one check, the tests' child some in a row. Here is the clock: whoever is
@@ -21,10 +21,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from evals.sandbox.checks import CheckResult, CodeTests, Limits
+from evals.errors import DataError, SandboxError
+from evals.sandbox.checks import CheckLimits, CheckResult, CodeTests
 from evals.sandbox.judge import JOBS, OUT_OF_MEMORY
 from evals.sandbox.warm import Dead, Ended, Warm
-from evals.errors import DataError, SandboxError
 
 LOOK_EVERY = 0.02
 """Seconds between two looks at what a check has used."""
@@ -50,7 +50,7 @@ class Worker:
 
     def __init__(self, layer: str, spawn: Callable[[Callable[[], Warm]], Warm] = lambda start: start()) -> None:
         self._desk: socket.socket | None = None
-        self._desk_limits: Limits | None = None
+        self._desk_limits: CheckLimits | None = None
         self.judge = spawn(lambda: Warm("judge", layer))
         try:
             self.guest = spawn(lambda: Warm("guest", layer))
@@ -71,7 +71,7 @@ class Worker:
         self.judge.close()
         self.guest.close()
 
-    def run(self, program: str, tests: CodeTests, limits: Limits) -> CheckResult:
+    def run(self, program: str, tests: CodeTests, limits: CheckLimits) -> CheckResult:
         """Check one program.
 
         Raises:
@@ -110,7 +110,7 @@ class Worker:
             wall_s=round(time.monotonic() - began, 4),
         )
 
-    def _open_desk(self, limits: Limits) -> socket.socket:
+    def _open_desk(self, limits: CheckLimits) -> socket.socket:
         """The socket to the judge's child that does the jobs at present; a new child where there is none."""
         if self._desk_limits != limits:
             self.rest()
@@ -142,7 +142,7 @@ class Worker:
         return told
 
 
-def _limits(limits: Limits, more_mib: int = 0, checks: int = 1) -> dict[str, Any]:
+def _limits(limits: CheckLimits, more_mib: int = 0, checks: int = 1) -> dict[str, Any]:
     return {"cpu_s": checks * limits.cpu_s, "memory_mib": limits.memory_mib + more_mib, "files": limits.files}
 
 
@@ -150,7 +150,7 @@ class _Watch:
     """The host's eyes on one check."""
 
     def __init__(
-        self, judge: Warm, guest: Warm, desk: socket.socket, output: int, limits: Limits, began: float
+        self, judge: Warm, guest: Warm, desk: socket.socket, output: int, limits: CheckLimits, began: float
     ) -> None:
         self.judge, self.guest, self.desk, self.output, self.limits = judge, guest, desk, output, limits
         self.began, self.deadline = began, began + limits.wall_s
@@ -274,7 +274,7 @@ class _Watch:
         return None
 
 
-def _result(verdict: dict[str, Any] | None, judge: Ended | None, guest: Ended, limits: Limits) -> CheckResult:
+def _result(verdict: dict[str, Any] | None, judge: Ended | None, guest: Ended, limits: CheckLimits) -> CheckResult:
     if verdict is None:
         assert judge is not None
         if judge.exit == OUT_OF_MEMORY:
@@ -288,7 +288,7 @@ def _result(verdict: dict[str, Any] | None, judge: Ended | None, guest: Ended, l
     return CheckResult(outcome, message=message)  # type: ignore[arg-type]  # the judge knows no others
 
 
-def _crash(guest: Ended, limits: Limits) -> CheckResult:
+def _crash(guest: Ended, limits: CheckLimits) -> CheckResult:
     """Why the program's process ended before its tests did."""
     if guest.signal in _TIMED and guest.cpu_s >= limits.cpu_s:
         return CheckResult("timeout", message=f"more than {limits.cpu_s:g} s of CPU time")

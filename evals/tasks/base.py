@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from evals.sandbox.checks import Outcome
 from evals.errors import DataError
 from evals.records import Match, Path, Problem
+from evals.sandbox.checks import Outcome
 
 
 @dataclass(frozen=True, slots=True)

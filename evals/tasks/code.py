@@ -4,8 +4,8 @@
      "solution": ["def f(x):", "    return x"],
      "tests": {"code": "assert f(1) == 1", "names": ["f"], "shown": ["assert f(1) == 1"], "steps": "lines:2"}}
 
-`tests` is what `evals.sandbox.checks.CodeTests` holds and, beside it, `shown` (tests that the prompt quotes) and `steps`
-(how programs are cut, see `evals.programs.steps`): it stands on the line, so that every stage cuts alike.
+`tests` is what `evals.sandbox.checks.CodeTests` holds and, beside it, `shown` (tests that the prompt quotes) and
+`steps` (how programs are cut, see `evals.programs.steps`): it stands on the line, so that every stage cuts alike.
 `solution` are the lines of the reference, blank ones included; joined by newlines they are its text.
 """
 
@@ -17,11 +17,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from evals.sandbox.checks import CheckResult, CodeTests
-from evals.programs.text import definition, joined, program_span, signature
-from evals.programs.steps import LINES, StepRule
 from evals.errors import DataError
+from evals.programs.steps import LINES, StepRule
+from evals.programs.text import definition, joined, program_span, signature
 from evals.records import Problem, first_fault
+from evals.sandbox.checks import CheckResult, CodeTests
 from evals.tasks.base import Split, Verdict
 
 COMPLETION_STOP = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")

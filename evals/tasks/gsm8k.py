@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
-from evals.reading import answers, equations
 from evals.errors import DataError
+from evals.reading import answers, equations
 from evals.records import Problem
 
 Annotations = Literal["keep", "strip"]

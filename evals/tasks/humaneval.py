@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from evals.programs.steps import LINES, StepRule
 from evals.errors import DataError
+from evals.programs.steps import LINES, StepRule
 from evals.records import Problem
 from evals.tasks.code import COMPLETION_STOP, CodeTask, made_problem
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from evals.reading import answers, equations
 from evals.errors import DataError
+from evals.reading import answers, equations
 from evals.records import Problem
 from evals.tasks.base import Split, Verdict
 

@@ -12,9 +12,9 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
-from evals.programs.text import BEGIN, DONE
-from evals.programs.steps import LINES, StepRule
 from evals.errors import DataError
+from evals.programs.steps import LINES, StepRule
+from evals.programs.text import BEGIN, DONE
 from evals.records import Problem
 from evals.tasks.code import CodeTask, made_problem
 

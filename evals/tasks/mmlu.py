@@ -18,8 +18,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from evals.reading import letters, numbers
 from evals.errors import DataError
+from evals.reading import letters, numbers
 from evals.records import Problem, Shot
 from evals.tasks.base import Split, Verdict
 from evals.tasks.math import PAPER, PLAIN, MathTask

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from evals.tasks import shots as published
 from evals.errors import DataError, UsageError
 from evals.records import Problem, Prompting, Shot
+from evals.tasks import shots as published
 from evals.tasks import task_of
 from evals.tasks.base import Task
 

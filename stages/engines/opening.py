@@ -56,7 +56,7 @@ def describe_engine(settings: EngineSettings) -> dict[str, Any]:
     if settings.engine == "server":
         return _describe_server(settings)
     from stages.models.devices import choose_device, choose_dtype
-    from stages.models.loading import fingerprint
+    from stages.models.loading import model_fingerprint
 
     if settings.engine == "vllm":
         from stages.engines.vllm.start import vllm_facts
@@ -69,7 +69,7 @@ def describe_engine(settings: EngineSettings) -> dict[str, Any]:
     return {
         "engine": settings.engine,
         "model": settings.model,
-        "model_sha256": fingerprint(settings.model),
+        "model_sha256": model_fingerprint(settings.model),
         "device": device,
         "dtype": dtype,
         "load_in_4bit": settings.load_in_4bit,
@@ -94,9 +94,9 @@ def _describe_server(settings: EngineSettings) -> dict[str, Any]:
         "same whatever the batch": "not guaranteed",
     }
     if settings.tokenizer is not None:
-        from stages.models.loading import fingerprint
+        from stages.models.loading import model_fingerprint
 
-        facts |= {"tokenizer": settings.tokenizer, "tokenizer_sha256": fingerprint(settings.tokenizer)}
+        facts |= {"tokenizer": settings.tokenizer, "tokenizer_sha256": model_fingerprint(settings.tokenizer)}
     return facts
 
 
@@ -125,8 +125,8 @@ def open_engine(settings: EngineSettings) -> Engine:
 
 def vllm_settings(settings: EngineSettings) -> VLLMSettings:
     """How vLLM runs, device and number format chosen."""
-    from stages.models.devices import choose_device, choose_dtype
     from stages.engines.vllm.start import VLLMSettings
+    from stages.models.devices import choose_device, choose_dtype
 
     device = choose_device(settings.device)
     return VLLMSettings(
@@ -141,7 +141,7 @@ def vllm_settings(settings: EngineSettings) -> VLLMSettings:
 
 
 def _open_server(settings: EngineSettings) -> Engine:
-    from stages.engines.server.client import Caller
+    from stages.engines.server.client import RetryingClient
     from stages.engines.server.engine import ServerEngine, base_url, key_from_environment
 
     assert settings.model is not None, "describe_engine has checked it"
@@ -152,7 +152,7 @@ def _open_server(settings: EngineSettings) -> Engine:
 
         tokenizer = load_tokenizer(settings.tokenizer, settings.trust_remote_code)
         recorded = policy_card(settings.tokenizer).get("template")
-    caller = Caller(
+    caller = RetryingClient(
         base_url(settings.url), concurrency=settings.concurrency, timeout=settings.timeout, retries=settings.retries,
         key=key_from_environment(),
     )  # fmt: skip

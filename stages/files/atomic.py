@@ -1,6 +1,6 @@
 """Where bytes go: into a file that appears whole or not at all, or out to a pipe at once.
 
-with publishing("out.jsonl.gz") as sink:
+with atomic_file("out.jsonl.gz") as sink:
     sink.write(b'{"id": "a"}\\n')
 """
 
@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 from evals.errors import Interrupted, SipfError
-from stages.files.interrupts import AGAIN, StopFlag
+from stages.files.interrupts import RUN_AGAIN, StopFlag
 from stages.files.manifest import manifest_path, sync_folder
 
 _CHUNK = 1 << 16
@@ -27,10 +27,10 @@ def cannot_write(path: str, error: OSError) -> Interrupted:
     """The error for a write that failed; nothing that was finished is lost."""
     if isinstance(error, BrokenPipeError):
         return Interrupted("the reader of stdout has gone", "Write to a file with -o to keep what is done.")
-    return Interrupted(f"{path}: cannot be written ({error.strerror or error})", f"Mend that. {AGAIN}")
+    return Interrupted(f"{path}: cannot be written ({error.strerror or error})", f"Mend that. {RUN_AGAIN}")
 
 
-class Sink:
+class AtomicFile:
     """Bytes on their way into a file, packed if its name ends in .gz; knows their hash, size and lines.
 
     Pieces of one size go to the packer, so that the packed bytes depend on the data alone.
@@ -97,7 +97,7 @@ class Sink:
 class _Tap:
     """The file that the packer writes to."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: AtomicFile) -> None:
         self._sink = sink
 
     def write(self, data: bytes) -> int:
@@ -109,9 +109,9 @@ class _Tap:
 
 
 @contextmanager
-def publishing(path: str) -> Iterator[Sink]:
+def atomic_file(path: str) -> Iterator[AtomicFile]:
     """Write `path` as a whole: it appears under its name when the block ends well, and not at all otherwise."""
-    sink = Sink(f"{path}.tmp", path.endswith(".gz"))
+    sink = AtomicFile(f"{path}.tmp", path.endswith(".gz"))
     try:
         yield sink
         sink.close()
@@ -127,7 +127,7 @@ def publishing(path: str) -> Iterator[Sink]:
     sync_folder(path)
 
 
-class Outflow:
+class StreamOutput:
     """Lines out to stdout, a pipe or a device, at once. Never blocks for longer than a stop signal may wait."""
 
     def __init__(self, output: str, flag: StopFlag) -> None:

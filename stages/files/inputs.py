@@ -125,7 +125,7 @@ def stamp_of(source: str) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def fingerprint(source: str) -> Fingerprint | None:
+def file_fingerprint(source: str) -> Fingerprint | None:
     """Hash a file and count its lines in one pass; None for a pipe."""
     if not is_file(source):
         return None

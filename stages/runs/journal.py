@@ -21,10 +21,10 @@ from contextlib import suppress
 from typing import Any
 
 from evals.errors import DataError, UsageError
-from stages.files.locks import OTHER
-from stages.files.interrupts import AGAIN
-from stages.files.manifest import differences
 from stages.files.atomic import cannot_write
+from stages.files.interrupts import RUN_AGAIN
+from stages.files.locks import CHOOSE_ANOTHER
+from stages.files.manifest import differences
 
 _SLOT = struct.Struct("<QQ8s")  # offset of the payload, its length + 1 (0: nothing here), digest of the input line
 _BLOCK = 1024  # slots read at once
@@ -108,10 +108,12 @@ class Journal:
         except (ValueError, KeyError, AttributeError) as error:
             if overwrite:
                 return None
-            raise UsageError(f"{self.path} is no journal of an unfinished run", OTHER) from error
+            raise UsageError(f"{self.path} is no journal of an unfinished run", CHOOSE_ANOTHER) from error
         # where nothing was finished (a model's name was mistyped, say) there is nothing to protect
         if found and not overwrite and not all(raw.startswith(b"#\t") for raw in rest):
-            raise UsageError(f"{self.path} is an unfinished run with other settings: {'; '.join(found)}", OTHER)
+            raise UsageError(
+                f"{self.path} is an unfinished run with other settings: {'; '.join(found)}", CHOOSE_ANOTHER
+            )
         return None if found else known
 
     def _scan(self, file: Any, offset: int) -> int:
@@ -220,7 +222,7 @@ class Journal:
                     continue
                 payload = os.pread(self._fd, length - 1, offset)
                 if len(payload) != length - 1:
-                    raise DataError(f"{self.path}: was changed while it was read", AGAIN)
+                    raise DataError(f"{self.path}: was changed while it was read", RUN_AGAIN)
                 yield payload
 
     def close(self) -> None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evals.errors import UsageError
-from stages.runs.scheduler import Flight
 from stages.files.inputs import Fingerprint, stamp_of
 from stages.files.manifest import Ranges, now, parent_of, plain, surroundings, toolkit_version
 from stages.files.shards import Shard
+from stages.runs.scheduler import Scheduler
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Summary:
         return 3 if self.bad else 0
 
 
-class Course:
+class RunRecord:
     """One call of `run_lines`: what both kinds of output share."""
 
     def __init__(self, run: LineRun, usage: Callable[[], Mapping[str, int]] | None, print_: Fingerprint | None) -> None:
@@ -88,20 +88,22 @@ class Course:
         if self.print is not None and stamp_of(self.run.source) != self.print.stamp:
             raise UsageError(f"{self.run.source} was changed while it was read", "Start over with --overwrite.")
 
-    def manifest(self, flight: Flight, summary: Summary, output: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-        """The manifest of a complete run (see stages.files.manifest); `output` and `more` are what the course cannot know."""
-        sha256 = self.print.sha256 if self.print else flight.reader.sha256
+    def manifest(
+        self, scheduler: Scheduler, summary: Summary, output: Mapping[str, Any], **more: Any
+    ) -> dict[str, Any]:
+        """The manifest of a complete run (see stages.files.manifest); `output` and `more` are what the runner knows."""
+        sha256 = self.print.sha256 if self.print else scheduler.reader.sha256
         counts = {"problems": summary.done, "bad lines": summary.bad, "failed": summary.failed}
-        without = _joined(flight.gaps, [*flight.spoiled, *(n for n, _, _ in flight.failed)])
+        without = _joined(scheduler.gaps, [*scheduler.spoiled, *(n for n, _, _ in scheduler.failed)])
         return {
             **self.header,
             "complete": True,
-            "input": {"path": self.run.source, "sha256": sha256, "lines": flight.reader.lines},
+            "input": {"path": self.run.source, "sha256": sha256, "lines": scheduler.reader.lines},
             "output": output,
             "counts": {**counts, **summary.counts},
-            "bad_lines": _joined(flight.bad, flight.spoiled).for_people(),
+            "bad_lines": _joined(scheduler.bad, scheduler.spoiled).for_people(),
             "gaps": without.for_people(),
-            "failed": [{"line": n + 1, "id": identity, "reason": why} for n, identity, why in sorted(flight.failed)],
+            "failed": [{"line": n + 1, "id": identity, "reason": why} for n, identity, why in sorted(scheduler.failed)],
             "seconds": summary.seconds,
             "finished": now(),
             "platform": surroundings(),

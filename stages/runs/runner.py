@@ -18,18 +18,18 @@ from typing import Any
 
 from evals.errors import Interrupted, UsageError
 from evals.records import Problem
-from stages.files.locks import OTHER, output_lock, place_of, standing
-from stages.runs.record import Course, LineRun, Summary
-from stages.runs.scheduler import Flight, ProblemFailed, Quiet, Reporter, Tally, Work
-from stages.files.inputs import check_source, fingerprint
+from stages.files.atomic import StreamOutput, atomic_file
+from stages.files.inputs import check_source, file_fingerprint
 from stages.files.interrupts import StopFlag
-from stages.runs.journal import SEPARATOR, Journal, journal_matches
-from stages.runs.delivery import ToJournal, ToStream
 from stages.files.lines import ProblemReader
+from stages.files.locks import CHOOSE_ANOTHER, output_lock, place_of, standing
 from stages.files.manifest import manifest_path
 from stages.files.outputs import save_manifest
 from stages.files.shards import Shard
-from stages.files.atomic import Outflow, publishing
+from stages.runs.delivery import JournalDelivery, StreamDelivery
+from stages.runs.journal import SEPARATOR, Journal, journal_matches
+from stages.runs.record import LineRun, RunRecord, Summary
+from stages.runs.scheduler import ProblemFailed, Quiet, Reporter, Scheduler, Tally, Work
 
 __all__ = ["LineRun", "ProblemFailed", "Quiet", "Reporter", "Shard", "Summary", "Tally", "Work", "run_lines"]
 
@@ -69,15 +69,17 @@ async def run_lines(
     reader = ProblemReader(run.source, run.shard, check, wait=False)
     try:
         if path is None:
-            return await _to_stream(Course(run, usage, fingerprint(run.source)), reader, work, hungry, reporter, flag)
+            return await _to_stream(
+                RunRecord(run, usage, file_fingerprint(run.source)), reader, work, hungry, reporter, flag
+            )
         with output_lock(path):
-            course = Course(run, usage, fingerprint(run.source))
-            made = standing(path, course.identity, run.overwrite)
+            record = RunRecord(run, usage, file_fingerprint(run.source))
+            made = standing(path, record.identity, run.overwrite)
             if made is not None:
                 summary = await _already(run, made, path, reader, flag)
-                journal_matches(f"{path}.part", course.header, remove=True)  # killed just before it was removed
+                journal_matches(f"{path}.part", record.header, remove=True)  # killed just before it was removed
                 return summary
-            return await _to_file(course, path, reader, work, hungry, reporter, flag)
+            return await _to_file(record, path, reader, work, hungry, reporter, flag)
     finally:
         reporter.finish()
 
@@ -85,21 +87,23 @@ async def run_lines(
 async def _already(run: LineRun, made: Mapping[str, Any], path: str, reader: ProblemReader, flag: StopFlag) -> Summary:
     """A complete output: only a piped input must still be read, to see that it is the same."""
     if made["failed"] and not run.skip_failed:
-        raise UsageError(f"{path} was completed with --skip-failed, without {len(made['failed'])} problems", OTHER)
-    if fingerprint(run.source) is None:
+        raise UsageError(
+            f"{path} was completed with --skip-failed, without {len(made['failed'])} problems", CHOOSE_ANOTHER
+        )
+    if file_fingerprint(run.source) is None:
         for line in reader:
             flag.check()
             if line is None:
                 await asyncio.sleep(0.01)
         if reader.sha256 != made["input"]["sha256"]:
-            raise UsageError(f"{path} is complete, but was made from another input", OTHER)
+            raise UsageError(f"{path} is complete, but was made from another input", CHOOSE_ANOTHER)
     counts = dict(made["counts"])
     done, bad, failed = (counts.pop(name, 0) for name in ("problems", "bad lines", "failed"))
     return Summary(done, done, bad, failed, counts, made["seconds"], complete=True, already=True)
 
 
 async def _to_file(
-    course: Course,
+    record: RunRecord,
     path: str,
     reader: ProblemReader,
     work: Work,
@@ -107,45 +111,45 @@ async def _to_file(
     reporter: Reporter,
     flag: StopFlag,
 ) -> Summary:
-    run = course.run
+    run = record.run
     step = run.shard.count if run.shard else 1
-    with closing(Journal(f"{path}.part", course.header, step, run.overwrite)) as journal:
+    with closing(Journal(f"{path}.part", record.header, step, run.overwrite)) as journal:
         if journal.cut:
             reporter.warn(f"{journal.path}: {journal.cut} damaged bytes at the end are cut off and made again")
-        course.header = journal.header
-        reporter.start(run.stage, course.total(), journal.resumed)
-        flight = Flight(
-            reader, work, ToJournal(journal, course), hungry, reporter, flag, run.window, run.strict
+        record.header = journal.header
+        reporter.start(run.stage, record.total(), journal.resumed)
+        scheduler = Scheduler(
+            reader, work, JournalDelivery(journal, record), hungry, reporter, flag, run.window, run.strict
         )  # fmt: skip
         try:
-            await flight.fly()
+            await scheduler.run()
         finally:
             with suppress(Interrupted):  # where there is no room, that is said already
-                journal.note(course.seconds, course.usage())
-        _refuse_other_input(course, journal, flight)
-        nothing = flight.nothing_good()
+                journal.note(record.seconds, record.usage())
+        _refuse_other_input(record, journal, scheduler)
+        nothing = scheduler.nothing_good()
         if nothing is not None:
             journal.remove()
             raise nothing
-        summary = Summary(journal.done, journal.resumed, flight.bad_count, len(flight.failed), dict(journal.sums))
+        summary = Summary(journal.done, journal.resumed, scheduler.bad_count, len(scheduler.failed), dict(journal.sums))
         summary.seconds = journal.spent()[0]
-        if flight.failed and not run.skip_failed:
+        if scheduler.failed and not run.skip_failed:
             return summary
         output = _in_order(journal, path, flag)
-        journal.note(course.seconds, course.usage())
+        journal.note(record.seconds, record.usage())
         summary.seconds, used = journal.spent()
-        data = course.manifest(flight, summary, output, usage=used)
+        data = record.manifest(scheduler, summary, output, usage=used)
         save_manifest([manifest_path(path), *([run.manifest] if run.manifest else [])], data)
         journal.remove()
     summary.complete = True
     return summary
 
 
-def _refuse_other_input(course: Course, journal: Journal, flight: Flight) -> None:
-    course.check_input()
-    if journal.highest > flight.last:
+def _refuse_other_input(record: RunRecord, journal: Journal, scheduler: Scheduler) -> None:
+    record.check_input()
+    if journal.highest > scheduler.last:
         raise UsageError(
-            f"{course.run.source} is shorter than it was: {journal.highest - flight.last} lines are missing",
+            f"{record.run.source} is shorter than it was: {journal.highest - scheduler.last} lines are missing",
             "Give the same input as before, or start over with --overwrite.",
         )
 
@@ -153,7 +157,7 @@ def _refuse_other_input(course: Course, journal: Journal, flight: Flight) -> Non
 def _in_order(journal: Journal, path: str, flag: StopFlag) -> dict[str, Any]:
     """The finished lines in input order under the output's name; what the manifest says of them."""
     one_each = True
-    with publishing(path) as sink:
+    with atomic_file(path) as sink:
         for payload in journal.payloads():
             flag.check()
             one_each = one_each and bool(payload) and SEPARATOR not in payload
@@ -163,27 +167,27 @@ def _in_order(journal: Journal, path: str, flag: StopFlag) -> dict[str, Any]:
 
 
 async def _to_stream(
-    course: Course,
+    record: RunRecord,
     reader: ProblemReader,
     work: Work,
     hungry: Callable[[], bool],
     reporter: Reporter,
     flag: StopFlag,
 ) -> Summary:
-    run = course.run
-    with closing(Outflow(run.output, flag)) as outflow:
-        landing = ToStream(outflow)
-        reporter.start(run.stage, course.total(), 0)
-        flight = Flight(reader, work, landing, hungry, reporter, flag, run.window, run.strict)
-        await flight.fly()
-        course.check_input()
-        nothing = flight.nothing_good()
+    run = record.run
+    with closing(StreamOutput(run.output, flag)) as stream:
+        delivery = StreamDelivery(stream)
+        reporter.start(run.stage, record.total(), 0)
+        scheduler = Scheduler(reader, work, delivery, hungry, reporter, flag, run.window, run.strict)
+        await scheduler.run()
+        record.check_input()
+        nothing = scheduler.nothing_good()
         if nothing is not None:
             raise nothing
-    summary = Summary(flight.landed, 0, flight.bad_count, len(flight.failed), dict(landing.sums))
-    summary.seconds = round(course.seconds, 3)
-    summary.complete = run.skip_failed or not flight.failed
+    summary = Summary(scheduler.delivered, 0, scheduler.bad_count, len(scheduler.failed), dict(delivery.sums))
+    summary.seconds = round(record.seconds, 3)
+    summary.complete = run.skip_failed or not scheduler.failed
     if run.manifest and summary.complete:
-        output = {**outflow.facts(), "one_each": landing.one_each}
-        save_manifest([run.manifest], course.manifest(flight, summary, output, usage=dict(course.usage())))
+        output = {**stream.facts(), "one_each": delivery.one_each}
+        save_manifest([run.manifest], record.manifest(scheduler, summary, output, usage=dict(record.usage())))
     return summary

@@ -1,7 +1,7 @@
 """The problems in flight: admitted in input order, as many as the engine can use, never far ahead of the oldest.
 
-    flight = Flight(reader, work, landing, hungry, reporter, flag)
-    await flight.fly()          # every line read, every problem landed, failed or bad
+    scheduler = Scheduler(reader, work, delivery, hungry, reporter, flag)
+    await scheduler.run()          # every line read, every problem landed, failed or bad
 
 Each problem is a task on the one event loop that the engine runs on as well. Memory is bounded by the window and not
 by the input: a problem is admitted only while it is fewer than `window` lines after the oldest unfinished one.
@@ -80,7 +80,7 @@ class Quiet:
         """See `Reporter`."""
 
 
-class Landing(Protocol):
+class Delivery(Protocol):
     """Where finished problems go."""
 
     def digest(self, position: int) -> str | None:
@@ -89,7 +89,7 @@ class Landing(Protocol):
     def admit(self, position: int) -> None:
         """The problem at this position is on its way."""
 
-    def land(self, line: Line, position: int, counts: Mapping[str, int], payload: list[str]) -> None:
+    def deliver(self, line: Line, position: int, counts: Mapping[str, int], payload: list[str]) -> None:
         """It is finished: its counts and its output lines."""
 
     def lose(self, position: int) -> None:
@@ -99,26 +99,26 @@ class Landing(Protocol):
 Work = Callable[[Problem, Tally], Awaitable[Sequence[Record | Mapping[str, Any]]]]
 
 
-class Flight:
+class Scheduler:
     """One way through the input. `bad`, `gaps`, `failed` and `landed` say afterwards what became of the lines."""
 
     def __init__(
         self,
         reader: ProblemReader,
         work: Work,
-        landing: Landing,
+        delivery: Delivery,
         hungry: Callable[[], bool],
         reporter: Reporter,
         flag: StopFlag,
         window: int = 4096,
         strict: bool = False,
     ) -> None:
-        self.reader, self.work, self.landing, self.hungry = reader, work, landing, hungry
+        self.reader, self.work, self.delivery, self.hungry = reader, work, delivery, hungry
         self.reporter, self.flag, self.strict = reporter, flag, strict
         self.window = max(1, window)
         self.step = reader.shard.count if reader.shard else 1
         self.bad, self.gaps = Ranges(self.step), Ranges(self.step)
-        self.bad_count = self.landed = 0
+        self.bad_count = self.delivered = 0
         self.spoiled: list[int] = []
         """Numbers of the lines that turned out bad on the way."""
         self.failed: list[tuple[int, str, str]] = []
@@ -132,7 +132,7 @@ class Flight:
         self._burst = self._passed = 0
         self._warned: Counter[str] = Counter()
 
-    async def fly(self) -> None:
+    async def run(self) -> None:
         """Read every line and do every problem.
 
         Raises:
@@ -156,7 +156,7 @@ class Flight:
 
     async def _take(self, line: Line) -> None:
         self.last = position = line.n // self.step
-        known = self.landing.digest(position)
+        known = self.delivery.digest(position)
         if known is not None and known != line.digest:
             raise UsageError(
                 f"{self.reader.source}:{line.n + 1} is not the line that was finished before",
@@ -205,7 +205,7 @@ class Flight:
             await asyncio.sleep(0)
 
     def _launch(self, line: Line, problem: Problem, position: int) -> None:
-        self.landing.admit(position)
+        self.delivery.admit(position)
         self._flying[position] = asyncio.get_running_loop().create_task(self._one(line, problem, position))
 
     async def _one(self, line: Line, problem: Problem, position: int) -> None:
@@ -214,12 +214,12 @@ class Flight:
         try:
             records = await self.work(problem, tally)
             if not self._closing:
-                self.landing.land(line, position, tally.counts, [to_line(record) for record in records])
-                self.landed += 1
+                self.delivery.deliver(line, position, tally.counts, [to_line(record) for record in records])
+                self.delivered += 1
                 self.reporter.advance(tally.counts["tokens"])
         except ProblemFailed as error:
             self.failed.append((line.n, identity, error.message))
-            self.landing.lose(position)
+            self.delivery.lose(position)
             self.reporter.advance()
             self._warn("problem failed", f"{self.reader.source}:{line.n + 1}: {identity} failed: {error.message}")
         except LineFault as error:
@@ -229,7 +229,7 @@ class Flight:
                 return
             self.spoiled.append(line.n)
             self.bad_count += 1
-            self.landing.lose(position)
+            self.delivery.lose(position)
             self.reporter.advance()
             self._warn("bad line", fault.message)
         except BaseException as error:

@@ -20,9 +20,9 @@ from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from evals.sandbox.checks import CheckResult
 from evals.errors import DataError
 from evals.records import Path, Problem, Rollout
+from evals.sandbox.checks import CheckResult
 from evals.tasks.base import Task, Verdict
 from evals.tasks.code import CodeTask
 from stages.runs.scheduler import LineFault, Tally
@@ -46,7 +46,7 @@ async def judge(task: Task, problem: Problem, text: str, *, prefix: str = "", ta
         SandboxError: a program cannot be run safely here.
         LineFault: the problem's tests are at fault, whatever the program.
     """
-    text = whole(task, prefix, text)
+    text = joined_path(task, prefix, text)
     if not isinstance(task, CodeTask):
         return task.judge(problem, text)
     program = task.program(problem, text)
@@ -58,7 +58,7 @@ async def judge(task: Task, problem: Problem, text: str, *, prefix: str = "", ta
     return verdict
 
 
-def whole(task: Task, prefix: str, text: str) -> str:
+def joined_path(task: Task, prefix: str, text: str) -> str:
     """A prefix and what was written after it as one path: the text that `judge` judges."""
     return task.resumed(prefix, text) if isinstance(task, CodeTask) and prefix else prefix + text
 

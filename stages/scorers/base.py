@@ -18,9 +18,9 @@ from evals.errors import ModelError, UsageError
 from evals.records import Path, Problem, StepScores
 from evals.tasks import task_of
 from stages.models.devices import choose_device, choose_dtype
-from stages.runs.scheduler import Tally
-from stages.models.loading import fingerprint, load_tokenizer, read_card
+from stages.models.loading import load_tokenizer, model_fingerprint, read_card
 from stages.models.prompts import Prompter, make_prompter
+from stages.runs.scheduler import Tally
 from stages.training.step_rows import step_ends
 
 NO_NUMBERS = "the reward model gives scores that are not numbers"
@@ -65,7 +65,7 @@ class PathScorer(ABC):
     def __init__(self, name: str, template: str, label: str, trust_remote_code: bool) -> None:
         self.card = reward_card(name)
         self.name, self.label = name, label
-        self.fingerprint = fingerprint(name)
+        self.fingerprint = model_fingerprint(name)
         self.tokenizer = load_tokenizer(name, trust_remote_code)
         self.counts: Counter[str] = Counter()
         self._template = template
@@ -173,7 +173,7 @@ def describe_scorer(
     facts: dict[str, Any] = {
         "engine": engine,
         "model": name,
-        "model_sha256": fingerprint(name),
+        "model_sha256": model_fingerprint(name),
         "trained_on": {key: card[key] for key in ("labels", "outcome", "base") if key in card},
         "device": device,
         "dtype": dtype,

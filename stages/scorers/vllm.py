@@ -12,8 +12,8 @@ from typing import Any
 
 from evals.errors import ModelError
 from stages.engines.vllm.start import VLLMSettings, prepared, start, stop
-from stages.scorers.hf import RIGHT
 from stages.scorers.base import Job, PathScorer
+from stages.scorers.hf import RIGHT
 
 BACKLOG = 2
 

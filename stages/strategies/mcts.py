@@ -13,7 +13,7 @@ is rolled out first, as in `binary` (not with `--trust-correct`). The states' la
 from __future__ import annotations
 
 from evals.records import Path, Problem, TreeSearch
-from stages.runs.verdicts import whole
+from stages.runs.verdicts import joined_path
 from stages.strategies.inference import survey, write_labels
 from stages.strategies.prefixes import Prefixes, Simulator, prefixes
 from stages.strategies.tree import ROOT, Candidate, State, Tree
@@ -89,7 +89,7 @@ class _Search:
         ledger = self.simulator.ledger
         rollouts = ledger.labels[state.prefix].rollouts
         for rollout, written in zip(rollouts, ledger.written[state.prefix], strict=True):
-            text = whole(self.simulator.task, state.prefix, written)
+            text = joined_path(self.simulator.task, state.prefix, written)
             if text in self.texts:
                 self.simulator.tally.count("tree rollouts that repeat a path")
                 continue

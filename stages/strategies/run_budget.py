@@ -1,8 +1,8 @@
 """The budget of a whole run (`--run-budget`): which problems it still covers, decided in input order.
 
-    ration = Ration(settings)
-    ration.check(problem)       # at every line, as it is read: reserves the most that the problem may draw
-    ration.covers(problem)      # when its turn comes
+    run_budget = RunBudget(settings)
+    run_budget.check(problem)       # at every line, as it is read: reserves the most that the problem may draw
+    run_budget.covers(problem)      # when its turn comes
 
 A problem reserves min(--budget, k draws for each of its distinct prefixes), whatever it draws in the end. So the run
 never exceeds its budget, and which problems are labelled depends on the input alone: not on timing, shards or resumed
@@ -29,7 +29,7 @@ def most_draws(problem: Problem, settings: SimulateSettings) -> int:
     return most if settings.budget is None else min(most, settings.budget)
 
 
-class Ration:
+class RunBudget:
     """What is left of a run's budget as its lines are read. Without a budget every problem is covered."""
 
     def __init__(self, settings: SimulateSettings) -> None:

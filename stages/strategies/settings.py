@@ -32,10 +32,10 @@ class SimulateSettings:
     A step is right if more than `delta` of its `k` rollouts reach the answer. Each draw's temperature lies in
     [low, high] and is decided by the draw's seed (the paper draws at random temperature without giving the range).
     `trust_correct` takes every step of a path with a right answer for right. `budget` caps the draws of a problem,
-    `run_budget` those of all (see `stages.strategies.run_budget`). `confidence` C gives a dead-looking prefix up once the chance that
-    its remaining draws change the label is at most 1 - C (see `stages.strategies.stopping`; `prior` are the right and
-    wrong draws it starts from). `audit` is the share of problems that brute force labels as well, to compare. `name`
-    are the scores that `prm-guided` goes by, and `walk_on` lets it go on where they misled it.
+    `run_budget` those of all (see `stages.strategies.run_budget`). `confidence` C gives a dead-looking prefix up once
+    the chance that its remaining draws change the label is at most 1 - C (see `stages.strategies.stopping`; `prior` are
+    the right and wrong draws it starts from). `audit` is the share of problems that brute force labels as well, to
+    compare. `name` are the scores that `prm-guided` goes by, and `walk_on` lets it go on where they misled it.
 
     Raises:
         UsageError: no number of hits would make a step right, or options that contradict each other.

@@ -20,8 +20,8 @@ from evals.errors import DataError, UsageError
 from evals.records import Path, Problem, Record, StepLabel, first_fault, parse_json, parse_problem
 from evals.tasks import check_problem, task_of
 from evals.tasks.base import given_split
-from stages.models.prompts import Prompter
 from stages.files.reading import read_all, unique
+from stages.models.prompts import Prompter
 
 BRUTE = "Simulate again with --strategy brute, which makes all draws."
 

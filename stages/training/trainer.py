@@ -19,7 +19,6 @@ import transformers
 
 from evals.errors import Interrupted, ModelError, UsageError
 from stages.models.devices import choose_device, choose_training_dtype
-from stages.training.model_folder import COMPLETE, ModelFolder
 from stages.models.loading import (
     CHAIN_BASE,
     adapter_base,
@@ -28,8 +27,9 @@ from stages.models.loading import (
     read_card,
     resolve,
 )
-from stages.training.row_order import ShuffledRows
+from stages.training.model_folder import COMPLETE, ModelFolder
 from stages.training.options import Log, Stop, TrainOptions, is_main_process, lora_config
+from stages.training.row_order import ShuffledRows
 
 LAST_GOOD = "last-good"
 

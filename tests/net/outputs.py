@@ -22,34 +22,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.net.inputs import FILES
 from tests.sipf_cli.commands import PROGRAM, environment
 
 EXPECTED = Path(__file__).with_name("expected.json")
 SCRIPT = "--engine scripted --script gold:0.5"
+QUOTAS = "-n 4 --want-right 2 --want-wrong 2 --keep-duplicates --keep-false-equations"
 MODEL = "--model chain-base --device cpu --dtype float32"
 TRAIN = "--device cpu --dtype float32 --epochs 1 --lr 5e-4 --batch 8 --logging-steps 1"
-
-FILES: dict[str, list[dict[str, Any]]] = {
-    "train.jsonl": [
-        {"question": f"Tom has {n} apples and buys 3 more. How many?", "answer": f"He has {n}+3=<<{n}+3={n + 3}>>{n + 3}.\n#### {n + 3}"}
-        for n in range(8)
-    ],
-    "own.jsonl": [{"question": f"{n} and three?", "answer": n + 3, "kept": [n]} for n in range(6)],
-    "program.jsonl": [
-        {"prompt": "Write add(a, b).", "tests": ["assert add(1, 2) == 3"], "entry_point": "add", "solution": "def add(a, b):\n    return a + b\n"},
-        {"prompt": "Write double(a).", "tests": ["assert double(2) == 4"], "entry_point": "double", "solution": "def double(a):\n    b = a\n    return a + b\n"},
-    ],
-    "official.jsonl": [
-        {"task_id": n, "text": "Write f(n).", "code": "def f(n):\r\n    m = n\r\n    return m", "test_list": ["assert f(1) == 1"], "test_setup_code": "", "challenge_test_list": []}
-        for n in range(601, 606)
-    ],
-    "bench.jsonl": [
-        {"id": f"x-{n}", "problem": "2+3?", "steps": ["2+3=5", "It is 6"], "label": n - 1, "final_answer_correct": n == 0}
-        for n in range(3)
-    ],
-    "shepherd.jsonl": [{"task": "GSM8K", "input": "1+1? Step 1: 2 \u043a\u0438", "label": "1+1? Step 1: 2 +"}],
-    "samples.jsonl": [{"task_id": f"HumanEval/{n}", "completion": "    return None\n"} for n in range(3)],
-}  # fmt: skip
 
 COMMANDS = f"""
 data chain --split train -n 12 --seed 3 -o problems.jsonl
@@ -65,7 +45,7 @@ data mmlu --path mmlu --split test --subjects abstract_algebra --mode number -o 
 data processbench --path bench.jsonl -o processbench.jsonl
 data math-shepherd --path shepherd.jsonl -o shepherd-lines.jsonl
 sample problems.jsonl {SCRIPT} -n 4 -o paths.jsonl
-sample gsm8k.jsonl {SCRIPT} -n 4 --want-right 2 --want-wrong 2 --keep-duplicates --keep-false-equations -o gsm8k-paths.jsonl
+sample gsm8k.jsonl {SCRIPT} {QUOTAS} -o gsm8k-paths.jsonl
 sample problems.jsonl {SCRIPT} -n 4 --round 1 --seed 1 --pool paths.jsonl -o round1.jsonl
 sample mbpp.jsonl {SCRIPT} -n 3 --near-duplicate 0.05 -o mbpp-paths.jsonl
 sample problems.jsonl {SCRIPT} -n 4 --shard 0/2 -o shard0.jsonl

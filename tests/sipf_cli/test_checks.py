@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from evals.sandbox.checker import LAYERS
 from evals.errors import SandboxError
+from evals.sandbox.checker import LAYERS
 
 WRITER = ("--engine", "scripted", "--script", "gold:1")
 

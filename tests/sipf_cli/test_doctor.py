@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from evals.sandbox import probes
 from evals.errors import SandboxError
+from evals.sandbox import probes
 from stages import doctor
 
 

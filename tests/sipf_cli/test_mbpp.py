@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from evals.sandbox import checker
-from evals.sandbox.checks import Limits
+from evals.sandbox.checks import CheckLimits
 from tests.data import need
 from tests.models import build_model
 from tests.sipf_cli.commands import ON_CPU, SCRIPTED, read, write
@@ -37,7 +37,7 @@ def sipf(folder: Path, *arguments: object, code: int = 0) -> None:
 
 @pytest.fixture(scope="module")
 def limits() -> Iterator[None]:
-    checker.configure(workers=2, limits=Limits(cpu_s=0.3, wall_s=3.0))
+    checker.configure(workers=2, limits=CheckLimits(cpu_s=0.3, wall_s=3.0))
     yield
     checker.configure()
 

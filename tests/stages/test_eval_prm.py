@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 
 from evals.best_of import best_by_score, best_by_vote
+from evals.datasets.processbench import Item, best_threshold, measured, problems
 from evals.errors import DataError, UsageError
 from evals.metrics import pass_at_k
-from evals.datasets.processbench import Item, best_threshold, measured, problems
 from evals.records import Problem
 from evals.tasks import task
 from stages.eval_prm import PrmSettings, measure
 from stages.export import export_stepwise
 from stages.models.prompts import make_prompter
 from stages.scorers.hf import Scorer, to_scores
-from stages.training.step_rows import LabelKind, held_out, read_examples, step_rows
 from stages.train_prm import run_train_prm
 from stages.training.options import TrainOptions
+from stages.training.step_rows import LabelKind, held_out, read_examples, step_rows
 from tests.data import need
 from tests.lines import labelled_problem
 from tests.models import build_model, build_tokenizer

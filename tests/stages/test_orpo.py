@@ -12,8 +12,8 @@ import torch
 
 from evals.errors import DataError
 from stages.models.loading import load_tokenizer
-from stages.orpo import orpo_rows, orpo_trainer, read_pairs
 from stages.models.prompts import make_prompter
+from stages.orpo import orpo_rows, orpo_trainer, read_pairs
 from stages.training.options import TrainOptions
 from tests.lines import pair
 from tests.models import Family, build_model, build_tokenizer

@@ -19,10 +19,10 @@ from stages.models.loading import load_tokenizer, load_weights
 from stages.models.prompts import make_prompter
 from stages.sample import Sampler, SampleSettings
 from stages.simulate import Simulation
-from stages.training.step_rows import LabelKind, StepRow, Stepwise, held_out, parse_example, read_examples, step_rows
 from stages.strategies.settings import SimulateSettings
 from stages.train_prm import StepCollator, evaluate, run_train_prm, step_loss
 from stages.training.options import TrainOptions
+from stages.training.step_rows import LabelKind, StepRow, Stepwise, held_out, parse_example, read_examples, step_rows
 from tests.lines import labelled_problem
 from tests.models import build_model, build_tokenizer
 from tests.stages.fakes import work

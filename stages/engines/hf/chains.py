@@ -9,7 +9,7 @@ from stages.engines.base import Completion, Draw
 
 
 @dataclass(eq=False, slots=True)
-class Chain:
+class PrefixChain:
     """The draws of one prefix. `deliver` is called with each completion, in draw order."""
 
     ids: list[int]
@@ -50,7 +50,7 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class CacheLimits:
     """What the loop may take: rows at a time, bytes of keys and values, prompt tokens a prefill, and the number of
     rows below which a step costs about the same."""
 

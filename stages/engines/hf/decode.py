@@ -21,10 +21,10 @@ from transformers.cache_utils import Cache, DynamicCache
 
 from evals.errors import ModelError
 from stages.engines.base import Completion, Usage
-from stages.engines.hf.chains import Chain, Limits, leaves_of
+from stages.engines.hf.chains import CacheLimits, PrefixChain, leaves_of
 from stages.engines.hf.masks import RowMasks
-from stages.engines.hf.sampling import pick
 from stages.engines.hf.rows import RowState
+from stages.engines.hf.sampling import pick
 from stages.engines.hf.slots import SlotCache, bytes_per_column
 from stages.engines.stops import TextReader
 
@@ -37,7 +37,7 @@ NO_MEMORY = ("not enough memory", "can't allocate memory", "cannot allocate memo
 class DecodeLoop:
     """Decodes chains on one model. Not asynchronous: `step` does one token for every live row and returns."""
 
-    def __init__(self, model: Any, reader: TextReader, limits: Limits) -> None:
+    def __init__(self, model: Any, reader: TextReader, limits: CacheLimits) -> None:
         config = model.config.get_text_config()
         self.model, self.reader, self.limits = model, reader, limits
         self.device = model.device
@@ -46,8 +46,8 @@ class DecodeLoop:
         self.cache = SlotCache(config.num_hidden_layers)
         self.column_bytes = 0
         self.max_rows = limits.rows
-        self.queue: deque[Chain] = deque()
-        self.chains: list[Chain] = []
+        self.queue: deque[PrefixChain] = deque()
+        self.chains: list[PrefixChain] = []
         self.drawing: list[int] = []
         self.usage = Usage()
         self.steps = 0
@@ -63,7 +63,7 @@ class DecodeLoop:
         """Rows at work."""
         return len(self.chains)
 
-    def submit(self, chain: Chain) -> None:
+    def submit(self, chain: PrefixChain) -> None:
         """Queue a chain. One that fills the model's positions is answered with empty completions."""
         if len(chain.ids) + 1 <= self.max_length:
             self.queue.append(chain)
@@ -131,8 +131,8 @@ class DecodeLoop:
             self._tried = 0
         self._run_ahead()
 
-    def _take_batch(self) -> list[Chain]:
-        batch: list[Chain] = []
+    def _take_batch(self) -> list[PrefixChain]:
+        batch: list[PrefixChain] = []
         tokens, longest = 0, self.cache.columns
         while self.queue and tokens < self.limits.prefill_tokens:
             chain = self.queue[0]
@@ -150,7 +150,7 @@ class DecodeLoop:
             return []
         return batch
 
-    def _prefill(self, batch: list[Chain]) -> None:
+    def _prefill(self, batch: list[PrefixChain]) -> None:
         """Compute the prefixes' keys and values (all tokens but the last, which the first decode step feeds)."""
         leaves, source = leaves_of([chain.ids[:-1] for chain in batch])
         lengths = [len(chain.ids) - 1 for chain in batch]
@@ -177,7 +177,7 @@ class DecodeLoop:
         self.model(torch.tensor([[token]], device=self.device), past_key_values=computed, use_cache=True)
         return computed
 
-    def _start_row(self, chain: Chain) -> None:
+    def _start_row(self, chain: PrefixChain) -> None:
         draw = chain.next_draw()
         assert draw is not None, "only chains with draws left are given rows"
         row = self.live

@@ -18,9 +18,9 @@ import torch
 
 from evals.errors import ModelError
 from evals.records import Problem
-from stages.engines.hf.attention import use_grouped_attention
 from stages.engines.base import Completion, Request, Usage
-from stages.engines.hf.chains import Chain, Limits
+from stages.engines.hf.attention import use_grouped_attention
+from stages.engines.hf.chains import CacheLimits, PrefixChain
 from stages.engines.hf.decode import DecodeLoop
 from stages.engines.stops import TextReader, end_ids
 from stages.models.loading import Loaded
@@ -49,7 +49,7 @@ class HFEngine:
         reader = TextReader(self.tokenizer, end_ids(self.model.generation_config, self.tokenizer), vocabulary)
         self.loop = DecodeLoop(self.model, reader, _limits(self.model, rows))
         self._task: asyncio.Task[None] | None = None
-        self._open: dict[Chain, asyncio.Queue[Completion | BaseException]] = {}
+        self._open: dict[PrefixChain, asyncio.Queue[Completion | BaseException]] = {}
 
     @property
     def usage(self) -> Usage:
@@ -71,7 +71,7 @@ class HFEngine:
         encoded = prompter.encode(request.problem, request.prefix, end=False)
         stop = prompter.stops(request.stop, request.problem)
         self.loop.reader.watch(stop)
-        chain = Chain(
+        chain = PrefixChain(
             ids=encoded.prompt_ids + encoded.completion_ids,
             draws=request.draws,
             top_p=request.top_p,
@@ -141,11 +141,11 @@ class HFEngine:
         self.loop.cache.free()
 
 
-def _limits(model: Any, rows: int | None) -> Limits:
+def _limits(model: Any, rows: int | None) -> CacheLimits:
     """Rows and memory for the model's device: keys and values may take 80 % of what is free (half, of main memory)."""
     device = model.device
     if device.type == "cuda":
         free = int(torch.cuda.mem_get_info(device)[0] * 0.8)
-        return Limits(rows or GPU_ROWS, free, 16_384, 128)
+        return CacheLimits(rows or GPU_ROWS, free, 16_384, 128)
     free = psutil.virtual_memory().available // 2
-    return Limits(rows or CPU_ROWS, free, 4_096, 16)
+    return CacheLimits(rows or CPU_ROWS, free, 4_096, 16)

@@ -1,6 +1,6 @@
 """Asking a server that may be busy, slow, restarting or gone: JSON out, JSON back, and patience in between.
 
-    caller = Caller("http://localhost:8000/v1", concurrency=64, timeout=300, retries=6)
+    caller = RetryingClient("http://localhost:8000/v1", concurrency=64, timeout=300, retries=6)
     answer = await caller.post("/completions", {"model": "m1", "prompt": "..."}, read=parse, salt=seed)
 
 What happens to a request:
@@ -38,7 +38,7 @@ FIRST, LONGEST = 0.5, 30.0
 """Seconds before the first try again, and at most before any."""
 LONGEST_ASKED = 300.0
 """Seconds that a server may ask us to wait; beyond that the run stops."""
-AGAIN = frozenset({408, 409, 425, 429})
+RETRIED = frozenset({408, 409, 425, 429})
 REFUSED_AT_FIRST = 20
 """After so many refusals and not one answer, the request itself must be wrong, not the problems."""
 
@@ -56,7 +56,7 @@ class _Trouble:
     wait: float | None = None
 
 
-class Caller:
+class RetryingClient:
     """Posts JSON, at most `concurrency` requests at a time.
 
     Args:
@@ -126,7 +126,7 @@ class Caller:
         except httpx2.TransportError as error:
             return _Trouble(str(error) or type(error).__name__)
         status = response.status_code
-        if status in AGAIN or status >= 500:
+        if status in RETRIED or status >= 500:
             return _Trouble(f"HTTP {status}{_said(response)}", status == 429, _retry_after(response))
         if status != 200:
             raise self._refusal(status, path, response)

@@ -27,11 +27,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from evals.errors import ModelError, UsageError
-from evals.tasks.prompts import CHAT
 from evals.records import Problem
+from evals.tasks.prompts import CHAT
 from stages.engines.base import Completion, Draw, Request
 from stages.engines.draws import Answer, DrawEngine
-from stages.engines.server.client import Caller, Malformed
+from stages.engines.server.client import Malformed, RetryingClient
 from stages.models.prompts import Prompter, Prompters
 
 KEYS = ("SIPF_API_KEY", "OPENAI_API_KEY")
@@ -52,7 +52,7 @@ class ServerEngine(DrawEngine):
     """
 
     def __init__(
-        self, caller: Caller, model: str, *, tokenizer: Any = None, template: str = "auto",
+        self, caller: RetryingClient, model: str, *, tokenizer: Any = None, template: str = "auto",
         recorded: str | None = None, concurrency: int = 64,
     ) -> None:  # fmt: skip
         super().__init__(BACKLOG * concurrency)

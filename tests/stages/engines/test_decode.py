@@ -12,10 +12,9 @@ import pytest
 import torch
 
 from evals.errors import ModelError
-from stages.engines.hf.engine import decode
 from stages.engines.base import Completion, Draw
-from stages.engines.hf.chains import Chain, leaves_of
-from stages.engines.hf.engine import HFEngine
+from stages.engines.hf.chains import PrefixChain, leaves_of
+from stages.engines.hf.engine import HFEngine, decode
 from stages.engines.hf.slots import bytes_per_column
 from stages.engines.stops import TextReader
 from tests.stages.engines.tiny import ask, engine_of, request, tokenizer_of
@@ -122,7 +121,7 @@ def test_prompts_of_a_single_token_are_written_from() -> None:
     def single(tokens: list[int], seed: int) -> list[Completion]:
         got: list[Completion] = []
         draws = [Draw(seed + j, float(j)) for j in range(3)]
-        engine.loop.submit(Chain(tokens, draws, 1.0, 12, (), got.append, eager=True))
+        engine.loop.submit(PrefixChain(tokens, draws, 1.0, 12, (), got.append, eager=True))
         with torch.inference_mode():
             while engine.loop.step():
                 pass
@@ -136,7 +135,7 @@ def test_prompts_of_a_single_token_are_written_from() -> None:
     both: list[list[Completion]] = [[], []]
     for tokens, got in (([5], both[0]), ([5, 9, 77, 30], both[1])):
         draws = [Draw(3 + j, float(j)) for j in range(3)]
-        engine.loop.submit(Chain(tokens, draws, 1.0, 12, (), got.append, eager=True))
+        engine.loop.submit(PrefixChain(tokens, draws, 1.0, 12, (), got.append, eager=True))
     with torch.inference_mode():
         while engine.loop.step():
             pass

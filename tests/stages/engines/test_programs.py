@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from evals.sandbox import checker
-from evals.sandbox.checks import Limits
+from evals.datasets import code_file
 from evals.errors import DataError
 from evals.records import Problem
+from evals.sandbox import checker
+from evals.sandbox.checks import CacheLimits
 from evals.tasks import humaneval, task_of
-from evals.datasets import code_file as codefile
 from stages.engines.base import Draw, Request, generate
-from stages.engines.scripted.programs import WRONG, write_program
 from stages.engines.scripted.engine import ScriptedEngine
+from stages.engines.scripted.programs import WRONG, write_program
 from stages.runs.verdicts import judge_all
 
 GOLD = "def add(a, b):\n    c = a + b\n\n    return c"
@@ -26,14 +26,14 @@ GOLD = "def add(a, b):\n    c = a + b\n\n    return c"
 
 @pytest.fixture
 def limits() -> Iterator[None]:
-    checker.configure(workers=2, limits=Limits(cpu_s=0.5, wall_s=5.0))
+    checker.configure(workers=2, limits=CacheLimits(cpu_s=0.5, wall_s=5.0))
     yield
     checker.configure()
 
 
 def problem(**changes: Any) -> Problem:
     row = {"prompt": "Write add(a, b).", "tests": ["assert add(1, 2) == 3"], "entry_point": "add", "solution": GOLD}
-    (made,) = codefile.problems([json.dumps({**row, **changes})], "p")
+    (made,) = code_file.problems([json.dumps({**row, **changes})], "p")
     return made
 
 

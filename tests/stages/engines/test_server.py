@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
+from evals.datasets import code_file
 from evals.errors import ModelError, UsageError
 from evals.records import Problem
-from evals.datasets import code_file as codefile
-from stages.engines.server.engine import client as patience
 from stages.engines.base import Completion, Draw, Request, generate
-from stages.engines.server.client import Caller
+from stages.engines.server import client
+from stages.engines.server.client import RetryingClient
 from stages.engines.server.engine import ServerEngine, base_url
 from stages.runs.scheduler import ProblemFailed
 from tests.models import build_tokenizer
@@ -28,7 +28,7 @@ from tests.stages.engines.lookalike import Lookalike, Reply, said, wrote
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries follow each other quickly."""
-    monkeypatch.setattr(patience, "FIRST", 0.01)
+    monkeypatch.setattr(client, "FIRST", 0.01)
 
 
 def problem(i: int = 0) -> Problem:
@@ -41,12 +41,19 @@ def request(i: int = 0, draws: int = 1, **more: Any) -> Request:
     return Request(problem(i), made, **{"max_tokens": 20, "stop": ("Question:",), **more})
 
 
-def ask(server: Lookalike, *requests: Request, timeout: float = 5.0, retries: int = 4, key: str | None = None,
-        concurrency: int = 8, engine_of: Callable[[Caller], ServerEngine] | None = None) -> list[Any]:  # fmt: skip
+def ask(
+    server: Lookalike,
+    *requests: Request,
+    timeout: float = 5.0,
+    retries: int = 4,
+    key: str | None = None,
+    concurrency: int = 8,
+    engine_of: Callable[[RetryingClient], ServerEngine] | None = None,
+) -> list[Any]:
     """The completions of each request, or the error it ended with; `server.engine` is the engine that was used."""
 
     async def go() -> list[Any]:
-        caller = Caller(server.url, concurrency=concurrency, timeout=timeout, retries=retries, key=key)
+        caller = RetryingClient(server.url, concurrency=concurrency, timeout=timeout, retries=retries, key=key)
         engine = engine_of(caller) if engine_of else ServerEngine(caller, "m1", concurrency=concurrency)
         server.engine = engine
         try:
@@ -96,7 +103,7 @@ def test_no_more_requests_are_open_than_allowed_and_a_full_engine_is_not_hungry(
 
 def test_a_stream_that_may_be_closed_asks_for_one_draw_after_the_other() -> None:
     async def two_of_eight(server: Lookalike) -> list[Completion]:
-        engine, got = ServerEngine(Caller(server.url), "m1"), []
+        engine, got = ServerEngine(RetryingClient(server.url), "m1"), []
         async with aclosing(engine.stream(request(0, 8))) as draws:
             async for completion in draws:
                 got.append(completion)
@@ -118,7 +125,7 @@ def test_a_prefix_is_continued_and_stop_strings_are_cut_even_if_the_server_does_
 
 
 def test_chat_leaves_the_turn_open_where_a_prefix_is_continued() -> None:
-    def chat(caller: Caller) -> ServerEngine:
+    def chat(caller: RetryingClient) -> ServerEngine:
         return ServerEngine(caller, "m1", template="chat")
 
     with Lookalike(lambda body, _: said("The answer is 4")) as server:
@@ -135,7 +142,7 @@ def test_chat_leaves_the_turn_open_where_a_prefix_is_continued() -> None:
 
 def test_a_chat_model_is_not_stopped_at_the_first_line_of_its_fenced_program() -> None:
     rows = [{"prompt": "def add(a, b):\n", "tests": ["assert add(1, 2) == 3"], "entry_point": "add"}]
-    (code,) = codefile.problems([json.dumps(row) for row in rows], "mine")
+    (code,) = code_file.problems([json.dumps(row) for row in rows], "mine")
     asked = Request(code, (Draw(1, 0.0),), max_tokens=20, stop=("\ndef",))
     with Lookalike(lambda body, _: said("Here:\n```python\ndef add(a, b):\n    return a + b\n```")) as server:
         ((answer,),) = ask(server, asked, engine_of=lambda caller: ServerEngine(caller, "m1", template="chat"))
@@ -146,7 +153,7 @@ def test_a_chat_model_is_not_stopped_at_the_first_line_of_its_fenced_program() -
 def test_with_a_tokenizer_prompts_are_ids_and_end_where_the_model_does() -> None:
     tokenizer = build_tokenizer("llama")
 
-    def exact(caller: Caller) -> ServerEngine:
+    def exact(caller: RetryingClient) -> ServerEngine:
         return ServerEngine(caller, "m1", tokenizer=tokenizer)
 
     prompt = f"Question: {problem().question}\nAnswer:\n"
@@ -169,7 +176,7 @@ def test_likelihoods_are_read_from_the_echo() -> None:
         return Reply(json={"choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 1}})
 
     async def go(server: Lookalike) -> list[float]:
-        engine = ServerEngine(Caller(server.url), "m1", tokenizer=tokenizer)
+        engine = ServerEngine(RetryingClient(server.url), "m1", tokenizer=tokenizer)
         try:
             return await engine.loglikelihood(problem(), ["A", "72-5"])
         finally:
@@ -235,7 +242,7 @@ def test_a_pause_of_hours_stops_the_run() -> None:
 def test_a_busy_server_that_serves_others_is_waited_for_beyond_the_number_of_tries(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(patience, "FIRST", 0.1)
+    monkeypatch.setattr(client, "FIRST", 0.1)
     refused = []
 
     def unfair(body: dict[str, Any], number: int) -> Reply:
@@ -245,7 +252,7 @@ def test_a_busy_server_that_serves_others_is_waited_for_beyond_the_number_of_tri
         return Reply(by_seed(body, number), delay=0.01)
 
     async def go(server: Lookalike) -> list[Completion]:
-        engine = ServerEngine(Caller(server.url, concurrency=4, retries=2), "m1")
+        engine = ServerEngine(RetryingClient(server.url, concurrency=4, retries=2), "m1")
         others = asyncio.ensure_future(one_by_one(engine, request(1, 1000)))
         first = await generate(engine, request(0))
         others.cancel()
@@ -330,7 +337,7 @@ def test_tries_again_come_ever_later_with_a_jitter_that_hangs_on_the_seed(monkey
         waits.append(seconds)
         await sleep(0)
 
-    monkeypatch.setattr(patience, "FIRST", 0.5)
+    monkeypatch.setattr(client, "FIRST", 0.5)
     monkeypatch.setattr("stages.engines.server.client.asyncio.sleep", noted)
     with Lookalike(lambda *_: Reply(status=500, json={})) as server:
         ask(server, request(), retries=9)
@@ -343,7 +350,7 @@ def test_tries_again_come_ever_later_with_a_jitter_that_hangs_on_the_seed(monkey
 
 def test_closing_the_engine_ends_open_streams_with_an_error() -> None:
     async def go(server: Lookalike) -> None:
-        engine = ServerEngine(Caller(server.url), "m1")
+        engine = ServerEngine(RetryingClient(server.url), "m1")
         taker = asyncio.ensure_future(anext(engine.stream(request())))
         await asyncio.to_thread(server.asked.wait, 5)
         await engine.close()

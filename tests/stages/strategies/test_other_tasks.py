@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from evals.datasets import code_file
 from evals.records import Path, Problem
-from evals.datasets import code_file as codefile
 from evals.tasks.base import Split, Verdict
 from stages.engines.base import Draw, Request, seed_of
 from stages.engines.scripted.engine import ScriptedEngine
@@ -95,7 +95,7 @@ CODE = "def total(xs):\n    result = 0\n    for x in xs:\n        result = resul
 @pytest.mark.parametrize("name", ["exact", "first-error", "binary", "mcts"])
 def test_every_strategy_labels_programs_that_are_really_run(name: str) -> None:
     row = {"prompt": "Write total(xs).", "tests": ["assert total([1, 2]) == 3"], "entry_point": "total"}
-    (problem,) = codefile.problems([json.dumps({**row, "solution": CODE})], "p")
+    (problem,) = code_file.problems([json.dumps({**row, "solution": CODE})], "p")
     drawn, _ = work(Sampler(ScriptedEngine("gold:0.3"), SampleSettings(n=5)), problem)
     settings = SimulateSettings(strategy=name, k=2, audit=1.0, tree=TreeSettings(searches=5))
     labelled, counts = work(Simulation(ScriptedEngine("gold:1.0"), settings), drawn)

@@ -1,0 +1,260 @@
+"""Training runs: through every stage, resumed, stopped, diverged, refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from evals.errors import Interrupted, ModelError, UsageError
+from stages.models.loading import load_policy
+from stages.orpo import run_orpo
+from stages.scorers.hf import Scorer
+from stages.sft import run_sft
+from stages.train_prm import run_train_prm
+from stages.training.model_folder import COMPLETE, ModelFolder
+from stages.training.options import TrainOptions
+from tests.lines import labelled_problem, pair
+from tests.models import Family, build_model
+
+PROBLEMS = [labelled_problem(i) for i in range(20)]
+PAIRS = [pair(i) for i in range(20)]
+OPTIONS = TrainOptions(epochs=2, batch=4, lr=1e-3, save_steps=3, logging_steps=2, device="cpu")
+Run = Callable[..., dict[str, Any]]
+
+
+def sft(**more: Any) -> dict[str, Any]:
+    return run_sft(PROBLEMS, **more)
+
+
+def prm(**more: Any) -> dict[str, Any]:
+    return run_train_prm(PROBLEMS, **more)
+
+
+def orpo(**more: Any) -> dict[str, Any]:
+    return run_orpo(PAIRS, **more)
+
+
+RUNS = pytest.mark.parametrize("run", [sft, prm, orpo], ids=["sft", "train-prm", "orpo"])
+
+
+class StopAfter:
+    """A flag that is up from the n-th time it is looked at."""
+
+    def __init__(self, looks: int) -> None:
+        self.left = looks
+
+    @property
+    def requested(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def _killed(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> str:
+    return build_model(tmp_path / "base", "llama", tied=True)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(next(folder.glob("*model.safetensors")))
+
+
+def same(a: Path, b: Path) -> bool:
+    one, two = weights(a), weights(b)
+    return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+
+
+@pytest.mark.parametrize(
+    ("family", "manner", "lora"),
+    [
+        ("llama", {"bos": False, "chat": True}, False),
+        ("qwen2", {"bos": False, "tied": True}, False),
+        ("qwen2", {"bos": False, "chat": True}, True),
+        ("gemma2", {"tied": True}, False),
+        ("gemma2", {"chat": True, "tied": True}, True),
+    ],
+)
+def test_every_family_walks_through_every_trainer(
+    tmp_path: Path, family: Family, manner: dict[str, bool], lora: bool
+) -> None:
+    start = build_model(tmp_path / "base", family, **manner)
+    options = dataclasses.replace(OPTIONS, epochs=1, lora=lora)
+    m0, m1, reward = (str(tmp_path / name) for name in ("m0", "m1", "prm"))
+    assert run_sft(PROBLEMS, model=start, out=m0, options=options)["counts"] == {"rows": 20}
+    run_train_prm(PROBLEMS, model=start, out=reward, options=options)
+    manifest = run_orpo(PAIRS, model=m0, out=m1, options=options)
+    assert {"chosen_logps", "rejected_logps", "log_odds_ratio", "accuracy"} <= manifest["result"].keys()
+    assert load_policy(m1).template_recorded == load_policy(m0).template_recorded
+    scores = Scorer(reward).score_paths([(PROBLEMS[0], path) for path in PROBLEMS[0].paths])
+    assert [len(steps or []) for steps in scores] == [1, 2]
+    assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob("*.lock"))
+
+
+@RUNS
+def test_bfloat16_on_a_cpu_trains_float32_weights_nearly_as_float32_does(tmp_path: Path, base: str, run: Run) -> None:
+    for dtype in ("float32", "bfloat16"):
+        manifest = run(model=base, out=str(tmp_path / dtype), options=dataclasses.replace(OPTIONS, dtype=dtype))
+        assert (manifest["device"], manifest["computed in"]) == ("cpu", dtype)
+    exact, rounded = weights(tmp_path / "float32"), weights(tmp_path / "bfloat16")
+    assert {w.dtype for w in rounded.values()} == {torch.float32}
+    assert any(not torch.equal(exact[name], rounded[name]) for name in exact), "it was not computed in bfloat16"
+    moved = max(float((exact[name] - rounded[name]).abs().max()) for name in exact)
+    assert moved < 5 * OPTIONS.lr, "a few steps apart at the most"
+
+
+@RUNS
+@pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
+def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path, base: str, run: Run, lora: bool) -> None:
+    options = dataclasses.replace(OPTIONS, lora=lora, lora_dropout=0.1, group_by_length=not lora)
+    run(model=base, out=str(tmp_path / "whole"), options=options)
+    for looks in (1, 4):  # in the first epoch, and in the second
+        with pytest.raises(Interrupted):
+            run(model=base, out=str(tmp_path / "torn"), options=options, stop=StopAfter(looks))
+        assert not (tmp_path / "torn").exists()
+    half = tmp_path / "torn.part" / "checkpoints" / "checkpoint-1000"
+    half.mkdir()  # a checkpoint that a kill left without its end
+    (half / "trainer_state.json").write_text("{")
+    run(model=base, out=str(tmp_path / "torn"), options=options)
+    assert same(tmp_path / "whole", tmp_path / "torn")
+    steps = [json.loads(line)["step"] for line in (tmp_path / "torn" / "log.jsonl").read_text().splitlines()]
+    assert steps == sorted(set(steps))
+
+
+@RUNS
+def test_a_run_that_was_killed_between_training_and_the_end_is_completed(
+    tmp_path: Path, base: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(model=base, out=str(tmp_path / "whole"), options=OPTIONS)
+    for method in ("finish", "_publish"):
+        with monkeypatch.context() as patch:
+            patch.setattr(ModelFolder, method, _killed)
+            with pytest.raises(KeyboardInterrupt):
+                run(model=base, out=str(tmp_path / "torn"), options=OPTIONS)
+        assert not (tmp_path / "torn").exists()
+    lines: list[dict[str, Any]] = []
+    manifest = run(model=base, out=str(tmp_path / "torn"), options=OPTIONS, log=lines.append)
+    assert same(tmp_path / "whole", tmp_path / "torn")
+    assert manifest["result"]["steps"] > 0
+    assert not lines, "nothing was left to train"
+
+
+@RUNS
+def test_a_run_that_is_complete_is_not_done_again(tmp_path: Path, base: str, run: Run) -> None:
+    out, lines = str(tmp_path / "m"), []
+    first = run(model=base, out=out, options=OPTIONS)
+    again = run(model=base, out=out, options=OPTIONS, log=lines.append)
+    assert again == first | {"already complete": True}
+    assert not lines
+
+
+def test_other_options_are_refused_by_name_until_overwritten(tmp_path: Path, base: str) -> None:
+    out, other = str(tmp_path / "m"), dataclasses.replace(OPTIONS, lr=2e-3)
+    with pytest.raises(Interrupted):
+        sft(model=base, out=out, options=OPTIONS, stop=StopAfter(1))
+    with pytest.raises(UsageError, match=r"begun with another lr \(0.001, now 0.002\)"):
+        sft(model=base, out=out, options=other)
+    sft(model=base, out=out, options=OPTIONS)
+    with pytest.raises(UsageError, match="made with another lr"):
+        sft(model=base, out=out, options=other)
+    with pytest.raises(UsageError, match="another data"):
+        run_sft(PROBLEMS[1:], model=base, out=out, options=OPTIONS)
+    assert sft(model=base, out=out, options=other, overwrite=True)["options"]["lr"] == 2e-3
+
+
+def test_a_folder_of_somebody_else_is_never_touched(tmp_path: Path, base: str) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("precious")
+    with pytest.raises(UsageError, match="no model made by sipf"):
+        sft(model=base, out=str(tmp_path / "mine"), options=OPTIONS, overwrite=True)
+    assert (tmp_path / "mine" / "thesis.tex").read_text() == "precious"
+
+
+def test_two_runs_cannot_write_one_model(tmp_path: Path, base: str) -> None:
+    with (
+        ModelFolder(str(tmp_path / "m"), {"stage": "sft"}),
+        pytest.raises(UsageError, match="written by another run"),
+    ):
+        sft(model=base, out=str(tmp_path / "m"), options=OPTIONS)
+
+
+@RUNS
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_good_weights(tmp_path: Path, base: str, run: Run) -> None:
+    wild = dataclasses.replace(OPTIONS, lr=1e30, warmup=0, save_steps=1, logging_steps=100)
+    with pytest.raises(ModelError, match="not finite at step 2") as caught:
+        run(model=base, out=str(tmp_path / "m"), options=wild)
+    assert caught.value.exit_code == 4
+    assert not (tmp_path / "m").exists()
+    assert (tmp_path / "m.part" / "checkpoints" / "checkpoint-1" / COMPLETE).is_file()
+    kept = tmp_path / "m.part" / "last-good"
+    assert str(kept) in caught.value.advice
+    assert all(bool(torch.isfinite(value).all()) for value in weights(kept).values())
+
+
+def test_an_adapter_merged_is_the_model_it_was(tmp_path: Path, base: str) -> None:
+    lora = dataclasses.replace(OPTIONS, lora=True, lr=1e-2)
+    sft(model=base, out=str(tmp_path / "adapter"), options=lora)
+    sft(model=base, out=str(tmp_path / "merged"), options=dataclasses.replace(lora, merge=True))
+    ids = torch.arange(3, 40)[None]
+    start, adapter, merged = (
+        load_policy(str(name)).model for name in (base, tmp_path / "adapter", tmp_path / "merged")
+    )
+    with torch.no_grad():
+        before, one, two = (model(ids).logits for model in (start, adapter, merged))
+    assert torch.allclose(one, two, atol=1e-6)
+    assert not torch.allclose(before, one, atol=1e-2), "the adapter must have learned something"
+    assert (tmp_path / "adapter" / "adapter_config.json").is_file()
+    assert not (tmp_path / "merged" / "adapter_config.json").exists()
+
+
+def test_a_reward_adapter_keeps_its_head_and_scores_as_its_merged_model(tmp_path: Path, base: str) -> None:
+    lora = dataclasses.replace(OPTIONS, lora=True, lr=1e-2)
+    prm(model=base, out=str(tmp_path / "adapter"), options=lora)
+    prm(model=base, out=str(tmp_path / "merged"), options=dataclasses.replace(lora, merge=True))
+    paths = [(problem, path) for problem in PROBLEMS[:3] for path in problem.paths]
+    one, two = (Scorer(str(tmp_path / name)).score_paths(paths) for name in ("adapter", "merged"))
+    for a, b in zip(one, two, strict=True):
+        assert a == pytest.approx(b, abs=1e-6)
+
+
+def test_an_adapter_is_trained_on_as_an_adapter_of_the_same_base(tmp_path: Path, base: str) -> None:
+    lora = dataclasses.replace(OPTIONS, lora=True)
+    sft(model=base, out=str(tmp_path / "m0"), options=lora)
+    orpo(model=str(tmp_path / "m0"), out=str(tmp_path / "m1"), options=lora)
+    config = json.loads((tmp_path / "m1" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == base
+    assert not same(tmp_path / "m0", tmp_path / "m1")
+    with pytest.raises(UsageError, match="is an adapter with r 16"):
+        orpo(model=str(tmp_path / "m0"), out=str(tmp_path / "m2"), options=dataclasses.replace(lora, lora_r=8))
+
+
+def test_packing_trains_on_the_same_tokens_in_fewer_rows(tmp_path: Path, base: str) -> None:
+    options = dataclasses.replace(OPTIONS, packing=True, max_length=256, batch=1, epochs=1)
+    manifest = sft(model=base, out=str(tmp_path / "m"), options=options)
+    assert manifest["counts"]["rows"] == 20
+    assert manifest["result"]["steps"] < 20
+
+
+def test_rows_that_cannot_be_trained_on_are_counted_by_reason(tmp_path: Path, base: str) -> None:
+    long = PROBLEMS[0].model_copy(update={"question": "word " * 300})
+    bare = PROBLEMS[1].model_copy(update={"solution": None})
+    options = dataclasses.replace(OPTIONS, max_length=200, epochs=1)
+    manifest = run_sft([long, bare, *PROBLEMS[2:]], model=base, out=str(tmp_path / "m"), options=options)
+    assert manifest["counts"] == {"rows": 18, "too long": 1, "no solution": 1}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"lr": 0}, {"batch": 0}, {"load_in_4bit": True}, {"merge": True}, {"device": "cuda:1"}]
+)
+def test_options_that_make_no_sense_are_usage_errors(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        TrainOptions(**wrong)
