@@ -25,9 +25,11 @@ from stages.engines.base import Draw, Request, generate, seed_of
 from stages.engines.hf.engine import HFEngine
 from stages.models.loading import load_policy
 from stages.runs.runner import Tally
-from stages.sample import Sampler, SampleSettings
+from stages.sample import Sampler
+from stages.settings.sample import SampleSettings
+from stages.settings.simulate import SimulateSettings
 from stages.simulate import Simulation
-from stages.strategies.prefixes import SimulateSettings, prefixes
+from stages.strategies.prefixes import prefixes
 
 DRAWS, NEW_TOKENS = 8, 96
 Clock = Callable[[], float]

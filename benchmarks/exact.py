@@ -22,9 +22,11 @@ from evals.worlds import chain
 from stages.engines.hf.engine import HFEngine
 from stages.models.loading import load_policy
 from stages.runs.runner import Tally
-from stages.sample import Sampler, SampleSettings
+from stages.sample import Sampler
+from stages.settings.sample import SampleSettings
+from stages.settings.simulate import SimulateSettings
 from stages.simulate import Simulation
-from stages.strategies.prefixes import SimulateSettings, prefixes
+from stages.strategies.prefixes import prefixes
 
 Clock = Callable[[], float]
 

@@ -32,7 +32,7 @@ from policy import make_policy, open_policy, sampled, simulated
 from evals.records import Problem
 from evals.tasks import task_of
 from stages.engines.hf.engine import HFEngine
-from stages.strategies.settings import SimulateSettings
+from stages.settings.simulate import SimulateSettings
 
 K = 8
 PEER = ("torch==2.13.0", "transformers<5", "distilabel==1.5.3")

@@ -17,16 +17,17 @@ from stages.engines.base import Engine
 from stages.engines.hf.engine import HFEngine
 from stages.models.loading import load_policy, quiet_libraries
 from stages.runs.runner import Tally
-from stages.sample import Sampler, SampleSettings
+from stages.sample import Sampler
+from stages.settings.sample import SampleSettings
+from stages.settings.simulate import SimulateSettings
+from stages.settings.training import TrainSettings
 from stages.sft import run_sft
 from stages.simulate import Simulation
 from stages.strategies.run_budget import RunBudget
-from stages.strategies.settings import SimulateSettings
-from stages.training.options import TrainOptions
 
 Clock = Callable[[], float]
 
-DEMO = TrainOptions(epochs=10, lr=5e-4, batch=16, group_by_length=True, device="cpu", dtype="float32")
+DEMO = TrainSettings(epochs=10, lr=5e-4, batch=16, group_by_length=True, device="cpu", dtype="float32")
 
 
 def make_policy(folder: Path) -> str:

@@ -35,13 +35,13 @@ from evals.worlds.chain import true_steps
 from stages.engines.base import Draw, Request, generate, seed_of
 from stages.engines.hf.engine import HFEngine
 from stages.scorers.hf import Scorer
+from stages.settings.simulate import SimulateSettings, TreeSettings
+from stages.settings.training import TrainSettings
 from stages.strategies.audit import claimed_error
 from stages.strategies.prefixes import prefixes
-from stages.strategies.settings import SimulateSettings, TreeSettings
 from stages.train_prm import run_train_prm
-from stages.training.options import TrainOptions
 
-PRM = TrainOptions(epochs=3, lr=5e-4, batch=32, group_by_length=True, device="cpu", dtype="float32")
+PRM = TrainSettings(epochs=3, lr=5e-4, batch=32, group_by_length=True, device="cpu", dtype="float32")
 
 
 def strategies(k: int) -> dict[str, SimulateSettings]:

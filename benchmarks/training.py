@@ -24,7 +24,7 @@ from stages.models.devices import choose_training_dtype
 from stages.models.loading import load_tokenizer, read_card
 from stages.models.prompts import make_prompter
 from stages.orpo import orpo_rows, orpo_trainer
-from stages.training.options import TrainOptions
+from stages.settings.training import TrainSettings
 
 
 def pairs(n: int) -> list[dict[str, Any]]:
@@ -40,7 +40,7 @@ def pairs(n: int) -> list[dict[str, Any]]:
     return made
 
 
-def epoch(rows: list[dict[str, list[int]]], model: str, options: TrainOptions) -> tuple[float, float]:
+def epoch(rows: list[dict[str, list[int]]], model: str, options: TrainSettings) -> tuple[float, float]:
     """CPU seconds a step, and the last loss."""
     with tempfile.TemporaryDirectory() as folder:
         trainer = orpo_trainer(rows, load_tokenizer(model), model, options, str(Path(folder) / "c"), beta=0.1)
@@ -65,7 +65,7 @@ def main() -> None:
     prompter = make_prompter(
         load_tokenizer(arguments.model), templates, "auto", read_card(arguments.model).get("template")
     )
-    options = TrainOptions(
+    options = TrainSettings(
         epochs=1, lr=1e-4, batch=arguments.batch, group_by_length=True, device="cpu", logging_steps=1
     )
     rows, _ = orpo_rows(lines, prompter, options.max_length)

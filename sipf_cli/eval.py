@@ -77,8 +77,8 @@ def evaluate(
       sipf eval --compare base.jsonl scripted.jsonl
     """
     from evals.errors import UsageError
-    from stages.eval import EvalSettings
     from stages.joins.results import compare_files
+    from stages.settings.evaluation import EvalSettings
 
     if compare is not None:
         _show_comparison(compare_files(str(compare[0]), str(compare[1])), compare, json=console.json)

@@ -61,7 +61,8 @@ def eval_prm(
       sipf eval-prm paths.jsonl --model prm -o scored.jsonl
     """
     from evals.errors import UsageError
-    from stages.eval_prm import PrmSettings, measure
+    from stages.eval_prm import measure
+    from stages.settings.evaluation import PrmSettings
 
     settings = PrmSettings(tuple(name or ["prm"]), threshold, held_out, tuple(sorted(set(best_of or []))), seed)
     settings.aggregates()

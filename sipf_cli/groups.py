@@ -22,9 +22,9 @@ import typer
 from sipf_cli import options as o
 
 if TYPE_CHECKING:
-    from stages.engines.opening import EngineSettings
     from stages.runs.runner import LineRun
-    from stages.training.options import TrainOptions
+    from stages.settings.model import EngineSettings
+    from stages.settings.training import TrainSettings
 
 
 def expanded(function: Callable[..., None]) -> Callable[..., None]:
@@ -144,7 +144,7 @@ class EngineOptions:
 
     def settings(self) -> EngineSettings:
         """The same for the middle floor."""
-        from stages.engines.opening import EngineSettings
+        from stages.settings.model import EngineSettings
 
         return EngineSettings(
             engine=self.engine.value,
@@ -203,10 +203,10 @@ class TrainingOptions:
     overwrite: o.Overwrite = False
     dry_run: o.DryRun = False
 
-    def settings(self) -> TrainOptions:
+    def settings(self) -> TrainSettings:
         """The same for the middle floor (template, overwrite and dry_run are given on their own)."""
-        from stages.training.options import TrainOptions
+        from stages.settings.training import TrainSettings
 
-        names = {f.name for f in fields(TrainOptions)}
+        names = {f.name for f in fields(TrainSettings)}
         given = {f.name: getattr(self, f.name) for f in fields(self) if f.name in names}
-        return TrainOptions(**{name: getattr(value, "value", value) for name, value in given.items()})
+        return TrainSettings(**{name: getattr(value, "value", value) for name, value in given.items()})

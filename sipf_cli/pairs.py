@@ -75,7 +75,7 @@ def pairs(
     """
     from sipf_cli.console import Table, emit
     from stages.pairfile import write_pairs
-    from stages.pairs import PairSettings
+    from stages.settings.pairs import PairSettings
 
     settings = PairSettings(
         name=name,

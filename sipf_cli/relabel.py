@@ -53,7 +53,8 @@ def relabel(
       sipf relabel labels.jsonl --k 4 --delta 1 -o other.jsonl
     """
     from sipf_cli.running import plan, run_over_lines, show
-    from stages.relabel import Relabelling, RelabelSettings
+    from stages.relabel import Relabelling
+    from stages.settings.labels import RelabelSettings
     from stages.simulate import check_paths
 
     settings = RelabelSettings(k=k, delta=delta, want=want.value, keep_undecided=keep_undecided)

@@ -13,8 +13,8 @@ from sipf_cli.console import Reporter, Table, emit
 if TYPE_CHECKING:
     from evals.records import Problem
     from stages.engines.base import Engine
-    from stages.engines.opening import EngineSettings
     from stages.runs.runner import LineRun, Summary, Tally
+    from stages.settings.model import EngineSettings
 
 Stage: TypeAlias = "Callable[[Problem, Tally], Awaitable[Sequence[Problem]]]"
 

@@ -68,7 +68,8 @@ def sample(
     from sipf_cli.running import plan, run_with_engine, show
     from stages.engines.opening import describe_engine
     from stages.joins.earlier_paths import EarlierPaths
-    from stages.sample import Sampler, SampleSettings
+    from stages.sample import Sampler
+    from stages.settings.sample import SampleSettings
 
     settings = SampleSettings(
         n=n,

@@ -109,11 +109,11 @@ def simulate(
     from evals.tasks import task_of
     from sipf_cli.running import plan, run_with_engine, show
     from stages.engines.opening import describe_engine
+    from stages.settings.simulate import SimulateSettings, TreeSettings
     from stages.simulate import Simulation, check_paths, check_scores, cost_report, in_share, label_kinds
     from stages.strategies.audit import audit_report
     from stages.strategies.prefixes import prefixes
     from stages.strategies.run_budget import RunBudget, most_draws
-    from stages.strategies.settings import SimulateSettings, TreeSettings
 
     low, high = o.temperature_range(temperature)
     settings = SimulateSettings(

@@ -18,20 +18,10 @@ from stages.engines.base import Completion, Draw, Engine, Request, generate, see
 from stages.runs.runner import Tally
 from stages.runs.verdicts import judge_all, write_verdict
 from stages.sample import to_path
+from stages.settings.evaluation import EvalSettings
 
 CHOICES = "loglikelihoods"
 """Key of a path that was chosen, not written: the log-likelihood (nats) of every choice."""
-
-
-@dataclass(frozen=True, slots=True)
-class EvalSettings:
-    """How answers are drawn: `n` a problem, greedily at temperature 0. `max_tokens` None: the task's."""
-
-    n: int = 1
-    temperature: float = 0.0
-    top_p: float = 1.0
-    max_tokens: int | None = None
-    seed: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """eval-prm: how good a reward model is, from lines that carry its scores.
 
-    measures = measure("scored.jsonl", PrmSettings(names=("prm", "orm:last")))
+    measures = measure("scored.jsonl", PrmSettings(name=("prm", "orm:last")))
     measures["first errors"]["prm"]["f1"]            # ProcessBench: where people marked the first wrong step
     measures["best of n"]["rows"]                    # where problems have several judged paths
 
@@ -11,53 +11,16 @@ Best of n: see evals/best_of.py. What a line does not allow is counted, not drop
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
 from typing import Any
 
 from evals.best_of import best_by_score, best_by_vote
 from evals.datasets.processbench import Item, best_threshold, measured
-from evals.errors import DataError, UsageError
+from evals.errors import DataError
 from evals.metrics import mean_interval, pass_at_k
 from evals.records import Path, Problem
 from stages.joins.results import all_results
+from stages.settings.evaluation import PrmSettings
 from stages.training.step_rows import held_out
-
-AGGREGATES = ("mean", "min", "product", "last")
-
-
-@dataclass(frozen=True, slots=True)
-class PrmSettings:
-    """What is measured, and how.
-
-    Args:
-        names: keys of scores, each with the aggregate that ranks paths, as `prm` (mean) or `orm:last`.
-        threshold: below it a step counts as wrong; None: chosen on the held-out share.
-        held_out: share of the problems that the threshold is chosen on.
-        ns: sizes of best of n; empty: 1, 2, 4, ... as far as any problem has paths.
-        seed: of the held-out share and of the subsets that majorities are taken over.
-    """
-
-    names: tuple[str, ...] = ("prm",)
-    threshold: float | None = None
-    held_out: float = 0.25
-    ns: tuple[int, ...] = ()
-    seed: int = 0
-
-    def aggregates(self) -> dict[str, str]:
-        """Each name and its aggregate, in the order given.
-
-        Raises:
-            UsageError: an unknown aggregate, or a name twice.
-        """
-        found: dict[str, str] = {}
-        for text in self.names:
-            name, _, aggregate = text.partition(":")
-            if (aggregate or "mean") not in AGGREGATES:
-                raise UsageError(f"--name {text!r}: no aggregate {aggregate!r}", f"There are {', '.join(AGGREGATES)}.")
-            if name in found:
-                raise UsageError(f"--name {name!r} is given twice", "Each key of scores once.")
-            found[name] = aggregate or "mean"
-        return found
 
 
 def measure(source: str, settings: PrmSettings) -> dict[str, Any]:
@@ -126,7 +89,7 @@ def _curves(
     scored = [name for name in aggregates if any((p.scores or {}).get(name) for _, paths in rivals for p in paths)]
     if not scored:
         return None
-    ns = settings.ns or _powers(max(len(paths) for _, paths in rivals))
+    ns = settings.best_of or _powers(max(len(paths) for _, paths in rivals))
     chances: dict[tuple[str, int], list[float]] = defaultdict(list)
     for identity, paths in rivals:
         right = [bool(path.correct) for path in paths]

@@ -1,7 +1,7 @@
 """Preference training with ORPO, through TRL's trainer: the only module that touches `trl.experimental`.
 
     {"prompt": "Question: ...", "chosen": "40+32=72\\n...", "rejected": "...", "task": "chain", "question": "..."}
-    run_orpo(pairs, model="chain-base", out="runs/m1", options=TrainOptions(epochs=2, lr=5e-4), beta=0.1)
+    run_orpo(pairs, model="chain-base", out="runs/m1", options=TrainSettings(epochs=2, lr=5e-4), beta=0.1)
 
     L = NLL(prompt + chosen) - beta * log sigmoid(log odds(chosen) - log odds(rejected)),  odds = P / (1 - P)
 
@@ -24,8 +24,9 @@ from stages.files.reading import read_all
 from stages.models.devices import choose_device, choose_training_dtype
 from stages.models.loading import load_tokenizer, model_fingerprint, quiet_libraries, read_card
 from stages.models.prompts import Encoded, Prompter, make_prompter
+from stages.settings.training import TrainSettings
 from stages.training.model_folder import ModelFolder, hash_rows
-from stages.training.options import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
+from stages.training.options import Log, Stop, describe_run, is_main_process, training_arguments
 
 IGNORED = -100
 # What TRL logs, in this toolkit's words. TRL's "log_odds_ratio" is log sigmoid of what everybody else calls so.
@@ -44,7 +45,7 @@ def run_orpo(
     *,
     model: str,
     out: str,
-    options: TrainOptions,
+    options: TrainSettings,
     beta: float = 0.1,
     max_prompt_length: int | None = None,
     template: str = "auto",
@@ -151,7 +152,13 @@ def orpo_rows(
 
 
 def orpo_trainer(
-    rows: list[dict[str, list[int]]], tokenizer: Any, model: str, options: TrainOptions, output_dir: str, *, beta: float
+    rows: list[dict[str, list[int]]],
+    tokenizer: Any,
+    model: str,
+    options: TrainSettings,
+    output_dir: str,
+    *,
+    beta: float,
 ) -> Any:
     """TRL's ORPOTrainer over rows that are tokenised already."""
     quiet_libraries()

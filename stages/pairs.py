@@ -20,33 +20,12 @@ from typing import Any, Literal
 from evals.errors import DataError
 from evals.records import Path, Problem
 from evals.tasks import task_of
+from stages.settings.pairs import PairSettings
 
 Aggregate = Literal["mean", "min", "product", "last"]
 SWEEP = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """The etas whose yield is shown."""
 CAPPED = "pairs left out: length gap"
-
-
-@dataclass(frozen=True, slots=True)
-class PairSettings:
-    """Which pairs are made. Neither eta nor the number of pairs a question is published; all are options.
-
-    `most` caps the number of all pairs; which ones stay is drawn by the seed.
-    `max_length_gap` bounds |chosen - rejected| in tokens where the paths say how long they are, else in characters / 4.
-    """
-
-    name: str = "prm"
-    aggregate: Aggregate = "mean"
-    eta: float = 0.1
-    max_per_problem: int = 4
-    most: int | None = None
-    chosen_correct: bool = True
-    feedback: Literal["process", "outcome"] = "process"
-    max_length_gap: int | None = None
-    gold: bool = False
-    rounds: Literal["all", "last"] = "all"
-    template: str = "auto"
-    seed: int = 0
 
 
 @dataclass

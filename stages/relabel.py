@@ -11,25 +11,14 @@ are inferred again from the new ones. The rollouts themselves stay on the line.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from evals.errors import DataError
 from evals.records import LIVE, Problem, StepLabel
 from evals.tasks import task_of
 from stages.runs.scheduler import Tally
+from stages.settings.labels import RelabelSettings
 from stages.strategies.inference import infer, with_inference
 from stages.strategies.prefixes import prefixes
-
-
-@dataclass(frozen=True, slots=True)
-class RelabelSettings:
-    """Which labels are wanted. `k` and `delta` None: those of each label. `want` "soft" asks for a fair share of right
-    draws at every step, "hard" for right or wrong. `keep_undecided` writes what is not decided as undecided."""
-
-    k: int | None = None
-    delta: int | None = None
-    want: Literal["hard", "soft"] = "hard"
-    keep_undecided: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,39 +20,10 @@ from evals.tasks.base import Task, Verdict
 from stages.engines.base import Completion, Draw, Engine, Request, generate, seed_of
 from stages.runs.runner import Tally
 from stages.runs.verdicts import judge_all, write_verdict
+from stages.settings.sample import SampleSettings
 
 DRAWN = "drawn"
 """The line's count of all draws ever made for the problem: the number of the next path."""
-
-
-@dataclass(frozen=True, slots=True)
-class SampleSettings:
-    """How paths are drawn and which are kept.
-
-    `n` draws make a block. Without quotas one block is drawn; with `want_right` or `want_wrong` further blocks follow
-    until the line, earlier rounds included, has that many right and wrong paths, and `want` in all, or `max_draws` new
-    draws were made. `time_cap` (seconds a problem) makes the result depend on the machine. `max_tokens` None: the
-    task's.
-    `near_duplicate`: the share of its words that a path must at least change of every kept path with the same verdict.
-    The paper filters code by edit distance; neither the threshold is published, nor whether a right and a wrong program
-    may be alike (here they may: a preference between them teaches the most).
-    """
-
-    n: int = 8
-    temperature: float = 1.0
-    top_p: float = 1.0
-    max_tokens: int | None = None
-    want_right: int = 0
-    want_wrong: int = 0
-    want: int = 0
-    max_draws: int = 0
-    time_cap: float | None = None
-    near_duplicate: float = 0.0
-    keep_duplicates: bool = False
-    keep_false_equations: bool = False
-    keep_unfinished: bool = False
-    round: int = 0
-    seed: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Supervised fine-tuning on gold solutions (the paper's M0), with TRL's SFTTrainer and a loss on the completion alone.
 
-    run_sft(problems, model="chain-base", out="runs/m0", options=TrainOptions(epochs=2, lr=5e-4, batch=32))
+    run_sft(problems, model="chain-base", out="runs/m0", options=TrainSettings(epochs=2, lr=5e-4, batch=32))
 
 Rows are tokenised here, by the same `Prompter` that samples, so TRL neither adds a BOS nor drops a row in silence.
 """
@@ -17,8 +17,9 @@ from evals.tasks import task_of
 from stages.models.devices import choose_device, choose_training_dtype
 from stages.models.loading import load_tokenizer, model_fingerprint, read_card
 from stages.models.prompts import Prompter, make_prompter
+from stages.settings.training import TrainSettings
 from stages.training.model_folder import ModelFolder, hash_rows
-from stages.training.options import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
+from stages.training.options import Log, Stop, describe_run, is_main_process, training_arguments
 
 IGNORED = -100
 
@@ -28,7 +29,7 @@ def run_sft(
     *,
     model: str,
     out: str,
-    options: TrainOptions,
+    options: TrainSettings,
     template: str = "auto",
     stop: Stop | None = None,
     log: Log | None = None,
@@ -108,7 +109,7 @@ def _train(
     tokenizer: Any,
     *,
     model: str,
-    options: TrainOptions,
+    options: TrainSettings,
     stop: Stop | None,
     log: Log | None,
 ) -> dict[str, Any]:

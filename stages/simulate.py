@@ -19,12 +19,12 @@ from evals.tasks.base import Task, split_of
 from stages.engines.base import Engine
 from stages.runs.runner import Tally
 from stages.runs.verdicts import judge, write_verdict
+from stages.settings.simulate import SimulateSettings
 from stages.share import in_share
 from stages.strategies import strategy
 from stages.strategies.audit import audit
 from stages.strategies.prefixes import Prefixes, Simulator, brute_tokens, prefixes
 from stages.strategies.run_budget import RunBudget
-from stages.strategies.settings import SimulateSettings
 
 __all__ = ["Simulation", "check_paths", "check_scores", "cost_report", "in_share", "label_kinds"]
 

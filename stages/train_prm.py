@@ -1,6 +1,6 @@
 """Training a reward model: token classification at the last token of each step, cross-entropy with soft targets.
 
-    run_train_prm(problems, model="chain-base", out="runs/prm", options=TrainOptions(epochs=3), labels="hard")
+    run_train_prm(problems, model="chain-base", out="runs/prm", options=TrainSettings(epochs=3), labels="hard")
 
 The paper's PRM (and, with `outcome`, its ORM baseline): backbone, Linear(hidden, 2), loss at one token a step. The
 mean is taken over the labelled steps of the whole optimiser step. Problems are split by id into training and held-out.
@@ -20,8 +20,9 @@ from evals.tasks import task_of
 from stages.models.devices import choose_device, choose_training_dtype
 from stages.models.loading import load_tokenizer, model_fingerprint, read_card
 from stages.models.prompts import make_prompter
+from stages.settings.training import TrainSettings
 from stages.training.model_folder import ModelFolder, hash_rows
-from stages.training.options import Log, Stop, TrainOptions, describe_run, is_main_process, training_arguments
+from stages.training.options import Log, Stop, describe_run, is_main_process, training_arguments
 from stages.training.step_rows import Example, LabelKind, StepRow, held_out, step_rows
 
 IGNORED = -100.0
@@ -35,7 +36,7 @@ def run_train_prm(
     *,
     model: str,
     out: str,
-    options: TrainOptions,
+    options: TrainSettings,
     labels: str = "hard",
     outcome: bool = False,
     held_out_share: float = 0.1,
@@ -192,7 +193,7 @@ def _train(
     tokenizer: Any,
     *,
     model: str,
-    options: TrainOptions,
+    options: TrainSettings,
     stop: Stop | None,
     log: Log | None,
 ) -> tuple[Any, dict[str, Any]]:

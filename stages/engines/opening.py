@@ -3,38 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals.errors import UsageError
-from stages.engines.base import Engine
+from evals.records import Problem
+from stages.engines.base import Completion, Engine, Request, Usage
+from stages.settings.model import EngineSettings
 
 if TYPE_CHECKING:
-    from stages.engines.vllm.start import VLLMSettings
-
-
-@dataclass(frozen=True, slots=True)
-class EngineSettings:
-    """Which engine, on which model, and how it runs. `rows` None: chosen from the device's memory."""
-
-    engine: str = "hf"
-    model: str | None = None
-    script: str | None = None
-    device: str = "auto"
-    dtype: str = "auto"
-    rows: int | None = None
-    load_in_4bit: bool = False
-    template: str = "auto"
-    trust_remote_code: bool = False
-    tensor_parallel: int = 1
-    gpu_memory: float = 0.9
-    max_model_len: int | None = None
-    url: str | None = None
-    tokenizer: str | None = None
-    concurrency: int = 64
-    timeout: float = 300.0
-    retries: int = 6
+    from stages.engines.vllm.start import VLLMStart
 
 
 def describe_engine(settings: EngineSettings) -> dict[str, Any]:
@@ -120,19 +99,68 @@ def open_engine(settings: EngineSettings) -> Engine:
     loaded = load_policy(
         settings.model, settings.device, settings.dtype, settings.load_in_4bit, settings.trust_remote_code
     )
-    return HFEngine(loaded, settings.template, settings.rows)
+    return HFEngine(loaded, settings.template, settings.batch_rows)
 
 
-def vllm_settings(settings: EngineSettings) -> VLLMSettings:
+class OnDemandEngine:
+    """An engine that is described at once and opened when it is needed (`Resource`, and then an `Engine`)."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.settings = settings
+        self._engine: Engine | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """See `describe_engine`."""
+        return describe_engine(self.settings)
+
+    def open(self) -> None:
+        """Load the model, or connect."""
+        if self._engine is None:
+            self._engine = open_engine(self.settings)
+
+    @property
+    def usage(self) -> Usage:
+        """What has been spent so far."""
+        return Usage() if self._engine is None else self._engine.usage
+
+    def stream(self, request: Request) -> AsyncGenerator[Completion, None]:
+        """See `Engine.stream`."""
+        return self._opened.stream(request)
+
+    async def loglikelihood(self, problem: Problem, continuations: Sequence[str]) -> list[float]:
+        """See `Engine.loglikelihood`."""
+        return await self._opened.loglikelihood(problem, continuations)
+
+    def hungry(self) -> bool:
+        """True while more problems should be admitted; not before it is open."""
+        return self._engine is not None and self._engine.hungry()
+
+    def spent(self) -> dict[str, int]:
+        """See `Engine.spent`."""
+        return {} if self._engine is None else self._engine.spent()
+
+    async def close(self) -> None:
+        """Free what the engine holds; it can be opened again."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine.close()
+
+    @property
+    def _opened(self) -> Engine:
+        assert self._engine is not None, "whatever runs a stage opens its engine first"
+        return self._engine
+
+
+def vllm_settings(settings: EngineSettings) -> VLLMStart:
     """How vLLM runs, device and number format chosen."""
-    from stages.engines.vllm.start import VLLMSettings
+    from stages.engines.vllm.start import VLLMStart
     from stages.models.devices import choose_device, choose_dtype
 
     device = choose_device(settings.device)
-    return VLLMSettings(
+    return VLLMStart(
         device=device,
         dtype=choose_dtype(settings.dtype, device),
-        rows=settings.rows,
+        rows=settings.batch_rows,
         tensor_parallel=settings.tensor_parallel,
         gpu_memory=settings.gpu_memory,
         max_model_len=settings.max_model_len,

@@ -1,4 +1,4 @@
-"""What every scorer shares: which tokens of a path are looked at, how the scores are written, what is counted.
+"""What every scorer shares: which tokens of a path are looked at, and the scores that come of them.
 
     {"steps": [0.98, 0.91], "mean": 0.945, "min": 0.91, "product": 0.8918, "last": 0.91}
 
@@ -12,18 +12,36 @@ import math
 from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from evals.errors import ModelError, UsageError
 from evals.records import Path, Problem, StepScores
 from evals.tasks import task_of
-from stages.models.devices import choose_device, choose_dtype
-from stages.models.loading import load_tokenizer, model_fingerprint, read_card
+from stages.models.loading import load_tokenizer, read_card
 from stages.models.prompts import Prompter, make_prompter
-from stages.runs.scheduler import Tally
+from stages.settings.model import ScorerSettings
 from stages.training.step_rows import step_ends
 
 NO_NUMBERS = "the reward model gives scores that are not numbers"
+
+
+class Reason(StrEnum):
+    """Why a path has no scores."""
+
+    NO_STEPS = "no steps"
+    TOO_LONG = "too long"
+
+
+@dataclass(frozen=True, slots=True)
+class Unscored:
+    """Stands for the scores of a path that cannot have any."""
+
+    reason: Reason
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}" if self.detail else str(self.reason)
 
 
 @dataclass(slots=True, eq=False)
@@ -52,9 +70,7 @@ class PathScorer(ABC):
 
     Args:
         name: folder written by `train-prm` (full or adapter).
-        template: refused if it is not "auto" and not what the model was trained with.
-        label: key under which `score` writes.
-        trust_remote_code: run code that comes with the tokenizer.
+        settings: how it runs; a template is refused if it is not "auto" and not what the model was trained with.
 
     Raises:
         ModelError: not a reward model.
@@ -62,13 +78,11 @@ class PathScorer(ABC):
 
     max_length: int
 
-    def __init__(self, name: str, template: str, label: str, trust_remote_code: bool) -> None:
+    def __init__(self, name: str, settings: ScorerSettings) -> None:
+        self.name, self.settings = name, settings
         self.card = reward_card(name)
-        self.name, self.label = name, label
-        self.fingerprint = model_fingerprint(name)
-        self.tokenizer = load_tokenizer(name, trust_remote_code)
+        self.tokenizer = load_tokenizer(name, settings.trust_remote_code)
         self.counts: Counter[str] = Counter()
-        self._template = template
         self._prompters: dict[str, Prompter] = {}
 
     @abstractmethod
@@ -84,8 +98,8 @@ class PathScorer(ABC):
         if problem.task not in self._prompters:
             templates = task_of(problem).templates
             recorded = make_prompter(self.tokenizer, templates, "auto", self.card.get("template"))
-            if self._template != "auto":
-                asked = make_prompter(self.tokenizer, templates, self._template)
+            if self.settings.template != "auto":
+                asked = make_prompter(self.tokenizer, templates, self.settings.template)
                 if asked.recorded != recorded.recorded:
                     raise UsageError(
                         f"{self.name} was trained with the template {recorded.name!r}, not {asked.name!r}",
@@ -94,36 +108,11 @@ class PathScorer(ABC):
             self._prompters[problem.task] = recorded
         return self._prompters[problem.task]
 
-    async def score(self, problem: Problem) -> Problem:
-        """The problem with `scores[label]` on every path that can be scored; batched with all that are waiting.
-
-        A path that cannot is left unscored and says why under `unscored`.
-        """
+    async def score(self, problem: Problem) -> list[StepScores | Unscored]:
+        """The scores of each path, or why it has none; computed together with all that are waiting."""
         jobs = [self.job(problem, path) for path in problem.paths]
         await self.finish_jobs([job for job in jobs if isinstance(job, Job)])
-        paths: list[Path] = []
-        for path, job in zip(problem.paths, jobs, strict=True):
-            if isinstance(job, Job):
-                assert job.scores is not None
-                paths.append(
-                    path.model_copy(update={"scores": {**(path.scores or {}), self.label: to_scores(job.scores)}})
-                )
-            else:
-                before = (path.model_extra or {}).get("unscored") or {}
-                paths.append(path.model_copy(update={"unscored": {**before, self.label: job}}))
-        return problem.model_copy(update={"paths": paths}) if paths else problem
-
-    async def work(self, problem: Problem, tally: Tally) -> list[Problem]:
-        """`score`, for `run_lines`; counts what was scored, and what was not by reason."""
-        scored = await self.score(problem)
-        for path in scored.paths:
-            if path.scores is not None and self.label in path.scores:
-                tally.count("paths scored")
-                tally.count("steps scored", len(path.steps))
-            else:
-                reason = str((path.model_extra or {})["unscored"][self.label])
-                tally.count(f"paths left unscored: {reason.partition(':')[0]}")
-        return [scored]
+        return [to_scores(job.scores or []) if isinstance(job, Job) else job for job in jobs]
 
     def spent(self) -> dict[str, int]:
         """What scoring has cost so far: paths, and tokens read (padding not counted)."""
@@ -137,55 +126,18 @@ class PathScorer(ABC):
     async def close(self) -> None:
         """Let go of the model."""
 
-    def job(self, problem: Problem, path: Path) -> Job | str:
+    def job(self, problem: Problem, path: Path) -> Job | Unscored:
         """What to compute for a path, or why it cannot be."""
         if not path.steps:
-            self.counts["no steps"] += 1
-            return "no steps"
+            self.counts[Reason.NO_STEPS] += 1
+            return Unscored(Reason.NO_STEPS)
         ids, positions = self.prompter(problem).step_positions(problem, path.text, step_ends(problem, path))
         if len(ids) > self.max_length:
-            self.counts["too long"] += 1
-            return f"too long: {len(ids)} tokens, the model takes {self.max_length}"
+            self.counts[Reason.TOO_LONG] += 1
+            return Unscored(Reason.TOO_LONG, f"{len(ids)} tokens, the model takes {self.max_length}")
         self.counts["paths"] += 1
         self.counts["tokens"] += len(ids)
         return Job(ids, positions)
-
-
-def describe_scorer(
-    name: str,
-    device: str = "auto",
-    dtype: str = "auto",
-    *,
-    load_in_4bit: bool = False,
-    template: str = "auto",
-    engine: str = "hf",
-    tensor_parallel: int = 1,
-) -> dict[str, Any]:
-    """What a run of `score` is identified by, without loading the model.
-
-    Raises:
-        ModelError: not a reward model, no such device, or an engine that is not installed.
-        UsageError: 4-bit weights with vLLM.
-    """
-    card = reward_card(name)
-    device = choose_device(device)
-    dtype = choose_dtype(dtype, device)
-    facts: dict[str, Any] = {
-        "engine": engine,
-        "model": name,
-        "model_sha256": model_fingerprint(name),
-        "trained_on": {key: card[key] for key in ("labels", "outcome", "base") if key in card},
-        "device": device,
-        "dtype": dtype,
-        "load_in_4bit": load_in_4bit,
-        "template": template,
-        "same whatever the batch": "yes" if dtype == "float32" and device == "cpu" else "not guaranteed",
-    }
-    if engine == "vllm":
-        from stages.engines.vllm.start import vllm_facts
-
-        facts |= vllm_facts(load_in_4bit=load_in_4bit, tensor_parallel=tensor_parallel)
-    return facts
 
 
 def reward_card(name: str) -> dict[str, Any]:

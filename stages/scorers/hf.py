@@ -2,7 +2,7 @@
 
     scorer = Scorer("runs/prm")
     scorer.score_paths([(problem, path)])     # [[0.98, 0.91]]
-    await scorer.score(problem)               # path.scores["prm"] filled in, batched with whoever else waits
+    await scorer.score(problem)               # the same as records, batched with all problems that wait
 
 A batch always has the same shape for paths of the same length class (filled up with padding rows), because the last
 bits of a matrix product depend on its shape: a path's scores are the same alone, in any batch, in a resumed run.
@@ -21,9 +21,8 @@ from evals.errors import ModelError
 from evals.records import Path, Problem
 from stages.models.devices import choose_device, choose_dtype
 from stages.models.loading import is_adapter, load_weights
-from stages.scorers.base import Job, PathScorer, describe_scorer, to_scores
-
-__all__ = ["HEADS", "Scorer", "describe_scorer", "step_probabilities", "to_scores"]
+from stages.scorers.base import Job, PathScorer
+from stages.settings.model import ScorerSettings
 
 HEADS = ("score", "classifier")
 LENGTH_CLASS = 16
@@ -35,43 +34,29 @@ class Scorer(PathScorer):
 
     Args:
         name: folder written by `train-prm` (full or adapter).
-        device, dtype: as for `load_policy`.
-        batch_tokens: tokens of a batch, padding included; 0: by device.
-        template: refused if it is not "auto" and not what the model was trained with.
-        label: key under which `score` writes.
+        settings: how it runs; `batch_tokens` 0 chooses by device.
 
     Raises:
         ModelError: not a reward model, or it cannot be loaded.
         UsageError: another template.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        device: str = "auto",
-        dtype: str = "auto",
-        load_in_4bit: bool = False,
-        batch_tokens: int = 0,
-        template: str = "auto",
-        label: str = "prm",
-        trust_remote_code: bool = False,
-    ) -> None:
-        super().__init__(name, template, label, trust_remote_code)
-        self.device = choose_device(device)
-        self.dtype = choose_dtype(dtype, self.device)
+    def __init__(self, name: str, settings: ScorerSettings = ScorerSettings()) -> None:  # noqa: B008  # frozen
+        super().__init__(name, settings)
+        self.device = choose_device(settings.device)
+        self.dtype = choose_dtype(settings.dtype, self.device)
         self.model = load_weights(
             name,
             "AutoModelForTokenClassification",
             self.device,
             self.dtype,
-            load_in_4bit=load_in_4bit,
-            trust_remote_code=trust_remote_code,
+            load_in_4bit=settings.load_in_4bit,
+            trust_remote_code=settings.trust_remote_code,
             # An adapter brings the head along; its base has none.
             fresh=HEADS if is_adapter(name) else (),
             num_labels=2,
         ).eval()
-        self.batch_tokens = batch_tokens or (16384 if self.device.startswith("cuda") else 4096)
+        self.batch_tokens = settings.batch_tokens or (16384 if self.device.startswith("cuda") else 4096)
         self.max_length = int(getattr(self.model.config, "max_position_embeddings", 0) or 1 << 30)
         self._waiting: list[Job] = []
         self._seen = 0

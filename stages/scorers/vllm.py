@@ -1,6 +1,6 @@
 """`sipf score --engine vllm`: a reward model behind vLLM's pooling runner, which gives both classes of every token.
 
-scorer = VLLMScorer("runs/prm", VLLMSettings(), template="auto", label="prm", trust_remote_code=False)
+scorer = VLLMScorer("runs/prm", ScorerSettings(engine="vllm"))
 await scorer.score(problem)
 """
 
@@ -11,9 +11,11 @@ import contextlib
 from typing import Any
 
 from evals.errors import ModelError
-from stages.engines.vllm.start import VLLMSettings, prepared, start, stop
+from stages.engines.vllm.start import VLLMStart, prepared, start, stop
+from stages.models.devices import choose_device, choose_dtype
 from stages.scorers.base import Job, PathScorer
 from stages.scorers.hf import RIGHT
+from stages.settings.model import ScorerSettings
 
 BACKLOG = 2
 
@@ -23,24 +25,27 @@ class VLLMScorer(PathScorer):
 
     Args:
         name: folder written by `train-prm`; an adapter is merged into a temporary folder first.
-        settings: how vLLM runs.
-        template, label, trust_remote_code: as for `PathScorer`.
+        settings: how it runs.
 
     Raises:
         ModelError: not a reward model, vLLM is missing, or it cannot load the model.
     """
 
-    def __init__(
-        self, name: str, settings: VLLMSettings, *, template: str, label: str, trust_remote_code: bool
-    ) -> None:
-        super().__init__(name, template, label, trust_remote_code)
+    def __init__(self, name: str, settings: ScorerSettings) -> None:
+        super().__init__(name, settings)
+        device = choose_device(settings.device)
+        how = VLLMStart(
+            device=device, dtype=choose_dtype(settings.dtype, device), rows=None,
+            tensor_parallel=settings.tensor_parallel, gpu_memory=settings.gpu_memory,
+            max_model_len=settings.max_model_len, trust_remote_code=settings.trust_remote_code,
+        )  # fmt: skip
         with prepared(
-            name, auto_class="AutoModelForTokenClassification", dtype=settings.dtype,
-            trust_remote_code=trust_remote_code, num_labels=2,
+            name, auto_class="AutoModelForTokenClassification", dtype=how.dtype,
+            trust_remote_code=how.trust_remote_code, num_labels=2,
         ) as model:  # fmt: skip
             # Every token's classes are wanted, so no prefix may be skipped and no path computed in pieces.
             more = {"runner": "pooling", "enable_prefix_caching": False, "enable_chunked_prefill": False}
-            self.llm: Any = start(model, settings, **more)
+            self.llm: Any = start(model, how, **more)
         self.max_length = int(self.llm.model_config.max_model_len)
         self._room = BACKLOG * int(self.llm.vllm_config.scheduler_config.max_num_seqs)
         self._jobs: dict[str, Job] = {}

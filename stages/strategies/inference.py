@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Set
 
 from evals.records import Inference, Problem, StepLabel
+from stages.settings.simulate import SimulateSettings
 from stages.strategies.prefixes import Ledger, Prefixes, Simulator, prefixes
-from stages.strategies.settings import SimulateSettings
 
 
 def survey(simulator: Simulator, problem: Problem) -> Prefixes:

@@ -20,7 +20,7 @@ from evals.tasks.base import Task, split_of
 from stages.engines.base import Completion, Draw, Engine, Request, seed_of
 from stages.runs.scheduler import Tally
 from stages.runs.verdicts import judge, write_verdict
-from stages.strategies.settings import SimulateSettings
+from stages.settings.simulate import SimulateSettings
 from stages.strategies.stopping import Evidence, improbable
 
 __all__ = [
@@ -152,7 +152,7 @@ class Simulator:
     def _draw(self, problem: Problem, prefix: str, number: int) -> Draw:
         settings = self.settings
         seed = seed_of("simulate", problem.id, settings.seed, [prefix, number])
-        low, high = settings.temperature_low, settings.temperature_high
+        low, high = settings.temperature
         return Draw(seed, low if low == high else random.Random(seed).uniform(low, high))
 
     async def _judge(self, problem: Problem, prefix: str, completion: Completion) -> Rollout:

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from evals.records import Problem
 from evals.tasks import task_of
+from stages.settings.simulate import SimulateSettings
 from stages.share import in_share
 from stages.strategies.prefixes import prefixes
-from stages.strategies.settings import SimulateSettings
 
 
 def most_draws(problem: Problem, settings: SimulateSettings) -> int:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from math import comb, exp, lgamma
 from typing import TypeAlias
 
-from stages.strategies.settings import SimulateSettings
+from stages.settings.simulate import SimulateSettings
 
 Evidence: TypeAlias = tuple[int, int]
 """Right and wrong paths that run through a prefix."""

@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass, field
 
 from evals.records import SearchTree, TreeSearch, TreeState
-from stages.strategies.settings import TreeSettings
+from stages.settings.simulate import TreeSettings
 
 ROOT = 0
 
@@ -63,7 +63,7 @@ class Tree:
     def worth(self, candidate: Candidate) -> float:
         """Q + U of a rollout."""
         state, constants = self.states[candidate.state], self.settings
-        q = constants.alpha ** (1 - state.value) * constants.beta ** (candidate.words / constants.length)
+        q = constants.tree_alpha ** (1 - state.value) * constants.tree_beta ** (candidate.words / constants.tree_length)
         visits = sum(other.visits for other in self.states)
         return float(q + constants.c_puct * math.sqrt(visits) / (1 + state.visits))
 

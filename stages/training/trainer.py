@@ -27,8 +27,9 @@ from stages.models.loading import (
     read_card,
     resolve,
 )
+from stages.settings.training import TrainSettings
 from stages.training.model_folder import COMPLETE, ModelFolder
-from stages.training.options import Log, Stop, TrainOptions, is_main_process, lora_config
+from stages.training.options import Log, Stop, is_main_process, lora_config
 from stages.training.row_order import ShuffledRows
 
 LAST_GOOD = "last-good"
@@ -103,7 +104,7 @@ class _Watch(transformers.TrainerCallback):
         return bool(flag.item())
 
 
-def load_trainable(name: str, auto_class: str, options: TrainOptions, task_type: str, **config: Any) -> Any:
+def load_trainable(name: str, auto_class: str, options: TrainSettings, task_type: str, **config: Any) -> Any:
     """Load a model to train it: fp32 weights (4 bit if asked for), with a LoRA adapter if asked for.
 
     An adapter folder is trained on as that adapter with `lora`, and merged into its base for full training.
@@ -151,7 +152,7 @@ def load_trainable(name: str, auto_class: str, options: TrainOptions, task_type:
 def fit(
     trainer: Any,
     folder: ModelFolder,
-    options: TrainOptions,
+    options: TrainSettings,
     *,
     base: str,
     stop: Stop | None,
@@ -197,7 +198,7 @@ def fit(
 
 
 @contextmanager
-def _stops(trainer: Any, folder: ModelFolder, options: TrainOptions) -> Iterator[None]:
+def _stops(trainer: Any, folder: ModelFolder, options: TrainSettings) -> Iterator[None]:
     try:
         yield
     except _NotFiniteError as error:
@@ -219,7 +220,7 @@ def _stops(trainer: Any, folder: ModelFolder, options: TrainOptions) -> Iterator
         ) from error
 
 
-def _save(trainer: Any, folder: ModelFolder, options: TrainOptions, base: str) -> None:
+def _save(trainer: Any, folder: ModelFolder, options: TrainSettings, base: str) -> None:
     adapter = folder.part / "adapter" if options.merge else folder.final
     trainer.save_model(str(adapter if options.lora else folder.final))
     if not is_main_process():
@@ -234,7 +235,7 @@ def _save(trainer: Any, folder: ModelFolder, options: TrainOptions, base: str) -
         (folder.final / extra).unlink(missing_ok=True)
 
 
-def _merged(trainer: Any, options: TrainOptions, adapter: Path) -> Any:
+def _merged(trainer: Any, options: TrainSettings, adapter: Path) -> Any:
     """The full model: merged where it is, or, as 4-bit weights would be rounded by it, into its base loaded anew."""
     model = trainer.accelerator.unwrap_model(trainer.model)
     if not options.load_in_4bit:
@@ -260,7 +261,7 @@ def _name_base(folder: Path, base: str) -> None:
     file.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
 
 
-def _same_shape(name: str, options: TrainOptions) -> None:
+def _same_shape(name: str, options: TrainSettings) -> None:
     config = json.loads((Path(resolve(name)) / "adapter_config.json").read_text(encoding="utf-8"))
     if (config.get("r"), config.get("lora_alpha")) != (options.lora_r, options.lora_alpha):
         raise UsageError(

@@ -13,8 +13,9 @@ from evals.metrics import wilson
 from evals.records import Path as Written
 from evals.records import Problem
 from stages.engines.base import seed_of
-from stages.eval import EvalSettings, Evaluation
+from stages.eval import Evaluation
 from stages.joins.results import Results, compare, compare_files, eval_paths, group_of, read_results
+from stages.settings.evaluation import EvalSettings
 from tests.stages.fakes import InOrder, chain_problem, work
 
 

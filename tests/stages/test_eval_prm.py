@@ -15,12 +15,13 @@ from evals.errors import DataError, UsageError
 from evals.metrics import pass_at_k
 from evals.records import Problem
 from evals.tasks import task
-from stages.eval_prm import PrmSettings, measure
+from stages.eval_prm import measure
 from stages.export import export_stepwise
 from stages.models.prompts import make_prompter
 from stages.scorers.hf import Scorer, to_scores
+from stages.settings.evaluation import PrmSettings
+from stages.settings.training import TrainSettings
 from stages.train_prm import run_train_prm
-from stages.training.options import TrainOptions
 from stages.training.step_rows import LabelKind, held_out, read_examples, step_rows
 from tests.data import need
 from tests.lines import labelled_problem
@@ -71,7 +72,7 @@ def test_the_threshold_is_chosen_on_problems_that_are_not_measured(tmp_path: Pat
 
 def test_a_tiny_reward_model_scores_the_published_lines_by_their_own_steps(tmp_path: Path) -> None:
     base = build_model(tmp_path / "base", "qwen2", bos=False)
-    options = TrainOptions(epochs=1, batch=4, lr=1e-3, device="cpu")
+    options = TrainSettings(epochs=1, batch=4, lr=1e-3, device="cpu")
     run_train_prm([labelled_problem(i) for i in range(4)], model=base, out=str(tmp_path / "prm"), options=options)
     scorer = Scorer(str(tmp_path / "prm"))
     short = sorted(published(), key=lambda line: len(line.question) + len(line.paths[0].text))[:40]
@@ -101,7 +102,7 @@ def rivals(n: int, seed: int) -> Problem:
 def test_best_of_n_is_the_mean_over_problems_of_the_exact_chances(tmp_path: Path) -> None:
     lines = [rivals(4, 1), rivals(4, 2), rivals(2, 3)]
     single = rivals(1, 4)
-    found = measure(save(tmp_path / "s.jsonl", [*lines, single]), PrmSettings(names=("prm", "orm:last"), seed=9))
+    found = measure(save(tmp_path / "s.jsonl", [*lines, single]), PrmSettings(name=("prm", "orm:last"), seed=9))
     assert found["counts"] == {"problems with one judged path, not in best of n": 1}
     assert found["first errors"] is None
     curves = found["best of n"]
@@ -118,7 +119,7 @@ def test_best_of_n_is_the_mean_over_problems_of_the_exact_chances(tmp_path: Path
         votes = [best_by_vote([p.answer for p in line.paths], r, n) for line, r in zip(big, right, strict=True)]
         assert row["majority"]["rate"] == pytest.approx(sum(votes) / len(big))
         assert row["oracle"]["rate"] == pytest.approx(sum(pass_at_k(len(r), sum(r), n) or 0 for r in right) / len(big))
-    chosen = measure(str(tmp_path / "s.jsonl"), PrmSettings(ns=(3,)))["best of n"]["rows"]
+    chosen = measure(str(tmp_path / "s.jsonl"), PrmSettings(best_of=(3,)))["best of n"]["rows"]
     assert [(row["n"], row["problems"]) for row in chosen] == [(3, 2)]
 
 
@@ -135,9 +136,9 @@ def test_lines_that_allow_no_measure_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing to measure: no path has scores prm"):
         measure(save(tmp_path / "s.jsonl", [labelled_problem(1)]), PrmSettings())
     with pytest.raises(UsageError, match="no aggregate 'best'"):
-        PrmSettings(names=("prm:best",)).aggregates()
+        PrmSettings(name=("prm:best",)).aggregates()
     with pytest.raises(UsageError, match="'prm' is given twice"):
-        PrmSettings(names=("prm", "prm:last")).aggregates()
+        PrmSettings(name=("prm", "prm:last")).aggregates()
 
 
 # -- export

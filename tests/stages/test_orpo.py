@@ -14,7 +14,7 @@ from evals.errors import DataError
 from stages.models.loading import load_tokenizer
 from stages.models.prompts import make_prompter
 from stages.orpo import orpo_rows, orpo_trainer, read_pairs
-from stages.training.options import TrainOptions
+from stages.settings.training import TrainSettings
 from tests.lines import pair
 from tests.models import Family, build_model, build_tokenizer
 
@@ -43,7 +43,7 @@ def test_loss_and_gradients_equal_a_float64_reference(tmp_path: Path, family: Fa
     name = build_model(tmp_path / "m", family, tied=tied)
     tokenizer = load_tokenizer(name)
     rows, _ = orpo_rows([pair(i) for i in (1, 40, 95, 990)], make_prompter(tokenizer, PLAIN), 500)
-    options = TrainOptions(batch=4, device="cpu", dtype="float32")
+    options = TrainSettings(batch=4, device="cpu", dtype="float32")
     trainer = orpo_trainer(rows, tokenizer, name, options, str(tmp_path / "c"), beta=0.3)
     exact = copy.deepcopy(trainer.model).double()
     batch = next(iter(trainer.get_train_dataloader()))

@@ -15,7 +15,8 @@ from evals.errors import DataError
 from evals.records import Problem
 from stages.files.manifest import read_manifest
 from stages.pairfile import refuse_nothing, write_pairs
-from stages.pairs import SWEEP, PairReport, PairSettings, make_pairs, prompt_of
+from stages.pairs import SWEEP, PairReport, make_pairs, prompt_of
+from stages.settings.pairs import PairSettings
 from tests.stages.fakes import chain_problem
 
 

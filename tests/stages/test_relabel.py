@@ -11,10 +11,12 @@ from evals.errors import DataError
 from evals.records import Problem
 from evals.worlds import chain
 from stages.engines.scripted.engine import ScriptedEngine
-from stages.relabel import Relabelling, RelabelSettings
-from stages.sample import Sampler, SampleSettings
+from stages.relabel import Relabelling
+from stages.sample import Sampler
+from stages.settings.labels import RelabelSettings
+from stages.settings.sample import SampleSettings
+from stages.settings.simulate import SimulateSettings
 from stages.simulate import Simulation
-from stages.strategies.settings import SimulateSettings
 from tests.lines import labelled_problem
 from tests.stages.fakes import work
 

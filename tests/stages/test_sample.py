@@ -11,7 +11,8 @@ from evals.records import Problem
 from evals.worlds import chain
 from stages.engines.base import Draw, Request, seed_of
 from stages.engines.scripted.engine import ScriptedEngine
-from stages.sample import DRAWN, Sampler, SampleSettings, next_number
+from stages.sample import DRAWN, Sampler, next_number
+from stages.settings.sample import SampleSettings
 from tests.stages.fakes import InOrder, Written, chain_problem, path, work
 
 RIGHT = "40-15=25\n25*3=75\n75+1=76\nThe answer is 76"

@@ -17,18 +17,19 @@ from evals.worlds import chain
 from stages.engines.scripted.engine import ScriptedEngine
 from stages.models.loading import load_tokenizer, load_weights
 from stages.models.prompts import make_prompter
-from stages.sample import Sampler, SampleSettings
+from stages.sample import Sampler
+from stages.settings.sample import SampleSettings
+from stages.settings.simulate import SimulateSettings
+from stages.settings.training import TrainSettings
 from stages.simulate import Simulation
-from stages.strategies.settings import SimulateSettings
 from stages.train_prm import StepCollator, evaluate, run_train_prm, step_loss
-from stages.training.options import TrainOptions
 from stages.training.step_rows import LabelKind, StepRow, Stepwise, held_out, parse_example, read_examples, step_rows
 from tests.lines import labelled_problem
 from tests.models import build_model, build_tokenizer
 from tests.stages.fakes import work
 
 PLAIN = {"plain": "Question: {question}\nAnswer:\n"}
-OPTIONS = TrainOptions(epochs=1, batch=4, lr=1e-3, device="cpu")
+OPTIONS = TrainSettings(epochs=1, batch=4, lr=1e-3, device="cpu")
 
 
 def test_soft_loss_and_gradients_equal_a_float64_reference(tmp_path: Path) -> None:
@@ -72,7 +73,9 @@ def test_accumulated_batches_weigh_every_step_alike(tmp_path: Path) -> None:
     problems = [labelled_problem(i) for i in range(8)]
     results = []
     for batch, accumulation in ((16, 1), (4, 4)):
-        options = TrainOptions(epochs=1, batch=batch, accumulation=accumulation, lr=1e-3, device="cpu", logging_steps=1)
+        options = TrainSettings(
+            epochs=1, batch=batch, accumulation=accumulation, lr=1e-3, device="cpu", logging_steps=1
+        )
         manifest = run_train_prm(
             problems, model=base, out=str(tmp_path / str(batch)), options=options, held_out_share=0, labels="soft"
         )

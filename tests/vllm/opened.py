@@ -11,7 +11,7 @@ from evals.worlds import chain
 from stages.engines.base import Completion, Draw, Request, generate, seed_of
 from stages.engines.hf.engine import HFEngine
 from stages.engines.vllm.engine import VLLMEngine
-from stages.engines.vllm.start import VLLMSettings
+from stages.engines.vllm.start import VLLMStart
 from stages.models.loading import load_policy
 
 PROBLEMS = list(chain.problems("test", 20, 3))
@@ -23,12 +23,12 @@ class Opened:
     def __init__(self, name: str, **settings: Any) -> None:
         self.loop = asyncio.new_event_loop()
         try:
-            self.engine = self.loop.run_until_complete(self._open(name, VLLMSettings(**settings)))
+            self.engine = self.loop.run_until_complete(self._open(name, VLLMStart(**settings)))
         except BaseException:
             self.loop.close()
             raise
 
-    async def _open(self, name: str, settings: VLLMSettings) -> VLLMEngine:
+    async def _open(self, name: str, settings: VLLMStart) -> VLLMEngine:
         return VLLMEngine(name, settings)
 
     def ask(self, *requests: Request) -> list[list[Completion]]:

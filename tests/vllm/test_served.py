@@ -105,8 +105,9 @@ def test_likelihoods_equal_the_hf_engines(url: str) -> None:
 
     from evals.worlds import chain
     from stages.engines.hf.engine import HFEngine
-    from stages.engines.opening import EngineSettings, open_engine
+    from stages.engines.opening import open_engine
     from stages.models.loading import load_policy
+    from stages.settings.model import EngineSettings
 
     (problem,) = chain.problems("test", 1, 3)
     texts = ["72", "40+32=72\n72-5=67"]

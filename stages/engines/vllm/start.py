@@ -1,7 +1,7 @@
 """Starting vLLM inside this process: its environment, its arguments, what of a model it can take, how it ends.
 
     with prepared("runs/m1") as model:                      # folder or hub name, and the adapter if there is one
-        llm = start(model, VLLMSettings(dtype="float32"))   # an LLMEngine, stepped by whoever holds it
+        llm = start(model, VLLMStart(dtype="float32"))   # an LLMEngine, stepped by whoever holds it
     stop(llm)
 
 The engine core lives in this process and not in one of its own: nothing is left behind however this process ends
@@ -37,17 +37,17 @@ QUIET = "CRITICAL"
 
 
 @dataclass(frozen=True, slots=True)
-class VLLMSettings:
-    """How the engine runs. `rows` None: by device; `max_model_len` None: the model's."""
+class VLLMStart:
+    """How the engine runs, device and number format chosen. `rows` None: by device; `max_model_len` None: the model's."""
 
-    device: str = "cpu"
-    dtype: str = "float32"
-    rows: int | None = None
-    tensor_parallel: int = 1
-    gpu_memory: float = 0.9
-    max_model_len: int | None = None
+    device: str
+    dtype: str
+    rows: int | None
+    tensor_parallel: int
+    gpu_memory: float
+    max_model_len: int | None
+    trust_remote_code: bool
     prefix_caching: bool = True
-    trust_remote_code: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ def _plain_rank(name: str) -> int | None:
     return next((known for known in RANKS if known >= rank), None)
 
 
-def start(model: Prepared, settings: VLLMSettings, **more: Any) -> Any:
+def start(model: Prepared, settings: VLLMStart, **more: Any) -> Any:
     """An `LLMEngine` in this process.
 
     Args:
@@ -157,7 +157,7 @@ def start(model: Prepared, settings: VLLMSettings, **more: Any) -> Any:
         return LLMEngine.from_engine_args(EngineArgs(**{**_arguments(model, settings), **more}))
 
 
-def _arguments(model: Prepared, settings: VLLMSettings) -> dict[str, Any]:
+def _arguments(model: Prepared, settings: VLLMStart) -> dict[str, Any]:
     on_cpu = settings.device == "cpu"
     own = model.adapter is not None and any(Path(model.adapter).glob("tokenizer*"))
     arguments: dict[str, Any] = {
@@ -184,7 +184,7 @@ def _arguments(model: Prepared, settings: VLLMSettings) -> dict[str, Any]:
     return arguments
 
 
-def _environment(settings: VLLMSettings) -> None:
+def _environment(settings: VLLMStart) -> None:
     """vLLM is set up by variables; what the user has set stays, but for the engine's place."""
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     quiet = {"VLLM_LOGGING_LEVEL": QUIET, "VLLM_LOGGING_STREAM": "ext://sys.stderr"}

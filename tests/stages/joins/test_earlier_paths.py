@@ -13,7 +13,8 @@ from evals.errors import DataError
 from evals.records import Problem
 from stages.joins.earlier_paths import EarlierPaths
 from stages.runs.scheduler import Tally
-from stages.sample import DRAWN, Sampler, SampleSettings
+from stages.sample import DRAWN, Sampler
+from stages.settings.sample import SampleSettings
 from tests.stages.fakes import Written, chain_problem, path, work
 
 OLD = [path(0, "40-15=25", "25*3=75", "75+1=76", correct=True), path(3, "40+1=41", answer="41", round=1)]

@@ -14,23 +14,26 @@ import pytest
 from evals.records import Problem
 from evals.tasks import check_problem
 from evals.worlds import chain
-from stages.engines.opening import EngineSettings, open_engine
-from stages.eval import EvalSettings, Evaluation
+from stages.engines.opening import open_engine
+from stages.eval import Evaluation
 from stages.files.interrupts import StopFlag
 from stages.files.lines import read_problems
 from stages.joins.results import read_results
 from stages.models.loading import load_tokenizer
 from stages.orpo import read_pairs, run_orpo
 from stages.pairfile import write_pairs
-from stages.pairs import PairSettings
 from stages.runs.runner import LineRun, Quiet, Summary, run_lines
-from stages.sample import Sampler, SampleSettings
+from stages.sample import Sampler
 from stages.scorers.hf import Scorer
+from stages.settings.evaluation import EvalSettings
+from stages.settings.model import EngineSettings
+from stages.settings.pairs import PairSettings
+from stages.settings.sample import SampleSettings
+from stages.settings.simulate import SimulateSettings
+from stages.settings.training import TrainSettings
 from stages.sft import run_sft
 from stages.simulate import Simulation, check_paths
-from stages.strategies.prefixes import SimulateSettings
 from stages.train_prm import run_train_prm
-from stages.training.options import TrainOptions
 from stages.training.step_rows import read_examples
 from tests.models import Family, build_model
 
@@ -116,7 +119,7 @@ def test_the_loop_runs_and_every_stage_sees_the_same_prompt(
     problems = list(chain.problems("train", 5, 0))
     files = {name: tmp_path / f"{name}.jsonl" for name in ("problems", "paths", "labels", "scored", "pairs", "eval")}
     files["problems"].write_text("".join(problem.to_json() + "\n" for problem in problems))
-    options = TrainOptions(epochs=24, lr=5e-3, batch=5, device="cpu", warmup=0.0)
+    options = TrainSettings(epochs=24, lr=5e-3, batch=5, device="cpu", warmup=0.0)
 
     now("sft")
     made = run_sft(read(files["problems"]), model=base, out=str(tmp_path / "m0"), options=options)
@@ -143,7 +146,7 @@ def test_the_loop_runs_and_every_stage_sees_the_same_prompt(
     now("train-prm")
     examples, bad = read_examples(str(files["labels"]))
     assert not bad
-    one_epoch = TrainOptions(epochs=1, lr=1e-3, batch=8, device="cpu")
+    one_epoch = TrainSettings(epochs=1, lr=1e-3, batch=8, device="cpu")
     made = run_train_prm(examples, model=policy, out=str(tmp_path / "prm"), options=one_epoch, held_out_share=0.3)
     assert made["counts"]["paths"] == drawn.counts["kept"] + 5
 

@@ -11,9 +11,10 @@ import torch
 from evals.records import Problem, Prompting, Shot
 from evals.tasks.prompts import PromptChoice
 from stages.engines.hf.engine import HFEngine
-from stages.eval import EvalSettings, Evaluation
+from stages.eval import Evaluation
 from stages.models.loading import load_policy
 from stages.models.prompts import Prompters, make_prompter
+from stages.settings.evaluation import EvalSettings
 from tests.lines import labelled_problem
 from tests.models import build_model, build_tokenizer
 from tests.stages.fakes import work

@@ -12,9 +12,11 @@ from evals.tasks import task_of
 from stages.engines.hf.chains import Chain
 from stages.engines.hf.engine import HFEngine
 from stages.models.loading import load_policy
-from stages.sample import Sampler, SampleSettings
+from stages.sample import Sampler
+from stages.settings.sample import SampleSettings
+from stages.settings.simulate import SimulateSettings
 from stages.simulate import Simulation
-from stages.strategies.prefixes import SimulateSettings, prefixes
+from stages.strategies.prefixes import prefixes
 from tests.models import build_model
 from tests.stages.fakes import chain_problem, path, work
 

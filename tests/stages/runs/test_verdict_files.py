@@ -12,8 +12,9 @@ import pytest
 from evals.errors import DataError
 from evals.records import Problem
 from evals.tasks.prompts import PromptChoice
-from stages.eval import EvalSettings, Evaluation, Judging
+from stages.eval import Evaluation, Judging
 from stages.joins.saved_answers import SavedAnswers, is_samples
+from stages.settings.evaluation import EvalSettings
 from tests.stages.fakes import InOrder, Written, chain_problem, path, work
 
 FORGED = {"answer": "76", "correct": True, "match": {"strict": True, "flexible": True, "robust": True}}

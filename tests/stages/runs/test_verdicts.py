@@ -15,12 +15,14 @@ from evals.records import Problem
 from evals.sandbox.checks import CheckResult, CodeTests
 from evals.tasks import task_of
 from stages.engines.base import Completion
-from stages.eval import EvalSettings, Evaluation
+from stages.eval import Evaluation
 from stages.runs.scheduler import Tally
 from stages.runs.verdicts import check_costs, judge, judge_all
-from stages.sample import Sampler, SampleSettings
+from stages.sample import Sampler
+from stages.settings.evaluation import EvalSettings
+from stages.settings.sample import SampleSettings
+from stages.settings.simulate import SimulateSettings
 from stages.simulate import Simulation
-from stages.strategies.prefixes import SimulateSettings
 from tests.stages.fakes import InOrder, Written, chain_problem, work
 
 GOLD = "def add(a, b):\n    c = a + b\n    return c"

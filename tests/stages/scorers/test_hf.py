@@ -13,8 +13,8 @@ from evals.errors import ModelError, UsageError
 from evals.records import Problem
 from stages.runs.scheduler import Tally
 from stages.scorers.hf import Scorer, describe_scorer
+from stages.settings.training import TrainSettings
 from stages.train_prm import run_train_prm
-from stages.training.options import TrainOptions
 from tests.lines import labelled_problem
 from tests.models import build_model
 
@@ -26,7 +26,7 @@ PATHS = [(problem, path) for problem in PROBLEMS for path in problem.paths]
 def reward_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("score")
     base = build_model(folder / "base", "qwen2", bos=False)
-    options = TrainOptions(epochs=2, batch=4, lr=1e-3, device="cpu")
+    options = TrainSettings(epochs=2, batch=4, lr=1e-3, device="cpu")
     run_train_prm(PROBLEMS, model=base, out=str(folder / "prm"), options=options)
     return str(folder / "prm")
 

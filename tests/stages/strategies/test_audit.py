@@ -9,10 +9,11 @@ import pytest
 from evals.metrics import wilson
 from evals.worlds import chain
 from stages.engines.scripted.engine import ScriptedEngine
-from stages.sample import Sampler, SampleSettings
+from stages.sample import Sampler
+from stages.settings.sample import SampleSettings
+from stages.settings.simulate import SimulateSettings
 from stages.simulate import Simulation
 from stages.strategies.audit import audit_report, claimed_error
-from stages.strategies.settings import SimulateSettings
 from tests.stages.fakes import chain_problem, path, work
 from tests.stages.strategies.truth import LONG, long_problem, pattern_engine, prefix_of
 

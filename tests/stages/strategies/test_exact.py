@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from evals.errors import UsageError
 from evals.worlds import chain
 from stages.engines.scripted.engine import ScriptedEngine
-from stages.sample import Sampler, SampleSettings
+from stages.sample import Sampler
+from stages.settings.sample import SampleSettings
+from stages.settings.simulate import SimulateSettings
 from stages.strategies import strategy
-from stages.strategies.settings import SimulateSettings
 from tests.stages.fakes import Written, chain_problem, path, work
 from tests.stages.strategies.truth import GOLD, PREFIXES, label, pattern_engine
 
@@ -113,7 +114,7 @@ def test_each_draw_has_a_temperature_of_its_own_by_its_seed() -> None:
     for name, options in (("brute", {}), ("exact", {}), ("other", {"seed": 1})):
         engine = engines[name] = Written(lambda request, draw: "The answer is 1")
         label("exact" if name == "exact" else "brute", chain_problem(paths=[path(0, *GOLD)]), engine, k=8,
-              temperature_low=0.5, temperature_high=1.3, **options)  # fmt: skip
+              temperature=(0.5, 1.3), **options)  # fmt: skip
     seen = engines["brute"].temperatures
     assert len(set(seen.values())) == 24
     assert all(0.5 <= value <= 1.3 for value in seen.values())

@@ -10,7 +10,8 @@ from evals.metrics import first_error
 from evals.records import Problem
 from evals.worlds import chain
 from stages.engines.scripted.engine import ScriptedEngine
-from stages.sample import Sampler, SampleSettings
+from stages.sample import Sampler
+from stages.settings.sample import SampleSettings
 from stages.strategies import STRATEGIES
 from tests.stages.fakes import chain_problem, path, work
 from tests.stages.strategies.truth import (

@@ -8,8 +8,8 @@ import pytest
 
 from evals.records import Problem
 from stages.engines.base import Draw, Request, seed_of
+from stages.settings.simulate import TreeSettings
 from stages.simulate import check_paths
-from stages.strategies.settings import TreeSettings
 from stages.strategies.tree import Candidate, State, Tree
 from tests.stages.fakes import Written, chain_problem, path
 from tests.stages.strategies.truth import GOLD, LONG, kinds, label, long_problem, prefix_of
@@ -30,7 +30,7 @@ def test_the_next_rollout_has_the_highest_published_value() -> None:
     assert chosen[0].path == 3
     assert chosen[1] == pytest.approx(max(by_hand))
     assert tree.states[2].visits == 1
-    other = Tree(TreeSettings(alpha=1.0, beta=1.0, c_puct=0.0), tree.states, tree.pool)
+    other = Tree(TreeSettings(tree_alpha=1.0, tree_beta=1.0, c_puct=0.0), tree.states, tree.pool)
     assert {other.worth(candidate) for candidate in other.pool} == {1.0}, "every constant is a setting"
     assert Tree(TreeSettings(searches=0), tree.states, tree.pool).choose() is None
 
@@ -96,7 +96,7 @@ def test_all_paths_of_a_problem_share_the_states() -> None:
     rows = [LONG, (*LONG[:7], "7+9=16")]
     _, engine = branching(3)
     paths = [path(i, *row, answer="75") for i, row in enumerate(rows)]
-    labelled, _ = label("mcts", chain_problem(paths=paths), engine, k=4, tree=TreeSettings(searches=2, alpha=0.01))
+    labelled, _ = label("mcts", chain_problem(paths=paths), engine, k=4, tree=TreeSettings(searches=2, tree_alpha=0.01))
     assert set(engine.handed.values()) == {1}
     assert labelled.tree is not None
     prefixes = [state.prefix for state in labelled.tree.states]

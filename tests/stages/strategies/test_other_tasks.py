@@ -15,10 +15,11 @@ from evals.tasks.base import Split, Verdict
 from stages.engines.base import Draw, Request, seed_of
 from stages.engines.scripted.engine import ScriptedEngine
 from stages.runs.scheduler import Tally
-from stages.sample import Sampler, SampleSettings
+from stages.sample import Sampler
+from stages.settings.sample import SampleSettings
+from stages.settings.simulate import SimulateSettings, TreeSettings
 from stages.simulate import Simulation, check_paths
-from stages.strategies.prefixes import SimulateSettings, Simulator
-from stages.strategies.settings import TreeSettings
+from stages.strategies.prefixes import Simulator
 from tests.stages.fakes import Written, work
 from tests.stages.strategies.truth import go
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from stages.engines.scripted.engine import ScriptedEngine
+from stages.settings.simulate import SimulateSettings
 from stages.simulate import Simulation
 from stages.strategies.run_budget import RunBudget, most_draws
-from stages.strategies.settings import SimulateSettings
 from tests.stages.fakes import chain_problem, path, work
 from tests.stages.strategies.truth import GOLD
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from evals.errors import DataError
+from stages.settings.simulate import SimulateSettings
 from stages.simulate import check_scores
-from stages.strategies.settings import SimulateSettings
 from tests.stages.fakes import chain_problem, path
 from tests.stages.strategies.truth import LONG, drawn, kinds, label, long_problem, pattern_engine, prefix_of
 

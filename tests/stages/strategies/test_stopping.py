@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evals.errors import UsageError
-from stages.strategies.settings import SimulateSettings
+from stages.settings.simulate import SimulateSettings
 from stages.strategies.stopping import at_least, improbable
 from tests.stages.fakes import chain_problem, path
 from tests.stages.strategies.truth import GOLD, PREFIXES, kinds, label, long_problem, pattern_engine

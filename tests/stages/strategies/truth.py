@@ -11,8 +11,9 @@ from evals.tasks import task_of
 from stages.engines.base import Draw, Request, seed_of
 from stages.engines.scripted.engine import ScriptedEngine
 from stages.runs.scheduler import Tally
+from stages.settings.simulate import SimulateSettings
 from stages.strategies import strategy
-from stages.strategies.prefixes import SimulateSettings, Simulator
+from stages.strategies.prefixes import Simulator
 from tests.stages.fakes import Written, chain_problem, path
 
 GOLD = ("40-15=25", "25*3=75", "75+1=76")

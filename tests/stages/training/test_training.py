@@ -16,16 +16,16 @@ from evals.errors import Interrupted, ModelError, UsageError
 from stages.models.loading import load_policy
 from stages.orpo import run_orpo
 from stages.scorers.hf import Scorer
+from stages.settings.training import TrainSettings
 from stages.sft import run_sft
 from stages.train_prm import run_train_prm
 from stages.training.model_folder import COMPLETE, ModelFolder
-from stages.training.options import TrainOptions
 from tests.lines import labelled_problem, pair
 from tests.models import Family, build_model
 
 PROBLEMS = [labelled_problem(i) for i in range(20)]
 PAIRS = [pair(i) for i in range(20)]
-OPTIONS = TrainOptions(epochs=2, batch=4, lr=1e-3, save_steps=3, logging_steps=2, device="cpu")
+OPTIONS = TrainSettings(epochs=2, batch=4, lr=1e-3, save_steps=3, logging_steps=2, device="cpu")
 Run = Callable[..., dict[str, Any]]
 
 
@@ -257,4 +257,4 @@ def test_rows_that_cannot_be_trained_on_are_counted_by_reason(tmp_path: Path, ba
 )
 def test_options_that_make_no_sense_are_usage_errors(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        TrainOptions(**wrong)
+        TrainSettings(**wrong)

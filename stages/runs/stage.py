@@ -1,0 +1,205 @@
+"""What a stage over lines is, and how one is run over a file on this machine.
+
+    stage = Sampler(OnDemandEngine(engine), SampleSettings(n=8))
+    run = line_run(stage, "problems.jsonl", "paths.jsonl", FileSettings())
+    summary = run_stage(run, stage, reporter)
+
+A stage says what is done to one problem. It knows nothing of files, of the event loop or of other problems, so what
+runs it decides where and how many at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from evals.errors import DataError, Interrupted
+from evals.records import Problem
+from evals.tasks import check_problem
+from stages.files.interrupts import RUN_AGAIN, StopFlag, catching_signals
+from stages.files.lines import read_problems
+from stages.runs.record import LineRun, Summary
+from stages.runs.runner import run_lines
+from stages.runs.scheduler import Reporter, Tally
+from stages.settings.files import FileSettings
+
+
+@runtime_checkable
+class Resource(Protocol):
+    """What a stage works with and must open first: an engine, a scorer, a checker of programs, another file of lines.
+
+    Until it is opened it is a description alone: cheap to make, and it can be pickled.
+    """
+
+    def facts(self) -> Mapping[str, Any]:
+        """What of it decides the data, as JSON: recorded in the manifest, compared when a run is resumed."""
+
+    def open(self) -> None:
+        """Make it ready; does nothing if it is. Called when the first problem needs it."""
+
+    def hungry(self) -> bool:
+        """True while more problems should be admitted to keep it busy."""
+
+    def spent(self) -> Mapping[str, int]:
+        """What it has cost so far, by name, for the manifest."""
+
+    async def close(self) -> None:
+        """Free what it holds."""
+
+
+class Stage(ABC):
+    """One command's work on one problem. Subclasses are frozen dataclasses; fields that are a `Resource` are opened,
+    asked and closed by whatever runs the stage."""
+
+    name: ClassVar[str]
+    """The command's name, in manifests and progress lines."""
+    settings: Any
+    """What decides the data, a settings dataclass."""
+
+    def options(self) -> dict[str, Any]:
+        """The settings as the manifest prints them."""
+        return asdict(self.settings)
+
+    def resources(self) -> list[Resource]:
+        """Its fields that have to be opened."""
+        assert is_dataclass(self), "stages are dataclasses"
+        return [value for each in fields(self) if isinstance(value := getattr(self, each.name), Resource)]
+
+    def facts(self) -> dict[str, Any]:
+        """What decides the data besides the settings: the model and its hash, the pool, how programs are checked."""
+        return {name: value for resource in self.resources() for name, value in resource.facts().items()}
+
+    def check(self, problem: Problem) -> None:
+        """Refuse a line that the stage cannot use.
+
+        Raises:
+            DataError: `field: what is wrong`.
+        """
+        check_problem(problem)
+
+    def estimate(self, problem: Problem) -> Mapping[str, int]:
+        """What the problem would take, by name; for --dry-run."""
+        return {}
+
+    @abstractmethod
+    async def __call__(self, problem: Problem, tally: Tally) -> Sequence[Problem]:
+        """Do the work: one problem in, its output lines out; counts what was done and dropped into the tally.
+
+        Raises:
+            ProblemFailed: this problem cannot be done; the others go on.
+        """
+
+    def report(self, counts: Mapping[str, int]) -> Mapping[str, Any]:
+        """What the sums of all tallies mean, for the summary: figures, or named groups of them."""
+        return {}
+
+
+def line_run(stage: Stage, source: str, output: str, files: FileSettings) -> LineRun:
+    """What a run of the stage reads, writes and records; `{shard}` in the output's name becomes the shard's number.
+
+    Raises:
+        SipfError: what a resource raises that cannot be described (no such model, say).
+    """
+    if files.shard is not None:
+        output = output.replace("{shard}", str(files.shard.index))
+    return LineRun(
+        stage=stage.name,
+        source=source,
+        output=output,
+        options=stage.options(),
+        facts=stage.facts(),
+        shard=files.shard,
+        strict=files.strict,
+        overwrite=files.overwrite,
+        skip_failed=files.skip_failed,
+        manifest=None if files.manifest is None else str(files.manifest),
+    )
+
+
+def estimate_stage(run: LineRun, stage: Stage, on_bad: Callable[[DataError], None]) -> Counter[str]:
+    """Read every line, do nothing, and add up what the stage would do.
+
+    Args:
+        on_bad: gets each bad line's fault; raised instead with `run.strict`.
+
+    Returns:
+        "problems", what the stage estimates by name, and "bad lines" where there are any.
+    """
+    counts: Counter[str] = Counter(problems=0)
+
+    def report(error: DataError) -> None:
+        if run.strict:
+            raise error
+        counts["bad lines"] += 1
+        on_bad(error)
+
+    for _, problem in read_problems(run.source, shard=run.shard, on_bad=report, check=stage.check):
+        counts["problems"] += 1
+        counts.update(stage.estimate(problem))
+    return counts
+
+
+def run_stage(run: LineRun, stage: Stage, reporter: Reporter) -> Summary:
+    """Do the stage for every line of a file; signals are heeded, progress is told to the reporter.
+
+    The stage's resources are opened when the first problem needs them, so a run that is complete opens nothing.
+
+    Raises:
+        SipfError, KeyboardInterrupt: see `run_lines`.
+    """
+    with catching_signals() as flag:
+        return asyncio.run(_run(run, stage, reporter, flag))
+
+
+async def _run(run: LineRun, stage: Stage, reporter: Reporter, flag: StopFlag) -> Summary:
+    opened = _Opened(stage.resources(), flag)
+
+    async def work(problem: Problem, tally: Tally) -> Sequence[Problem]:
+        opened.ensure()
+        return await stage(problem, tally)
+
+    try:
+        return await run_lines(
+            run, work, hungry=opened.hungry, reporter=reporter, flag=flag, usage=opened.spent, check=stage.check
+        )
+    finally:
+        await opened.close()
+
+
+class _Opened:
+    """A stage's resources during one run."""
+
+    def __init__(self, resources: list[Resource], flag: StopFlag) -> None:
+        self._resources, self._flag = resources, flag
+        self._open: list[Resource] = []
+
+    def ensure(self) -> None:
+        """Open what is not open yet."""
+        for resource in self._resources[len(self._open) :]:
+            try:
+                with self._flag.at_once():  # loading takes long and never looks at the flag
+                    resource.open()
+            except KeyboardInterrupt as error:  # must not come out of a task; the run looks at the flag
+                raise Interrupted("stopped by SIGINT", RUN_AGAIN) from error
+            self._open.append(resource)
+
+    def hungry(self) -> bool:
+        """True while more problems should be admitted: not before everything is open."""
+        return len(self._open) == len(self._resources) and all(resource.hungry() for resource in self._resources)
+
+    def spent(self) -> dict[str, int]:
+        """What all of them have cost so far."""
+        return dict(self._costs())
+
+    def _costs(self) -> Iterator[tuple[str, int]]:
+        for resource in self._open:
+            yield from resource.spent().items()
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        for resource in self._open:
+            await resource.close()

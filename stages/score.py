@@ -1,0 +1,58 @@
+"""score: a reward model's view of every step (step 4 of the loop).
+
+    path.steps = ["40+32=72", ...]  ->  path.scores["prm"] = {"steps": [0.98, ...], "mean": 0.95, "min": ..., ...}
+
+r(tau) = (1/m) sum_j c_j, the mean of the step scores, is the paper's score of a path; min, product and last stand beside
+it. A path that cannot be scored says why under `unscored`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from evals.records import Path, Problem, StepScores
+from stages.runs.scheduler import Tally
+from stages.runs.stage import Stage
+from stages.scorers.base import Unscored
+from stages.settings.score import ScoreSettings
+from stages.simulate import check_steps
+
+
+class StepScorer(Protocol):
+    """Who scores."""
+
+    async def score(self, problem: Problem) -> list[StepScores | Unscored]:
+        """The scores of each path of the problem, or why it has none."""
+
+
+@dataclass(frozen=True)
+class Scoring(Stage):
+    """Scores one problem's paths; many problems may be under way."""
+
+    scorer: StepScorer
+    settings: ScoreSettings
+    name: ClassVar[str] = "score"
+
+    def check(self, problem: Problem) -> None:
+        """Refuse paths whose `steps` are not the steps of their `text`."""
+        check_steps(problem)
+
+    def estimate(self, problem: Problem) -> dict[str, int]:
+        """Paths and steps."""
+        return {"paths": len(problem.paths), "steps": sum(len(path.steps) for path in problem.paths)}
+
+    async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
+        """The problem with scores on every path that can be scored; counts those, and the others by reason."""
+        found = await self.scorer.score(problem)
+        paths = [self._written(path, one, tally) for path, one in zip(problem.paths, found, strict=True)]
+        return [problem.model_copy(update={"paths": paths}) if paths else problem]
+
+    def _written(self, path: Path, found: StepScores | Unscored, tally: Tally) -> Path:
+        name = self.settings.name
+        if isinstance(found, Unscored):
+            tally.count(f"paths left unscored: {found.reason}")
+            return path.model_copy(update={"unscored": {**(path.unscored or {}), name: str(found)}})
+        tally.count("paths scored")
+        tally.count("steps scored", len(path.steps))
+        return path.model_copy(update={"scores": {**(path.scores or {}), name: found}})

@@ -1,0 +1,1 @@
+"""Every setting, declared once: light to import, so that a help needs nothing else."""

@@ -1,0 +1,89 @@
+"""Which model runs, on what, and through which engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from stages.settings.declare import Panel, setting
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Dtype = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class WriterSettings:
+    """Which engine writes text, and with which model. `batch_rows` None: chosen from the device's memory."""
+
+    model: str | None = setting(
+        None, "Folder, adapter folder, hub name, or 'chain-base' (embedded); for a server its name of the model.",
+        flags=("-m", "--model"), panel=Panel.MODEL,
+    )  # fmt: skip
+    engine: Literal["hf", "vllm", "server", "scripted"] = setting("hf", "Who writes the text.", panel=Panel.MODEL)
+    script: str | None = setting(
+        None, "scripted: a file of canned answers, or gold:P to be right with probability P.", metavar="FILE|gold:P",
+        panel=Panel.MODEL,
+    )  # fmt: skip
+    batch_rows: int | None = setting(
+        None, "hf, vllm: sequences decoded at once; by default as many as the memory holds.", low=1, panel=Panel.MODEL
+    )
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What every stage that loads a model can be told."""
+
+    device: Device = setting("auto", "Where the model runs; auto takes the best there is.", panel=Panel.MODEL)
+    dtype: Dtype = setting(
+        "auto", "Number format to compute in; auto depends on the device, training keeps float32 weights.",
+        panel=Panel.MODEL,
+    )  # fmt: skip
+    load_in_4bit: bool = setting(False, "Load the base weights as 4-bit nf4 (needs CUDA).", panel=Panel.MODEL)
+    template: str = setting(
+        "auto", "Prompt template: auto, chat, one of the task's, or a file with {question} in it.", panel=Panel.MODEL
+    )
+    trust_remote_code: bool = setting(False, "Run code that comes with the model.", panel=Panel.MORE)
+
+
+@dataclass(frozen=True)
+class VllmSettings:
+    """What vLLM can be told."""
+
+    tensor_parallel: int = setting(1, "vllm: number of GPUs that share the model.", low=1, panel=Panel.MORE)
+    gpu_memory: float = setting(
+        0.9, "vllm: share of each GPU's memory that it may take.", low=0.01, high=1.0, panel=Panel.MORE
+    )
+    max_model_len: int | None = setting(
+        None, "vllm: longest sequence in tokens; by default the model's own limit.", low=2, panel=Panel.MORE
+    )
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """How a server is asked."""
+
+    url: str | None = setting(None, "server: its address, such as http://localhost:8000/v1.", panel=Panel.MODEL)
+    tokenizer: str | None = setting(
+        None, "server: model folder or hub name whose tokenizer makes the prompts.", panel=Panel.MORE
+    )
+    concurrency: int = setting(64, "server: requests in flight at once.", low=1, panel=Panel.MORE)
+    timeout: float = setting(300.0, "server: seconds to wait for one answer.", low=0.01, panel=Panel.MORE)
+    retries: int = setting(6, "server: how often a failed request is sent again.", low=0, panel=Panel.MORE)
+
+
+@dataclass(frozen=True)
+class EngineSettings(ServerSettings, VllmSettings, ModelSettings, WriterSettings):
+    """Which engine writes text, with which model, and how it runs."""
+
+
+@dataclass(frozen=True)
+class _ScorerEngine:
+    engine: Literal["hf", "vllm"] = setting("hf", "Who computes the scores.", panel=Panel.MODEL)
+    batch_tokens: int = setting(
+        0, "hf: tokens per batch, padding included; 0 chooses by device.", low=0, panel=Panel.MODEL
+    )
+
+
+@dataclass(frozen=True)
+class ScorerSettings(VllmSettings, ModelSettings, _ScorerEngine):
+    """How a reward model runs."""

@@ -1,0 +1,60 @@
+"""How paths are drawn and which are kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stages.settings.declare import Panel, check_bounds, setting
+
+_CODE = "authors' code of arXiv 2412.08393"
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    """How paths are drawn and which are kept.
+
+    `n` draws make a block. Without quotas one block is drawn; with `want_right` or `want_wrong` further blocks follow
+    until the line, earlier rounds included, has that many right and wrong paths, and `want` in all, or `max_draws` new
+    draws were made. The paper filters code by edit distance; neither the threshold (`near_duplicate`) is published, nor
+    whether a right and a wrong program may be alike (here they may: a preference between them teaches the most).
+    """
+
+    n: int = setting(
+        8, "Paths to draw per problem; with quotas, paths per block.", flags=("-n", "--n"), low=1, source=_CODE
+    )
+    temperature: float = setting(1.0, "Sampling temperature; 0 is greedy.", low=0.0, source=_CODE)
+    top_p: float = setting(1.0, "Nucleus sampling: probability mass of tokens kept.", low=0.0, high=1.0, source=_CODE)
+    max_tokens: int | None = setting(None, "Longest path in new tokens; by default the task's own limit.", low=1)
+    want_right: int = setting(0, "Quota: draw further blocks until this many paths are right.", low=0, source=_CODE)
+    want_wrong: int = setting(0, "Quota: draw further blocks until this many paths are wrong.", low=0, source=_CODE)
+    want: int = setting(0, "Quota: draw further blocks until this many distinct paths are kept.", low=0, source=_CODE)
+    round: int = setting(0, "Number of the round, written to each path.", low=0)
+    seed: int = setting(0, "Seed of every random choice.", low=0)
+    max_draws: int = setting(
+        0, "Most draws per problem to fill the quotas; 0 means ten blocks.", low=0, panel=Panel.MORE
+    )
+    time_cap: float | None = setting(
+        None, "Most seconds per problem; makes the run not reproducible.", low=0.0, panel=Panel.MORE, source=_CODE
+    )
+    near_duplicate: float = setting(
+        0.0, "Drop a path that differs from a kept one in at most this share of its words.", low=0.0, high=1.0,
+        panel=Panel.MORE,
+    )  # fmt: skip
+    keep_duplicates: bool = setting(
+        False, "Keep paths whose equations, or whose programs, are those of another.", panel=Panel.MORE
+    )
+    keep_false_equations: bool = setting(False, "Keep paths with a false <<a+b=c>>.", panel=Panel.MORE)
+    keep_unfinished: bool = setting(False, "Keep paths that were cut off at --max-tokens.", panel=Panel.MORE)
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+    @property
+    def quota(self) -> bool:
+        """Whether blocks are drawn until a quota is met."""
+        return max(self.want_right, self.want_wrong, self.want) > 0
+
+    @property
+    def most_draws(self) -> int:
+        """Most new draws per problem."""
+        return (self.max_draws or 10 * self.n) if self.quota else self.n

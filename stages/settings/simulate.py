@@ -1,0 +1,140 @@
+"""How steps are labelled.
+
+SimulateSettings(strategy="first-error", k=8, trust_correct=True, confidence=0.95)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from evals.errors import UsageError
+from stages.settings.declare import Panel, check_bounds, part, setting
+
+Strategy = Literal["exact", "brute", "first-error", "binary", "mcts", "prm-guided"]
+_OMEGA = "arXiv 2406.06592"
+
+
+def temperature_range(text: str) -> tuple[float, float]:
+    """`T` or `LOW:HIGH` as two numbers.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    low, _, high = text.partition(":")
+    try:
+        pair = float(low), float(high or low)
+    except ValueError:
+        pair = -1.0, -1.0
+    if not 0 <= pair[0] <= pair[1] < float("inf"):
+        raise UsageError(f"--temperature {text!r} is neither T nor LOW:HIGH with 0 <= LOW <= HIGH")
+    return pair
+
+
+def prior_draws(text: str) -> tuple[float, float]:
+    """`RIGHT:WRONG` as two numbers.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    right, _, wrong = text.partition(":")
+    try:
+        return float(right), float(wrong)
+    except ValueError:
+        raise UsageError(f"--prior {text!r} is not RIGHT:WRONG, two numbers above 0") from None
+
+
+@dataclass(frozen=True)
+class TreeSettings:
+    """OmegaPRM's constants (arXiv 2406.06592), published values as defaults.
+
+    The rollout searched next has the highest Q + U with Q = alpha^(1 - MC(s)) * beta^(words / length) and
+    U = c_puct * sqrt(sum of all visits) / (1 + visits of s); at most `searches` of a problem are made.
+    """
+
+    tree_alpha: float = setting(
+        0.5, "mcts: base of 1 - MC in Q.", low=0.0, high=1.0, panel=Panel.MORE, source=_OMEGA
+    )  # fmt: skip
+    tree_beta: float = setting(
+        0.9, "mcts: base of the length in Q.", low=0.0, high=1.0, panel=Panel.MORE, source=_OMEGA
+    )
+    tree_length: int = setting(
+        500, "mcts: words that the length in Q is counted in.", low=1, panel=Panel.MORE, source=_OMEGA
+    )
+    c_puct: float = setting(0.125, "mcts: weight of exploration.", low=0.0, panel=Panel.MORE, source=_OMEGA)
+    searches: int = setting(100, "mcts: most searches per problem.", low=0, panel=Panel.MORE, source=_OMEGA)
+
+
+@dataclass(frozen=True)
+class SimulateSettings:
+    """How steps are labelled.
+
+    A step is right if more than `delta` of its `k` rollouts reach the answer. Each draw's temperature lies in the range
+    `temperature` and is decided by the draw's seed (the paper draws at random temperature without giving the range).
+    `trust_correct` takes every step of a path with a right answer for right. `budget` caps the draws of a problem,
+    `run_budget` those of all (see `stages.strategies.run_budget`). `confidence` C gives a dead-looking prefix up once
+    the chance that its remaining draws change the label is at most 1 - C (see `stages.strategies.stopping`; `prior` are
+    the right and wrong draws it starts from). `audit` is the share of problems that brute force labels as well, to
+    compare. `name` are the scores that `prm-guided` uses, and `walk_on` lets it walk on where they misled it.
+
+    Raises:
+        UsageError: no number of hits would make a step right, or options that contradict each other.
+    """
+
+    strategy: Strategy = setting("exact", "How steps are labelled; see above.")
+    k: int = setting(8, "Most rollouts per step.", low=1, source="arXiv 2412.08393, 6 for code")
+    delta: int = setting(0, "A step is right if more rollouts than this are.", low=0, source="arXiv 2412.08393")
+    temperature: tuple[float, float] = setting(
+        (1.0, 1.0), "Sampling temperature, or a range that each rollout draws its own from.", metavar="T|LOW:HIGH",
+        parse=temperature_range, shown="1.0",
+    )  # fmt: skip
+    top_p: float = setting(1.0, "Nucleus sampling: probability mass of tokens kept.", low=0.0, high=1.0)
+    max_tokens: int | None = setting(None, "Longest rollout in new tokens; by default the task's own limit.", low=1)
+    share: float = setting(1.0, "Share of the problems to label, chosen by id and seed.", low=0.0, high=1.0)
+    trust_correct: bool = setting(False, "Call every step of a path with a right answer right, without rollouts.")
+    budget: int | None = setting(None, "Most rollouts per problem.", low=1)
+    run_budget: int | None = setting(None, "Most rollouts in all, reserved in input order.", low=1)
+    audit: float = setting(
+        0.0, "Share of the problems to label by brute force too, to see how far the labels agree.", low=0.0, high=1.0
+    )
+    seed: int = setting(0, "Seed of every random choice.", low=0)
+    gold: bool = setting(
+        True, "Add the gold solution as a path whose steps are all right.", flags=("--gold/--no-gold",),
+        panel=Panel.MORE,
+    )  # fmt: skip
+    keep_text: bool = setting(False, "Keep the text of each rollout on the line.", panel=Panel.MORE)
+    confidence: float | None = setting(
+        None, "Give up a step that looks wrong once this sure, above 0 and below 1.", metavar="C", panel=Panel.MORE
+    )
+    prior: tuple[float, float] = setting(
+        (0.5, 1.0), "Right and wrong draws that --confidence starts from.", metavar="RIGHT:WRONG", parse=prior_draws,
+        shown="0.5:1", panel=Panel.MORE,
+    )  # fmt: skip
+    name: str = setting("prm", "prm-guided: the scores it uses (see sipf score --name).", panel=Panel.MORE)
+    walk_on: bool = setting(
+        False, "prm-guided: where the scores were wrong, walk on to the first wrong step.", panel=Panel.MORE
+    )
+    tree: TreeSettings = part(TreeSettings)
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+        if self.delta >= self.k:
+            raise UsageError(
+                f"with --delta {self.delta} and --k {self.k} no step could be right", "Give a --delta below --k."
+            )
+        if self.confidence is not None and not 0 < self.confidence < 1:
+            raise UsageError(
+                f"--confidence {self.confidence:g} is no chance between 0 and 1", "For example --confidence 0.95."
+            )
+        if min(self.prior) <= 0:
+            raise UsageError("the two numbers of --prior must be above 0", "For example --prior 0.5:1.")
+        if self.confidence is not None and self.strategy in ("brute", "mcts"):
+            raise UsageError(
+                f"--strategy {self.strategy} makes all draws, so --confidence has nothing to stop",
+                "Leave it out, or take --strategy exact or first-error.",
+            )
+        if self.run_budget is not None and self.strategy == "mcts" and self.budget is None:
+            raise UsageError(
+                "--run-budget reserves the most that a problem may draw, and mcts has no such bound by itself",
+                "Give a --budget for each problem as well.",
+            )
