@@ -18,7 +18,7 @@ from typing import Any, Literal, NoReturn, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from evals.errors import DataError
-from evals.sandbox.checks import Outcome
+from evals.programs.checks import Outcome
 
 
 class Record(BaseModel):

@@ -78,12 +78,12 @@ def gsm8k(
     Example:
       sipf data gsm8k --path train.jsonl --split train -n 50 -o problems.jsonl
     """
-    from evals.tasks import gsm8k as task
+    from evals.datasets import gsm8k as published
     from stages.data import hub_rows, json_rows
 
     rows = hub_rows("openai/gsm8k", "main", split.value) if path == "hub" else json_rows(path)
     options = {"task": "gsm8k", "split": split.value, "annotations": annotations, "n": n, "hub": path == "hub"}
-    problems = islice(task.problems(rows, split.value, annotations), n)
+    problems = islice(published.problems(rows, split.value, annotations), n)
     write(problems, output, options, None if path == "hub" else path, overwrite=overwrite, json=json)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from evals.tasks.prompts import PromptChoice
     from stages.joins.results import Report
     from stages.runs.runner import LineRun
+    from stages.runs.verdicts import Verdicts
 
 app = new_app()
 
@@ -79,6 +80,7 @@ def evaluate(
     from evals.errors import UsageError
     from stages.eval import EvalSettings
     from stages.joins.results import compare_files
+    from stages.runs.verdicts import Verdicts
 
     if compare is not None:
         _show_comparison(compare_files(str(compare[0]), str(compare[1])), compare, json=console.json)
@@ -88,13 +90,14 @@ def evaluate(
             "eval needs problems (or --from FILE) and -o FILE, or --compare FIRST SECOND", "See sipf eval --help."
         )
     ks = tuple(sorted(set(k or [1])))
+    verdicts = Verdicts(checks.settings())
     if from_file is not None:
-        _judge(checks.settle(), line, lines, from_file, output, ks, by, json=console.json)
+        _judge(verdicts, line, lines, from_file, output, ks, by, json=console.json)
         return
     assert lines is not None, "checked above"
     settings = EvalSettings(n, temperature, top_p, max_tokens, seed)
     choice = _choice(prompt, shots, shots_from, engine.template)
-    _generate(engine, checks.settle(), line, lines, output, settings, choice, ks, by, json=console.json)
+    _generate(engine, verdicts, line, lines, output, settings, choice, ks, by, json=console.json)
 
 
 def _choice(prompt: str, shots: int | None, shots_from: Path | None, template: str) -> PromptChoice:
@@ -112,7 +115,7 @@ def _choice(prompt: str, shots: int | None, shots_from: Path | None, template: s
 
 def _generate(
     engine: EngineOptions,
-    checks: dict[str, Any],
+    verdicts: Verdicts,
     line: LineOptions,
     lines: Path,
     output: Path,
@@ -128,16 +131,18 @@ def _generate(
     from stages.eval import Evaluation
 
     options = {**asdict(settings), **choice.describe()}
-    run = line.run("eval", lines, output, options, describe_engine(engine.settings()) | checks)
+    run = line.run("eval", lines, output, options, describe_engine(engine.settings()) | verdicts.facts())
     if line.dry_run:
         plan(run, lambda _: {"answers": settings.n}, json=json)
         return
-    summary = run_with_engine(run, engine.settings(), lambda e: Evaluation(e, settings, choice))
+    summary = run_with_engine(
+        run, engine.settings(), lambda e: Evaluation(e, settings, choice, verdicts=verdicts), verdicts=verdicts
+    )
     _show_results(summary, run, ks, by, json=json)
 
 
 def _judge(
-    checks: dict[str, Any],
+    verdicts: Verdicts,
     line: LineOptions,
     lines: Path | None,
     answers: Path,
@@ -161,13 +166,14 @@ def _judge(
     else:
         source, kept = answers, nullcontext(None)
     with kept as brought:
-        facts = (brought.facts() if brought is not None else {}) | checks
+        facts = (brought.facts() if brought is not None else {}) | verdicts.facts()
         run = line.run("eval", source, output, {"from": str(answers)}, facts)
         if line.dry_run:
             plan(run, lambda problem: {"answers on the lines": len(problem.paths)}, json=json)
             return
-        stage = Judging() if brought is None else brought.joined(Judging())
-        summary = run_over_lines(run, Nobody, lambda _: stage)
+        judging = Judging(verdicts=verdicts)
+        stage = judging if brought is None else brought.joined(judging)
+        summary = run_over_lines(run, Nobody, lambda _: stage, verdicts=verdicts)
         _show_results(summary, run, ks, by, json=json, answered=None if brought is None else brought.ids())
 
 

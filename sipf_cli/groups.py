@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -24,6 +24,7 @@ from sipf_cli import options as o
 if TYPE_CHECKING:
     from stages.engines.opening import EngineSettings
     from stages.runs.runner import LineRun
+    from stages.settings.checks import CheckSettings
     from stages.training.options import TrainOptions
 
 
@@ -104,20 +105,18 @@ class CheckOptions:
     check_wall: o.CheckWall = None
     check_memory: o.CheckMemory = None
 
-    def settle(self) -> dict[str, Any]:
-        """Settle how this process checks programs; what of it was typed, for the manifest."""
-        typed = {name: value for name, value in asdict(self).items() if value and value != o.SandboxName.auto}
-        if not typed:
-            return {}
-        from evals.sandbox.checker import configure
-        from evals.sandbox.checks import CheckLimits
+    def settings(self) -> CheckSettings:
+        """The same for the middle floor."""
+        from stages.settings.checks import CheckSettings
 
-        usual = CheckLimits()
-        limits = CheckLimits(
-            self.check_cpu or usual.cpu_s, self.check_wall or usual.wall_s, self.check_memory or usual.memory_mib
+        usual = CheckSettings()
+        return CheckSettings(
+            sandbox=self.sandbox.value,
+            unsafe_exec=self.unsafe_exec,
+            check_cpu=self.check_cpu or usual.check_cpu,
+            check_wall=self.check_wall or usual.check_wall,
+            check_memory=self.check_memory or usual.check_memory,
         )
-        configure(limits=limits, layer=self.sandbox.value, unsafe=self.unsafe_exec)
-        return typed
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from stages.engines.base import Engine
     from stages.engines.opening import EngineSettings
     from stages.runs.runner import LineRun, Summary, Tally
+    from stages.runs.verdicts import Verdicts
 
 Stage: TypeAlias = "Callable[[Problem, Tally], Awaitable[Sequence[Problem]]]"
 
@@ -40,11 +41,12 @@ def run_with_engine(
     settings: EngineSettings,
     stage_of: Callable[[Engine], Stage],
     check: Callable[[Problem], None] | None = None,
+    verdicts: Verdicts | None = None,
 ) -> Summary:
     """Run a stage that writes text over all lines; see `run_over_lines`."""
     from stages.engines.opening import open_engine
 
-    return run_over_lines(run, lambda: open_engine(settings), stage_of, check)
+    return run_over_lines(run, lambda: open_engine(settings), stage_of, check, verdicts)
 
 
 def run_over_lines(
@@ -52,6 +54,7 @@ def run_over_lines(
     open_model: Callable[[], Model],
     stage_of: Callable[[Model], Stage],
     check: Callable[[Problem], None] | None = None,
+    verdicts: Verdicts | None = None,
 ) -> Summary:
     """Run a stage over all lines, with progress shown and signals heeded.
 
@@ -60,6 +63,7 @@ def run_over_lines(
         open_model: opens the engine or scorer; called when the first line needs it, so a finished run loads nothing.
         stage_of: the stage on what was opened; it is called for each problem.
         check: raises DataError for a line that the stage cannot use.
+        verdicts: those that the stage uses; closed at the end.
     """
     import asyncio
 
@@ -67,7 +71,6 @@ def run_over_lines(
     from evals.tasks import check_problem
     from stages.files.interrupts import RUN_AGAIN, catching_signals
     from stages.runs.runner import run_lines
-    from stages.runs.verdicts import check_costs
 
     opened: list[Model] = []
 
@@ -91,12 +94,14 @@ def run_over_lines(
                 hungry=lambda: bool(opened) and opened[0].hungry(),
                 reporter=reporter,
                 flag=flag,
-                usage=lambda: {**(opened[0].spent() if opened else {}), **check_costs()},
+                usage=lambda: {**(opened[0].spent() if opened else {}), **(verdicts.spent() if verdicts else {})},
                 check=check or check_problem,
             )
         finally:
             if opened:
                 await opened[0].close()
+            if verdicts:
+                await verdicts.close()
 
     reporter = Reporter()
     try:

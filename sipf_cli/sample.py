@@ -68,6 +68,7 @@ def sample(
     from sipf_cli.running import plan, run_with_engine, show
     from stages.engines.opening import describe_engine
     from stages.joins.earlier_paths import EarlierPaths
+    from stages.runs.verdicts import Verdicts
     from stages.sample import Sampler, SampleSettings
 
     settings = SampleSettings(
@@ -87,7 +88,8 @@ def sample(
         round=round,
         seed=seed,
     )
-    facts = describe_engine(engine.settings()) | checks.settle()
+    verdicts = Verdicts(checks.settings())
+    facts = describe_engine(engine.settings()) | verdicts.facts()
     if time_cap is not None:
         facts["same whatever the batch"] = "no: --time-cap makes the run not reproducible"
     with EarlierPaths(pool) as earlier:
@@ -95,6 +97,11 @@ def sample(
         if line.dry_run:
             plan(run, lambda _: {"draws, at least": n}, json=console.json)
             return
-        summary = run_with_engine(run, engine.settings(), lambda e: earlier.joined(Sampler(e, settings)))
+        summary = run_with_engine(
+            run,
+            engine.settings(),
+            lambda e: earlier.joined(Sampler(e, settings, verdicts=verdicts)),
+            verdicts=verdicts,
+        )
         more = {"pool problems that no line asked for": earlier.unused()} if pool else {}
     show(summary, run.output, json=console.json, more=more)

@@ -109,6 +109,7 @@ def simulate(
     from evals.tasks import task_of
     from sipf_cli.running import plan, run_with_engine, show
     from stages.engines.opening import describe_engine
+    from stages.runs.verdicts import Verdicts
     from stages.simulate import Simulation, check_paths, check_scores, cost_report, in_share, label_kinds
     from stages.strategies.audit import audit_report
     from stages.strategies.prefixes import prefixes
@@ -139,7 +140,8 @@ def simulate(
         seed=seed,
     )
     reserved = RunBudget(settings)
-    facts = describe_engine(engine.settings()) | checks.settle()
+    verdicts = Verdicts(checks.settings())
+    facts = describe_engine(engine.settings()) | verdicts.facts()
     run = line.run("simulate", lines, output, asdict(settings), facts)
 
     def cost(problem: Problem) -> dict[str, int]:
@@ -162,7 +164,9 @@ def simulate(
     if line.dry_run:
         plan(run, cost, json=console.json, check=check)
         return
-    summary = run_with_engine(run, engine.settings(), lambda e: Simulation(e, settings, reserved), check)
+    summary = run_with_engine(
+        run, engine.settings(), lambda e: Simulation(e, settings, reserved, verdicts=verdicts), check, verdicts
+    )
     cost_of_it, found = cost_report(summary.counts), audit_report(summary.counts)
     tables = [Table(("", ""), list(cost_of_it.items()), title="Cost, as a share of brute force")]
     if found:

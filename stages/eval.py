@@ -16,7 +16,7 @@ from evals.tasks.base import Chooser, Task, Verdict
 from evals.tasks.prompts import PromptChoice
 from stages.engines.base import Completion, Draw, Engine, Request, generate, seed_of
 from stages.runs.runner import Tally
-from stages.runs.verdicts import judge_all, write_verdict
+from stages.runs.verdicts import Verdicts, write_verdict
 from stages.sample import to_path
 
 CHOICES = "loglikelihoods"
@@ -41,19 +41,19 @@ class Evaluation:
     engine: Engine
     settings: EvalSettings
     prompts: PromptChoice = field(default_factory=PromptChoice)
+    verdicts: Verdicts = field(default_factory=Verdicts, kw_only=True)
 
     async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
         """Replace the problem's paths by `n` judged answers, or by the likeliest choice where that is the task."""
         task = task_of(problem)
         problem.prompting = self.prompts.of(problem)
-        choices = task.continuations(problem) if isinstance(task, Chooser) else []
-        if choices:
+        if isinstance(task, Chooser) and (choices := task.continuations(problem)):
             problem.paths = [await self._chosen(task, problem, choices)]
             tally.count("answers")
             tally.count("choices compared", len(choices))
             return [problem]
         completions = await self._written(task, problem)
-        verdicts = await judge_all(task, problem, [completion.text for completion in completions], tally)
+        verdicts = await self.verdicts.of_all(task, problem, [completion.text for completion in completions], tally)
         drawn = enumerate(zip(completions, verdicts, strict=True))
         problem.paths = [to_path(task, problem, c, verdict, i, "eval", 0) for i, (c, verdict) in drawn]
         tally.count("answers", len(completions))
@@ -70,7 +70,7 @@ class Evaluation:
         request = Request(problem, draws, "", settings.top_p, settings.max_tokens or task.max_tokens, stop)
         return await generate(self.engine, request)
 
-    async def _chosen(self, task: Task, problem: Problem, choices: list[str]) -> Path:
+    async def _chosen(self, task: Chooser, problem: Problem, choices: list[str]) -> Path:
         """The likeliest choice as a path; of equally likely ones the first."""
         likelihoods = await self.engine.loglikelihood(problem, choices)
         best = max(range(len(choices)), key=likelihoods.__getitem__)
@@ -86,13 +86,15 @@ class Evaluation:
 class Judging:
     """Judges the answers that the lines bring along; no model is asked."""
 
+    verdicts: Verdicts = field(default_factory=Verdicts, kw_only=True)
+
     async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
         """Judge every path again, gold ones left out, and make it one of source "eval"."""
         task = task_of(problem)
         paths = [path for path in problem.paths if path.source != "gold"]
         tally.count("gold paths left out", len(problem.paths) - len(paths))
         tally.count("problems without an answer", not paths)
-        verdicts = await judge_all(task, problem, [path.text for path in paths], tally)
+        verdicts = await self.verdicts.of_all(task, problem, [path.text for path in paths], tally)
         problem.paths = [_judged(task, path, verdict) for path, verdict in zip(paths, verdicts, strict=True)]
         tally.count("answers", len(paths))
         tally.count("answers that could not be read", _unread(problem.paths))

@@ -19,7 +19,7 @@ from evals.tasks import task_of
 from evals.tasks.base import Task, Verdict
 from stages.engines.base import Completion, Draw, Engine, Request, generate, seed_of
 from stages.runs.runner import Tally
-from stages.runs.verdicts import judge_all, write_verdict
+from stages.runs.verdicts import Verdicts, write_verdict
 
 DRAWN = "drawn"
 """The line's count of all draws ever made for the problem: the number of the next path."""
@@ -61,6 +61,7 @@ class Sampler:
 
     engine: Engine
     settings: SampleSettings
+    verdicts: Verdicts = field(default_factory=Verdicts, kw_only=True)
 
     async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
         """Add paths to the problem; counts what was drawn, kept and dropped, and why."""
@@ -99,7 +100,7 @@ class Sampler:
         completions = await generate(self.engine, request)
         tally.count("drawn", size)
         tally.count("tokens", sum(completion.tokens for completion in completions))
-        verdicts = await judge_all(task, problem, [completion.text for completion in completions], tally)
+        verdicts = await self.verdicts.of_all(task, problem, [completion.text for completion in completions], tally)
         return [
             to_path(task, problem, completion, verdict, start + i, "sample", settings.round)
             for i, (completion, verdict) in enumerate(zip(completions, verdicts, strict=True))

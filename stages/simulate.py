@@ -10,7 +10,7 @@ text, and the simulator's own prompter puts it behind the question.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from evals.errors import DataError
 from evals.records import Path, Problem, StepLabel
@@ -18,7 +18,7 @@ from evals.tasks import task_of
 from evals.tasks.base import Task, split_of
 from stages.engines.base import Engine
 from stages.runs.runner import Tally
-from stages.runs.verdicts import judge, write_verdict
+from stages.runs.verdicts import Verdicts, write_verdict
 from stages.share import in_share
 from stages.strategies import strategy
 from stages.strategies.audit import audit
@@ -37,6 +37,7 @@ class Simulation:
     settings: SimulateSettings
     run_budget: RunBudget | None = None
     """Which problems the run's budget covers; None: all."""
+    verdicts: Verdicts = field(default_factory=Verdicts, kw_only=True)
 
     async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
         """Label the problem's unlabelled paths, if it belongs to the share and the budget covers it."""
@@ -49,7 +50,7 @@ class Simulation:
             return [problem]
         new = [path for path in problem.paths if path.labels is None]
         before = len(problem.paths)
-        simulator = Simulator(self.engine, task_of(problem), settings, tally)
+        simulator = Simulator(self.engine, task_of(problem), settings, tally, verdicts=self.verdicts)
         await strategy(settings.strategy)(simulator, problem)
         tally.count("problems labelled")
         self._count(prefixes(simulator.task, [*new, *problem.paths[before:]]), tally)
@@ -87,7 +88,7 @@ class Simulation:
         identity = f"{problem.id}#gold"
         if any(path.id == identity for path in problem.paths):
             return
-        verdict = await judge(task, problem, text)
+        verdict = await self.verdicts.of(task, problem, text)
         if verdict.outcome is not None and not verdict.correct:
             tally.count(f"gold solutions left out: {verdict.outcome}")
             return

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evals.errors import DataError, UsageError
-from evals.metrics import accuracy_at, auc, calibration_error, first_error
+from evals.metrics import accuracy_at, auc, calibration_error, first_wrong_step
 from evals.records import Problem
 from evals.tasks import task_of
 from stages.models.devices import choose_device, choose_training_dtype
@@ -125,8 +125,8 @@ def evaluate(model: Any, rows: Sequence[StepRow], pad: int, batch_tokens: int = 
     targets, given = [target for target, _ in pairs], [score for _, score in pairs]
     truth = [target >= HALF for target in targets]
     firsts = [
-        first_error([(target or 0.0) >= HALF for target in row.targets])
-        == first_error([score >= HALF for score in row_scores])
+        first_wrong_step([(target or 0.0) >= HALF for target in row.targets])
+        == first_wrong_step([score >= HALF for score in row_scores])
         for row, row_scores in zip(rows, scores, strict=True)
         if None not in row.targets
     ]

@@ -88,7 +88,7 @@ def humaneval_lines(output: FilePath) -> FilePath:
     Raises:
         UsageError: the output is stdout.
     """
-    from evals.tasks.humaneval import problems
+    from evals.datasets.humaneval import problems
 
     if str(output) == "-":
         raise UsageError(

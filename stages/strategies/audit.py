@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from evals.metrics import first_error, wilson
+from evals.metrics import first_wrong_step, wilson
 from evals.records import Path, Problem, StepLabel
 from stages.runs.scheduler import Tally
 from stages.strategies.prefixes import Simulator, prefixes, together
@@ -57,7 +57,7 @@ def _compare(simulator: Simulator, labels: list[StepLabel], brute: list[bool]) -
         count(f"audit: {label.kind}, alike", label.hard == right)
     if not labels:
         return
-    error = first_error(brute)
+    error = first_wrong_step(brute)
     count("audit: paths")
     count("audit: paths live again behind a dead step", error >= 0 and any(brute[error:]))
     count("audit: steps live behind a dead one", sum(brute[error:]) if error >= 0 else 0)

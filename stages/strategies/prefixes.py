@@ -19,7 +19,7 @@ from evals.records import Path, Problem, Rollout, StepLabel
 from evals.tasks.base import Task, split_of
 from stages.engines.base import Completion, Draw, Engine, Request, seed_of
 from stages.runs.scheduler import Tally
-from stages.runs.verdicts import judge, write_verdict
+from stages.runs.verdicts import Verdicts, write_verdict
 from stages.strategies.settings import SimulateSettings
 from stages.strategies.stopping import Evidence, improbable
 
@@ -61,6 +61,7 @@ class Simulator:
     settings: SimulateSettings
     tally: Tally
     ledger: Ledger = field(default_factory=Ledger)
+    verdicts: Verdicts = field(default_factory=Verdicts, kw_only=True)
 
     async def label(self, problem: Problem, prefix: str, *, until_settled: bool = True) -> StepLabel:
         """The label of a prefix, drawn by whoever asks first."""
@@ -156,7 +157,7 @@ class Simulator:
         return Draw(seed, low if low == high else random.Random(seed).uniform(low, high))
 
     async def _judge(self, problem: Problem, prefix: str, completion: Completion) -> Rollout:
-        verdict = await judge(self.task, problem, completion.text, prefix=prefix, tally=self.tally)
+        verdict = await self.verdicts.of(self.task, problem, completion.text, prefix=prefix, tally=self.tally)
         rollout = Rollout(correct=verdict.correct, seed=completion.seed, tokens=completion.tokens)
         write_verdict(verdict, rollout)
         if completion.finish == "length":

@@ -11,7 +11,8 @@ import pytest
 
 from evals.datasets import code_file
 from evals.records import Path, Problem
-from evals.tasks.base import Split, Verdict
+from evals.split import Split
+from evals.tasks.base import Verdict
 from stages.engines.base import Draw, Request, seed_of
 from stages.engines.scripted.engine import ScriptedEngine
 from stages.runs.scheduler import Tally
