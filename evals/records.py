@@ -18,7 +18,7 @@ from typing import Any, Literal, NoReturn, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from evals.errors import DataError
-from evals.sandbox.checks import Outcome
+from evals.programs.checks import Outcome
 
 
 class Record(BaseModel):
@@ -152,6 +152,18 @@ class Path(Record):
     labels: list[StepLabel] | None = None
     scores: dict[str, StepScores] | None = None
 
+    @property
+    def unscored(self) -> dict[str, str] | None:
+        """Why `score` has left the path without scores, by their name; kept among the line's other keys."""
+        found: dict[str, str] | None = (self.model_extra or {}).get("unscored")
+        return found
+
+    @property
+    def loglikelihoods(self) -> dict[str, float] | None:
+        """Of a path that was chosen, not written: the log-likelihood (nats) of every choice, by letter."""
+        found: dict[str, float] | None = (self.model_extra or {}).get("loglikelihoods")
+        return found
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         m = len(self.steps)
@@ -233,6 +245,17 @@ class Problem(Record):
     paths: list[Path] = Field(default_factory=list)
     tree: SearchTree | None = None
     _prompting: Prompting | None = PrivateAttr(default=None)
+
+    @property
+    def drawn(self) -> int:
+        """Draws that `sample` has ever made for the problem: the least number that its next path may have."""
+        found = (self.model_extra or {}).get("drawn")
+        return found if isinstance(found, int) else 0
+
+    @drawn.setter
+    def drawn(self, count: int) -> None:
+        assert self.__pydantic_extra__ is not None, "records keep further keys"
+        self.__pydantic_extra__["drawn"] = count
 
     @property
     def prompting(self) -> Prompting | None:

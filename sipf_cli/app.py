@@ -1,6 +1,6 @@
 """How the command line is put together: names and one-line helps first, a command's module only when it is asked for.
 
-    app = new_app()             # in sipf_cli/<command>.py
+    app = new_app()             # in sipf_cli/<command>.py, see sipf_cli/generated.py
 
     @app.command()
     def merge(...): ...
@@ -24,7 +24,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from evals.errors import Interrupted, SipfError
-from sipf_cli.settings import DEBUG, checked
+from sipf_cli.configuration import DEBUG, checked
 
 COMMANDS = {
     "data": "Write problems, one a line: the chain world, published sets, or a file of your own.",
@@ -44,11 +44,6 @@ COMMANDS = {
     "report": "Put the results of a loop, or of several with the same test problems, into one table.",
 }
 """Command names in the order of the loop, with the sentence that opens each one's help."""
-
-
-def new_app(help: str | None = None) -> typer.Typer:
-    """A Typer app as every command module has it: plain help, plain tracebacks."""
-    return typer.Typer(help=help, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 class LazyCommand(TyperCommand):

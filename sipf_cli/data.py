@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 import typer
 
 from sipf_cli import imports
-from sipf_cli.app import COMMANDS, new_app
+from sipf_cli.app import COMMANDS
 from sipf_cli.data_code import app as code_app
-from sipf_cli.options import Config, Debug, Json, Output, Overwrite, Seed
+from sipf_cli.generated import new_app
+from sipf_cli.options import Config, Debug, Json, Output, Overwrite
 from sipf_cli.problems import File, First, write
 
 app = new_app(help=COMMANDS["data"])
@@ -34,7 +35,7 @@ def chain(
     output: Output,
     split: Annotated[ChainSplit, typer.Option("--split", help="Splits never share a problem.")],
     n: Annotated[int, typer.Option("-n", min=1, help="Problems to write.")],
-    seed: Seed = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of every random choice.")] = 0,
     overwrite: Overwrite = False,
     config: Config = None,
     json: Json = False,
@@ -78,12 +79,12 @@ def gsm8k(
     Example:
       sipf data gsm8k --path train.jsonl --split train -n 50 -o problems.jsonl
     """
-    from evals.tasks import gsm8k as task
+    from evals.datasets import gsm8k as published
     from stages.data import hub_rows, json_rows
 
     rows = hub_rows("openai/gsm8k", "main", split.value) if path == "hub" else json_rows(path)
     options = {"task": "gsm8k", "split": split.value, "annotations": annotations, "n": n, "hub": path == "hub"}
-    problems = islice(task.problems(rows, split.value, annotations), n)
+    problems = islice(published.problems(rows, split.value, annotations), n)
     write(problems, output, options, None if path == "hub" else path, overwrite=overwrite, json=json)
 
 

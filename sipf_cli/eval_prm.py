@@ -2,54 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sipf_cli import options as o
-from sipf_cli.app import new_app
-from sipf_cli.groups import ConsoleOptions, LineOptions, expanded
+from sipf_cli.generated import new_app
+from stages.settings.declare import Panel
+from stages.settings.evaluation import PrmSettings
+from stages.settings.files import FileSettings
+from stages.settings.model import ScorerSettings
+
+if TYPE_CHECKING:
+    from stages.runs.record import LineRun, Summary
 
 app = new_app()
 
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="FILE", rich_help_panel=Panel.MAIN, help="File of the scored lines; with --model."
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", metavar="TEXT", rich_help_panel=Panel.MAIN,
+        help="Reward model to score the lines with; without it they must be scored already.",
+    ),
+]  # fmt: skip
+
 
 @app.command("eval-prm")
-@expanded
 def eval_prm(
     lines: o.Input,
-    line: LineOptions,
-    console: ConsoleOptions,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File of the scored lines; needed with --model.")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Reward model to score with; lines are scored already without.")
-    ] = None,
-    name: Annotated[
-        list[str] | None,
-        typer.Option("--name", help="Scores to measure: prm, or orm:last (:mean, min, product); may be given again."),
-    ] = None,
-    threshold: Annotated[
-        float | None, typer.Option("--threshold", min=0.0, max=1.0, help="Below it a step is wrong; else it is chosen.")
-    ] = None,
-    held_out: Annotated[
-        float, typer.Option("--held-out", min=0.0, max=1.0, help="Share of the problems to choose the threshold on.")
-    ] = 0.25,
-    best_of: Annotated[
-        list[int] | None, typer.Option("--best-of", min=1, help="Size of best of n; may be given again.")
-    ] = None,
-    batch_tokens: Annotated[int, typer.Option("--batch-tokens", min=0, help="Tokens a batch; 0: by device.")] = 0,
-    device: o.DeviceOption = o.Device.auto,
-    dtype: o.DtypeOption = o.Dtype.auto,
-    load_in_4bit: o.LoadIn4bit = False,
-    trust_remote_code: o.TrustRemoteCode = False,
-    seed: o.Seed = 0,
+    settings: PrmSettings,
+    scorer: ScorerSettings,
+    files: FileSettings,
+    console: o.PresetOptions,
+    output: Output = None,
+    model: Model = None,
 ) -> None:
     """Measure a reward model: the first wrong steps that people found, and best of n.
 
     First wrong steps (sipf data processbench): accuracy over the paths with one and over those without, and F1, their
-    harmonic mean, at a threshold that is chosen on a held-out share. Best of n (several judged paths a problem): how
+    harmonic mean, at a threshold that is chosen on a held-out share. Best of n (several judged paths per problem): how
     often the path that the scores pick out of n is right, beside the majority's and the best there is.
 
     \b
@@ -61,49 +60,32 @@ def eval_prm(
       sipf eval-prm paths.jsonl --model prm -o scored.jsonl
     """
     from evals.errors import UsageError
+    from sipf_cli.running import execute, show_summary
     from stages.eval_prm import measure
-    from stages.settings.evaluation import PrmSettings
+    from stages.score import Scoring
+    from stages.scorers.opening import OnDemandScorer
+    from stages.settings.score import ScoreSettings
 
-    settings = PrmSettings(tuple(name or ["prm"]), threshold, held_out, tuple(sorted(set(best_of or []))), seed)
-    settings.aggregates()
+    names = settings.aggregates()
     if model is None:
-        if output is not None or line.dry_run:
+        if output is not None or files.dry_run:
             raise UsageError("-o and --dry-run are for scoring, which needs --model", "See sipf eval-prm --help.")
         _show(measure(str(lines), settings), {"lines": str(lines)}, json=console.json)
         return
     if output is None or str(output) == "-":
         raise UsageError("--model needs -o FILE for the lines that it scores", "See sipf eval-prm --help.")
-    from stages.scorers.hf import Scorer
 
-    key = next(iter(settings.aggregates()))
+    def show(summary: Summary, run: LineRun, _report: Mapping[str, Any]) -> None:
+        if not summary.complete:
+            show_summary(summary, run, json=console.json)
+            return
+        measures = measure(run.output, settings)
+        more = {**measures, **{name: {} for name in ("first errors", "best of n") if measures[name] is None}}
+        tables = [*_counts(measures), *_tables(measures)]
+        show_summary(summary, run, json=console.json, more=more, tables=tables)
 
-    def open_scorer() -> Scorer:
-        return Scorer(
-            model,
-            device=device.value,
-            dtype=dtype.value,
-            load_in_4bit=load_in_4bit,
-            batch_tokens=batch_tokens,
-            label=key,
-            trust_remote_code=trust_remote_code,
-        )
-
-    from sipf_cli.running import plan, run_over_lines, show
-    from stages.scorers.hf import describe_scorer
-    from stages.simulate import check_steps
-
-    facts = describe_scorer(model, device.value, dtype.value, load_in_4bit=load_in_4bit)
-    run = line.run("score", lines, output, {"name": key}, facts)
-    if line.dry_run:
-        plan(run, lambda problem: {"paths": len(problem.paths)}, json=console.json, check=check_steps)
-        return
-    summary = run_over_lines(run, open_scorer, lambda scorer: scorer.work, check_steps)
-    if not summary.complete:
-        show(summary, run.output, json=console.json)
-        return
-    measures = measure(run.output, settings)
-    more = {**measures, **{name: {} for name in ("first errors", "best of n") if measures[name] is None}}
-    show(summary, run.output, json=console.json, more=more, tables=[*_counts(measures), *_tables(measures)])
+    stage = Scoring(OnDemandScorer(model, scorer), ScoreSettings(next(iter(names))))
+    execute(stage, lines, output, files, console, show)
 
 
 def _show(measures: dict[str, Any], head: dict[str, Any], *, json: bool) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from sipf_cli import options as o
-from sipf_cli.app import COMMANDS, new_app
-from sipf_cli.groups import ConsoleOptions, expanded
+from sipf_cli.app import COMMANDS
+from sipf_cli.generated import new_app
+from stages.settings.files import OutputSettings
+from stages.settings.labels import StepwiseSettings
 
 app = new_app(help=COMMANDS["export"])
 
@@ -19,18 +17,8 @@ def formats() -> None:
 
 
 @app.command()
-@expanded
 def stepwise(
-    lines: o.Input,
-    output: o.Output,
-    console: ConsoleOptions,
-    labels: Annotated[str, typer.Option("--labels", help="hard, soft, or threshold:T.")] = "hard",
-    template: Annotated[
-        str, typer.Option("--template", help="Prompt template: auto (the task's first), chat, or one of the task's.")
-    ] = "auto",
-    strict: o.Strict = False,
-    overwrite: o.Overwrite = False,
-    manifest: o.Manifest = None,
+    lines: o.Input, output: o.Output, settings: StepwiseSettings, files: OutputSettings, console: o.ConsoleOptions
 ) -> None:
     """Write labelled paths as lines of prompt, completions and labels, the stepwise format of reward-model trainers.
 
@@ -46,8 +34,8 @@ def stepwise(
     from stages.export import export_stepwise
 
     counts, bad = export_stepwise(
-        str(lines), str(output), labels=labels, template=template, strict=strict, overwrite=overwrite,
-        manifest=None if manifest is None else str(manifest),
+        str(lines), str(output), labels=settings.labels, template=settings.template, strict=files.strict,
+        overwrite=files.overwrite, manifest=None if files.manifest is None else str(files.manifest),
     )  # fmt: skip
     tell_bad(bad)
     emit({"output": str(output), **counts}, json=console.json, data_on_stdout=str(output) == "-")

@@ -143,7 +143,7 @@ class Expansion:
 
 
 def expanded(function: Callable[..., None]) -> Callable[..., None]:
-    """The function with each parameter that is a dataclass replaced by the dataclass's fields, as keyword parameters."""
+    """The function with each parameter that is a dataclass replaced by its fields, as keyword parameters."""
     hints = get_type_hints(function, include_extras=True)
     groups = {name: Expansion(hint) for name, hint in hints.items() if is_dataclass(hint) and isinstance(hint, type)}
     own, shared = [], []
@@ -166,7 +166,7 @@ def expanded(function: Callable[..., None]) -> Callable[..., None]:
 class CommandApp(typer.Typer):
     """A Typer app whose commands are declared with settings and shown in panels."""
 
-    def command(self, name: str | None = None, **how: Any) -> Callable[[Any], Any]:  # type: ignore[override]  # fewer ways
+    def command(self, name: str | None = None, **how: Any) -> Callable[[Any], Any]:
         """Register a command, its settings expanded."""
         register = super().command(name, cls=PanelCommand, **how)
 

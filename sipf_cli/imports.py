@@ -55,7 +55,7 @@ def mmlu(
       echo 'Two and three?,4,5,6,7,B' | tee mmlu/dev/abstract_algebra_dev.csv > mmlu/test/abstract_algebra_test.csv
       sipf data mmlu --path mmlu --split test --subjects abstract_algebra -o problems.jsonl
     """
-    from evals.tasks.mmlu import SUBJECTS
+    from evals.datasets.mmlu import SUBJECTS
     from stages.mmlu import rows_of
 
     names = tuple(name.strip() for name in subjects.split(",") if name.strip()) if subjects else SUBJECTS

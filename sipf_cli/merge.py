@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sipf_cli.app import new_app
 from sipf_cli.console import emit
+from sipf_cli.generated import new_app
 from sipf_cli.options import Config, Debug, Inputs, Json, Output, Overwrite
 
 app = new_app()

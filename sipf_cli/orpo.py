@@ -7,34 +7,42 @@ from typing import Annotated
 import typer
 
 from sipf_cli import options as o
-from sipf_cli.app import new_app
-from sipf_cli.groups import ConsoleOptions, TrainingOptions, expanded
+from sipf_cli.generated import new_app
+from stages.settings.declare import Panel
+from stages.settings.training import OrpoSettings, TrainingFiles, TrainSettings
 
 app = new_app()
 
+Base = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", metavar="TEXT", rich_help_panel=Panel.MAIN,
+        help="The base to restart from, as the paper does in each round.",
+    ),
+]  # fmt: skip
+ContinueFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--continue-from", metavar="TEXT", rich_help_panel=Panel.MAIN,
+        help="Continue from this policy instead of restarting from the base.",
+    ),
+]  # fmt: skip
+
 
 @app.command()
-@expanded
 def orpo(
     pairs: o.Input,
     output: o.OutputFolder,
-    training: TrainingOptions,
-    console: ConsoleOptions,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help="The base to restart from, as the paper does in each round.")
-    ] = None,
-    continue_from: Annotated[
-        str | None, typer.Option("--continue-from", help="Go on from this round's policy instead of the base.")
-    ] = None,
-    beta: Annotated[float, typer.Option("--beta", min=0.0, help="Weight of the odds-ratio term.")] = 0.1,
-    max_prompt_length: Annotated[
-        int | None, typer.Option("--max-prompt-length", min=1, help="Leave out pairs with a longer prompt (tokens).")
-    ] = None,
-    strict: o.Strict = False,
+    preference: OrpoSettings,
+    settings: TrainSettings,
+    files: TrainingFiles,
+    console: o.PresetOptions,
+    model: Base = None,
+    continue_from: ContinueFrom = None,
 ) -> None:
     """Train a policy on preference pairs with ORPO.
 
-    Reads the lines of `sipf pairs`, or anybody's prompt, chosen and rejected.
+    Reads the lines of `sipf pairs`, or any lines of prompt, chosen and rejected.
 
     \b
     Example:
@@ -50,7 +58,9 @@ def orpo(
     start = model or continue_from
     if start is None or (model and continue_from):
         raise UsageError("give either --model or --continue-from", "--model restarts from the base, as the paper does.")
-    settings = training.settings()
-    rows, bad = read_pairs(str(pairs), strict=strict)
-    run = partial(run_orpo, rows, model=start, options=settings, beta=beta, max_prompt_length=max_prompt_length)
-    train("orpo", run, training, console, output, read={"pairs": len(rows)}, bad=bad)
+    rows, bad = read_pairs(str(pairs), strict=files.strict)
+    run = partial(
+        run_orpo, rows, model=start, options=settings, beta=preference.beta,
+        max_prompt_length=preference.max_prompt_length,
+    )  # fmt: skip
+    train("orpo", run, settings, files, console, output, read={"pairs": len(rows)}, bad=bad)

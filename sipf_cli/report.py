@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from sipf_cli import options as o
-from sipf_cli.app import new_app
 from sipf_cli.console import Table, emit
+from sipf_cli.generated import new_app
 
 app = new_app()
 

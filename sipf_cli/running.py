@@ -1,114 +1,59 @@
-"""What the commands that go through lines with an engine share: open, run, show, end with the right code."""
+"""How a command runs a stage over lines: plan or run it, show progress, show how it ended, end with the right code."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from sipf_cli.console import Reporter, Table, emit
 
 if TYPE_CHECKING:
-    from evals.records import Problem
-    from stages.engines.base import Engine
-    from stages.runs.runner import LineRun, Summary, Tally
-    from stages.settings.model import EngineSettings
+    from sipf_cli.options import ConsoleOptions
+    from stages.runs.record import LineRun, Summary
+    from stages.runs.stage import Stage
+    from stages.settings.files import FileSettings
 
-Stage: TypeAlias = "Callable[[Problem, Tally], Awaitable[Sequence[Problem]]]"
-
-
-class Opened(Protocol):
-    """What a run over lines needs of an engine or a scorer."""
-
-    def hungry(self) -> bool:
-        """True while more problems should be admitted."""
-
-    def spent(self) -> Mapping[str, int]:
-        """What it has cost so far, for the manifest."""
-
-    async def close(self) -> None:
-        """Free what is held."""
+Show = Callable[["Summary", "LineRun"], None]
 
 
-Model = TypeVar("Model", bound=Opened)
-
-
-def run_with_engine(
-    run: LineRun,
-    settings: EngineSettings,
-    stage_of: Callable[[Engine], Stage],
-    check: Callable[[Problem], None] | None = None,
-) -> Summary:
-    """Run a stage that writes text over all lines; see `run_over_lines`."""
-    from stages.engines.opening import open_engine
-
-    return run_over_lines(run, lambda: open_engine(settings), stage_of, check)
-
-
-def run_over_lines(
-    run: LineRun,
-    open_model: Callable[[], Model],
-    stage_of: Callable[[Model], Stage],
-    check: Callable[[Problem], None] | None = None,
-) -> Summary:
-    """Run a stage over all lines, with progress shown and signals heeded.
+def execute(
+    stage: Stage,
+    lines: Path,
+    output: Path,
+    files: FileSettings,
+    console: ConsoleOptions,
+    show: Callable[[Summary, LineRun, Mapping[str, Any]], None] | None = None,
+) -> None:
+    """Run a stage over all lines, or with --dry-run say what it would do; ends the program with its exit code.
 
     Args:
-        run: what is read, written and recorded.
-        open_model: opens the engine or scorer; called when the first line needs it, so a finished run loads nothing.
-        stage_of: the stage on what was opened; it is called for each problem.
-        check: raises DataError for a line that the stage cannot use.
+        show: shows how the run ended, given the stage's report; `show_summary` unless given.
     """
-    import asyncio
+    from stages.runs.stage import line_run, run_stage
 
-    from evals.errors import Interrupted
-    from evals.tasks import check_problem
-    from stages.files.interrupts import RUN_AGAIN, catching_signals
-    from stages.runs.runner import run_lines
-    from stages.runs.verdicts import check_costs
-
-    opened: list[Model] = []
-
-    def model() -> Model:
-        if not opened:
-            try:
-                with flag.at_once():  # loading takes long and never looks at the flag
-                    opened.append(open_model())
-            except KeyboardInterrupt as error:  # must not come out of a task; the run looks at the flag
-                raise Interrupted("stopped by SIGINT", RUN_AGAIN) from error
-        return opened[0]
-
-    async def work(problem: Problem, tally: Tally) -> Sequence[Problem]:
-        return await stage_of(model())(problem, tally)
-
-    async def go() -> Summary:
-        try:
-            return await run_lines(
-                run,
-                work,
-                hungry=lambda: bool(opened) and opened[0].hungry(),
-                reporter=reporter,
-                flag=flag,
-                usage=lambda: {**(opened[0].spent() if opened else {}), **check_costs()},
-                check=check or check_problem,
-            )
-        finally:
-            if opened:
-                await opened[0].close()
-
+    run = line_run(stage, str(lines), str(output), files)
+    if files.dry_run:
+        _plan(run, stage, json=console.json)
+        return
     reporter = Reporter()
     try:
-        with catching_signals() as flag:
-            return asyncio.run(go())
+        summary = run_stage(run, stage, reporter)
     finally:
         reporter.finish()
+    report = stage.report(summary.counts)
+    if show is None:
+        show_summary(summary, run, json=console.json, more=report)
+    else:
+        show(summary, run, report)
 
 
-def show(
+def show_summary(
     summary: Summary,
-    output: str,
+    run: LineRun,
     *,
     json: bool,
     more: Mapping[str, Any] | None = None,
@@ -120,7 +65,7 @@ def show(
     Counts named in `told` are left out of the table, as one of `tables` tells them; the JSON has them all.
     """
     result: dict[str, Any] = {
-        "output": output,
+        "output": run.output,
         "already complete": summary.already,
         "problems": summary.done,
         "resumed": summary.resumed,
@@ -135,38 +80,16 @@ def show(
     for name in more or {}:
         if isinstance(result[name], Mapping) and not tables:
             rows += [(f"{name}: {key}", value) for key, value in result[name].items() if not isinstance(value, Mapping)]
-    emit(result, [Table(("", ""), rows), *tables], json=json, data_on_stdout=output == "-")
+    emit(result, [Table(("", ""), rows), *tables], json=json, data_on_stdout=run.output == "-")
     if summary.exit_code:
         raise typer.Exit(summary.exit_code)
 
 
-def plan(
-    run: LineRun,
-    cost_of: Callable[[Problem], Mapping[str, int]],
-    *,
-    json: bool,
-    check: Callable[[Problem], None] | None = None,
-) -> None:
-    """`--dry-run`: read every line, add up what the stage would do, and do nothing. `check` is the stage's own; bad
-    lines are told, counted and end in exit code 3, as in the run itself."""
-    from collections import Counter
+def _plan(run: LineRun, stage: Stage, *, json: bool) -> None:
+    """`--dry-run`: every line is read and nothing done; bad lines are told, counted and end in exit code 3."""
+    from stages.runs.stage import estimate_stage
 
-    from evals.errors import DataError
-    from evals.tasks import check_problem
-    from stages.files.lines import read_problems
-
-    counts: Counter[str] = Counter(problems=0)
-    bad = Counter[str]()
-
-    def report(error: DataError) -> None:
-        if run.strict:
-            raise error
-        bad["bad lines"] += 1
-        print(f"sipf: {error}", file=sys.stderr)
-
-    for _, problem in read_problems(run.source, shard=run.shard, on_bad=report, check=check or check_problem):
-        counts["problems"] += 1
-        counts.update(cost_of(problem))
-    emit({"would write": run.output, **run.facts, **counts, **bad}, json=json)
-    if bad:
+    counts = estimate_stage(run, stage, lambda error: print(f"sipf: {error}", file=sys.stderr))
+    emit({"would write": run.output, **run.facts, **counts}, json=json)
+    if counts["bad lines"]:
         raise typer.Exit(3)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from sipf_cli import options as o
-from sipf_cli.app import new_app
-from sipf_cli.groups import ConsoleOptions, TrainingOptions, expanded
+from sipf_cli.generated import new_app
+from stages.settings.training import TrainingFiles, TrainSettings
 
 app = new_app()
 
 
 @app.command()
-@expanded
 def sft(
     lines: o.Input,
     output: o.OutputFolder,
     model: o.Model,
-    training: TrainingOptions,
-    console: ConsoleOptions,
-    strict: o.Strict = False,
+    settings: TrainSettings,
+    files: TrainingFiles,
+    console: o.PresetOptions,
 ) -> None:
     """Fine-tune a model on gold solutions, with a loss on the solution alone.
 
@@ -32,8 +31,8 @@ def sft(
     from stages.files.reading import all_problems
     from stages.sft import run_sft
 
-    settings = training.settings()
-    problems, bad = all_problems(str(lines), strict=strict)
+    problems, bad = all_problems(str(lines), strict=files.strict)
     solved = sum(problem.solution is not None for problem in problems)
     run = partial(run_sft, problems, model=model, options=settings)
-    train("sft", run, training, console, output, read={"problems": len(problems), "with a solution": solved}, bad=bad)
+    train("sft", run, settings, files, console, output,
+          read={"problems": len(problems), "with a solution": solved}, bad=bad)  # fmt: skip

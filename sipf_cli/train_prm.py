@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from sipf_cli import options as o
-from sipf_cli.app import new_app
-from sipf_cli.groups import ConsoleOptions, TrainingOptions, expanded
+from sipf_cli.generated import new_app
+from stages.settings.training import RewardModelSettings, TrainingFiles, TrainSettings
 
 app = new_app()
 
 
 @app.command("train-prm")
-@expanded
 def train_prm(
     lines: o.Input,
     output: o.OutputFolder,
     model: o.Model,
-    training: TrainingOptions,
-    console: ConsoleOptions,
-    labels: Annotated[str, typer.Option("--labels", help="Targets: hard, soft, or threshold:T.")] = "hard",
-    outcome: Annotated[bool, typer.Option("--outcome", help="The path's outcome for every step: an ORM.")] = False,
-    held_out: Annotated[
-        float, typer.Option("--held-out", min=0.0, max=1.0, help="Share of the problems to measure on.")
-    ] = 0.1,
-    strict: o.Strict = False,
+    reward: RewardModelSettings,
+    settings: TrainSettings,
+    files: TrainingFiles,
+    console: o.PresetOptions,
 ) -> None:
     """Train a process reward model on the step labels, or an outcome reward model.
 
@@ -45,9 +36,9 @@ def train_prm(
     from stages.train_prm import run_train_prm
     from stages.training.step_rows import read_examples
 
-    settings = training.settings()
-    examples, bad = read_examples(str(lines), strict=strict)
+    examples, bad = read_examples(str(lines), strict=files.strict)
     run = partial(
-        run_train_prm, examples, model=model, options=settings, labels=labels, outcome=outcome, held_out_share=held_out
-    )
-    train("train-prm", run, training, console, output, read={"lines": len(examples)}, bad=bad)
+        run_train_prm, examples, model=model, options=settings, labels=reward.labels, outcome=reward.outcome,
+        held_out_share=reward.held_out,
+    )  # fmt: skip
+    train("train-prm", run, settings, files, console, output, read={"lines": len(examples)}, bad=bad)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from evals.errors import SipfError
-    from sipf_cli.groups import ConsoleOptions, TrainingOptions
+    from sipf_cli.options import ConsoleOptions
+    from stages.settings.training import TrainingFiles, TrainSettings
 
 
 Log: TypeAlias = Callable[[dict[str, Any]], None]
@@ -50,7 +51,8 @@ def run_training(stage: str, train: Callable[[Any, Log], dict[str, Any]]) -> dic
 def train(
     stage: str,
     run: Callable[..., dict[str, Any]],
-    training: TrainingOptions,
+    settings: TrainSettings,
+    files: TrainingFiles,
     console: ConsoleOptions,
     output: Path,
     *,
@@ -64,10 +66,10 @@ def train(
         read: what was read, for a dry run.
     """
     tell_bad(bad)
-    if training.dry_run:
+    if files.dry_run:
         emit({"would write": str(output), **read, "bad lines": len(bad)}, json=console.json)
     else:
-        how = {"out": str(output), "template": training.template, "overwrite": training.overwrite}
+        how = {"out": str(output), "template": settings.template, "overwrite": files.overwrite}
         manifest = run_training(stage, lambda stop, log: run(**how, stop=stop, log=log))
         show_training(manifest, output, json=console.json, bad=len(bad))
     end(bad)

@@ -183,7 +183,7 @@ def sandboxes() -> Iterator[Finding]:
     works = []
     for layer in checker.LAYERS:
         try:
-            through = probes.examine(layer)
+            through = probes.attack(layer)
         except SandboxError as error:
             said = error.message.removeprefix(f"{layer}: ")
             yield Finding("sandbox", layer, False, False, said, checker.advice())

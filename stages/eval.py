@@ -8,42 +8,53 @@ What the lines add up to is read from the output (stages/joins/results.py), so a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from evals.reading.letters import LETTERS
 from evals.records import Path, Problem
 from evals.tasks import task_of
 from evals.tasks.base import Chooser, Task, Verdict
 from evals.tasks.prompts import PromptChoice
-from stages.engines.base import Completion, Draw, Engine, Request, generate, seed_of
-from stages.runs.runner import Tally
-from stages.runs.verdicts import judge_all, write_verdict
+from stages.engines.base import Completion, Draw, Engine, Request, generate
+from stages.joins.earlier_paths import EarlierPaths
+from stages.joins.saved_answers import SavedAnswers
+from stages.runs.scheduler import Tally
+from stages.runs.stage import Stage
+from stages.runs.verdicts import Verdicts, write_verdict
 from stages.sample import to_path
+from stages.seeds import seed_of
 from stages.settings.evaluation import EvalSettings
-
-CHOICES = "loglikelihoods"
-"""Key of a path that was chosen, not written: the log-likelihood (nats) of every choice."""
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Stage):
     """Answers one problem at a time; many may be under way."""
 
     engine: Engine
     settings: EvalSettings
     prompts: PromptChoice = field(default_factory=PromptChoice)
+    verdicts: Verdicts = field(default_factory=Verdicts, kw_only=True)
+    name: ClassVar[str] = "eval"
+
+    def options(self) -> dict[str, Any]:
+        """The settings, and how problems are prompted."""
+        return {**super().options(), **self.prompts.describe()}
+
+    def estimate(self, problem: Problem) -> dict[str, int]:
+        """Answers to be written."""
+        return {"answers": self.settings.n}
 
     async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
         """Replace the problem's paths by `n` judged answers, or by the likeliest choice where that is the task."""
         task = task_of(problem)
         problem.prompting = self.prompts.of(problem)
-        choices = task.continuations(problem) if isinstance(task, Chooser) else []
-        if choices:
+        if isinstance(task, Chooser) and (choices := task.continuations(problem)):
             problem.paths = [await self._chosen(task, problem, choices)]
             tally.count("answers")
             tally.count("choices compared", len(choices))
             return [problem]
         completions = await self._written(task, problem)
-        verdicts = await judge_all(task, problem, [completion.text for completion in completions], tally)
+        verdicts = await self.verdicts.of_all(task, problem, [completion.text for completion in completions], tally)
         drawn = enumerate(zip(completions, verdicts, strict=True))
         problem.paths = [to_path(task, problem, c, verdict, i, "eval", 0) for i, (c, verdict) in drawn]
         tally.count("answers", len(completions))
@@ -60,29 +71,49 @@ class Evaluation:
         request = Request(problem, draws, "", settings.top_p, settings.max_tokens or task.max_tokens, stop)
         return await generate(self.engine, request)
 
-    async def _chosen(self, task: Task, problem: Problem, choices: list[str]) -> Path:
+    async def _chosen(self, task: Chooser, problem: Problem, choices: list[str]) -> Path:
         """The likeliest choice as a path; of equally likely ones the first."""
         likelihoods = await self.engine.loglikelihood(problem, choices)
         best = max(range(len(choices)), key=likelihoods.__getitem__)
         verdict = task.judge(problem, choices[best])
-        told = {CHOICES: dict(zip(LETTERS, likelihoods, strict=True))}
         return Path.model_validate({
             "id": f"{problem.id}#0", "source": "eval", "text": choices[best], "steps": [],
-            "answer": verdict.answer, "correct": verdict.correct, **told,
+            "answer": verdict.answer, "correct": verdict.correct,
+            "loglikelihoods": dict(zip(LETTERS, likelihoods, strict=True)),
         })  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Judging:
-    """Judges the answers that the lines bring along; no model is asked."""
+class Judging(Stage):
+    """Judges answers that were written before; no model is asked.
+
+    Args:
+        source: the file that the answers are from, for the manifest.
+        answers: where a problem's answers come from; None: they are on its line.
+    """
+
+    source: str
+    answers: EarlierPaths | SavedAnswers | None = None
+    verdicts: Verdicts = field(default_factory=Verdicts, kw_only=True)
+    name: ClassVar[str] = "eval"
+
+    def options(self) -> dict[str, Any]:
+        """The file of answers."""
+        return {"from": self.source}
+
+    def estimate(self, problem: Problem) -> dict[str, int]:
+        """Answers on the line."""
+        return {"answers on the lines": len(problem.paths)}
 
     async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
         """Judge every path again, gold ones left out, and make it one of source "eval"."""
+        if self.answers is not None:
+            self.answers.join(problem, tally)
         task = task_of(problem)
         paths = [path for path in problem.paths if path.source != "gold"]
         tally.count("gold paths left out", len(problem.paths) - len(paths))
         tally.count("problems without an answer", not paths)
-        verdicts = await judge_all(task, problem, [path.text for path in paths], tally)
+        verdicts = await self.verdicts.of_all(task, problem, [path.text for path in paths], tally)
         problem.paths = [_judged(task, path, verdict) for path, verdict in zip(paths, verdicts, strict=True)]
         tally.count("answers", len(paths))
         tally.count("answers that could not be read", _unread(problem.paths))

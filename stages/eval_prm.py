@@ -19,8 +19,8 @@ from evals.errors import DataError
 from evals.metrics import mean_interval, pass_at_k
 from evals.records import Path, Problem
 from stages.joins.results import all_results
+from stages.seeds import held_out
 from stages.settings.evaluation import PrmSettings
-from stages.training.step_rows import held_out
 
 
 def measure(source: str, settings: PrmSettings) -> dict[str, Any]:

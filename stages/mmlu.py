@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from evals.datasets.mmlu import problems
 from evals.errors import UsageError
 from evals.reading.letters import LETTERS
 from evals.records import Problem
-from evals.tasks.mmlu import Mode, problems
+from evals.tasks.mmlu import Mode
 from stages.data import csv_rows, hub_rows
 from stages.files.manifest import hash_file
 

@@ -15,7 +15,8 @@ from evals.tasks import task_of
 from stages.files.lines import is_file, read_problems
 from stages.files.manifest import hash_file, parent_of
 from stages.files.outputs import atomic_lines
-from stages.pairs import SWEEP, PairReport, lot, make_pairs
+from stages.pairs import SWEEP, PairReport, make_pairs
+from stages.seeds import lot
 from stages.settings.pairs import PairSettings
 
 NEXT_TO_NOTHING = 8

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from typing import Any, Literal
 from evals.errors import DataError
 from evals.records import Path, Problem
 from evals.tasks import task_of
+from stages.seeds import lot
 from stages.settings.pairs import PairSettings
 
 Aggregate = Literal["mean", "min", "product", "last"]
@@ -119,11 +119,6 @@ def _candidates(
         report.sweep_problems[eta] += made > 0
     found.sort(key=lambda item: item[:2])
     return [(winner, loser) for _, _, winner, loser in found]
-
-
-def lot(text: str, seed: int) -> str:
-    """What orders things that are equal otherwise: a hash, so that neither draw order nor length decides."""
-    return hashlib.blake2b(f"{seed}/{text}".encode(), digest_size=8).hexdigest()
 
 
 def _spread(candidates: list[tuple[_Scored, _Scored]], most: int) -> list[tuple[_Scored, _Scored]]:

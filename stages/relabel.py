@@ -11,21 +11,25 @@ are inferred again from the new ones. The rollouts themselves stay on the line.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from evals.errors import DataError
 from evals.records import LIVE, Problem, StepLabel
 from evals.tasks import task_of
 from stages.runs.scheduler import Tally
+from stages.runs.stage import Stage
 from stages.settings.labels import RelabelSettings
+from stages.simulate import check_paths
 from stages.strategies.inference import infer, with_inference
 from stages.strategies.prefixes import prefixes
 
 
 @dataclass(frozen=True)
-class Relabelling:
+class Relabelling(Stage):
     """Labels one problem after the other again; nothing is drawn."""
 
     settings: RelabelSettings
+    name: ClassVar[str] = "relabel"
 
     def check(self, problem: Problem) -> None:
         """Refuse a line whose draws do not decide what is wanted.
@@ -33,7 +37,12 @@ class Relabelling:
         Raises:
             DataError: `paths.N.labels.J: ...`.
         """
+        check_paths(problem)
         self._relabelled(problem.model_copy(deep=True))
+
+    def estimate(self, problem: Problem) -> dict[str, int]:
+        """Labelled steps."""
+        return {"steps": sum(len(path.labels or []) for path in problem.paths)}
 
     async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
         """The problem with its new labels; counts them by kind, and the hard ones that have changed."""
@@ -47,17 +56,6 @@ class Relabelling:
         for label in after:
             tally.count(f"labels {label.kind}")
         return [problem]
-
-    def hungry(self) -> bool:
-        """Always: nothing takes time."""
-        return True
-
-    def spent(self) -> dict[str, int]:
-        """Nothing is spent."""
-        return {}
-
-    async def close(self) -> None:
-        """Nothing is held."""
 
     def _relabelled(self, problem: Problem) -> None:
         """Give the paths their new labels."""

@@ -10,57 +10,76 @@ one farther (edit distance) from the others. Paths of earlier rounds stay, and n
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from evals.reading.equations import distance
 from evals.records import Path, Problem
 from evals.tasks import task_of
 from evals.tasks.base import Task, Verdict
-from stages.engines.base import Completion, Draw, Engine, Request, generate, seed_of
-from stages.runs.runner import Tally
-from stages.runs.verdicts import judge_all, write_verdict
+from stages.engines.base import Completion, Draw, Engine, Request, generate
+from stages.joins.earlier_paths import EarlierPaths
+from stages.runs.scheduler import Tally
+from stages.runs.stage import Stage
+from stages.runs.verdicts import Verdicts, write_verdict
+from stages.seeds import seed_of
 from stages.settings.sample import SampleSettings
-
-DRAWN = "drawn"
-"""The line's count of all draws ever made for the problem: the number of the next path."""
 
 
 @dataclass(frozen=True)
-class Sampler:
-    """Draws paths for one problem at a time; many problems may be under way."""
+class Sampler(Stage):
+    """Draws paths for one problem at a time; many problems may be under way.
+
+    Args:
+        engine: who writes.
+        settings: how paths are drawn and kept.
+        earlier: paths of earlier rounds, which join those on the line.
+    """
 
     engine: Engine
     settings: SampleSettings
+    earlier: EarlierPaths | None = None
+    name: ClassVar[str] = "sample"
+    verdicts: Verdicts = field(default_factory=Verdicts, kw_only=True)
 
     async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
         """Add paths to the problem; counts what was drawn, kept and dropped, and why."""
         settings = self.settings
+        if self.earlier is not None:
+            self.earlier.join(problem, tally)
         began = time.monotonic()
         start = next_number(problem)
         task = task_of(problem)
         kept = _Kept(task, settings, list(problem.paths))
         drawn = 0
         while True:
-            block = settings.n if not self._quota() else min(settings.n, self._most() - drawn)
+            block = min(settings.n, settings.most_draws - drawn)
             for path in await self._block(task, problem, start + drawn, block, tally):
                 kept.consider(path, tally)
             drawn += block
-            if not self._quota() or kept.enough() or drawn >= self._most():
+            if drawn >= settings.most_draws or (settings.quota and kept.enough()):
                 break
             if settings.time_cap is not None and time.monotonic() - began > settings.time_cap:
                 tally.count("stopped by the time cap")
                 break
         self._count(kept, len(problem.paths), tally)
         problem.paths = kept.paths
-        setattr(problem, DRAWN, start + drawn)
+        problem.drawn = start + drawn
         return [problem]
 
-    def _quota(self) -> bool:
-        return max(self.settings.want_right, self.settings.want_wrong, self.settings.want) > 0
+    def facts(self) -> dict[str, Any]:
+        """See `Stage.facts`; a time cap makes the data depend on the machine."""
+        capped = "no: --time-cap makes the run not reproducible"
+        return {**super().facts(), **({} if self.settings.time_cap is None else {"same whatever the batch": capped})}
 
-    def _most(self) -> int:
-        return self.settings.max_draws or 10 * self.settings.n
+    def estimate(self, problem: Problem) -> dict[str, int]:
+        """The first block's draws: how many more a quota takes is not to be known."""
+        return {"draws, at least": self.settings.n}
+
+    def report(self, counts: Mapping[str, int]) -> dict[str, Any]:
+        """How many problems of the pool no line asked for."""
+        return {} if self.earlier is None else {"pool problems that no line asked for": self.earlier.unused()}
 
     async def _block(self, task: Task, problem: Problem, start: int, size: int, tally: Tally) -> list[Path]:
         settings = self.settings
@@ -70,7 +89,7 @@ class Sampler:
         completions = await generate(self.engine, request)
         tally.count("drawn", size)
         tally.count("tokens", sum(completion.tokens for completion in completions))
-        verdicts = await judge_all(task, problem, [completion.text for completion in completions], tally)
+        verdicts = await self.verdicts.of_all(task, problem, [completion.text for completion in completions], tally)
         return [
             to_path(task, problem, completion, verdict, start + i, "sample", settings.round)
             for i, (completion, verdict) in enumerate(zip(completions, verdicts, strict=True))
@@ -84,7 +103,7 @@ class Sampler:
         tally.count("kept wrong", len(new) - right)
         if any(path.correct for path in kept.paths):
             tally.count("problems with a right path")
-        if self._quota() and not kept.enough():
+        if self.settings.quota and not kept.enough():
             tally.count("problems short of the quota")
 
 
@@ -179,9 +198,8 @@ def _spread(path: Path, others: Sequence[Sequence[str]]) -> int:
 
 def next_number(problem: Problem) -> int:
     """The number of the next path: after every draw ever made, kept or not."""
-    drawn = getattr(problem, DRAWN, 0)
     used = [int(number) for _, _, number in (path.id.rpartition("#") for path in problem.paths) if number.isdecimal()]
-    return max([drawn if isinstance(drawn, int) else 0, *(number + 1 for number in used)])
+    return max([problem.drawn, *(number + 1 for number in used)])
 
 
 def to_path(

@@ -2,8 +2,8 @@
 
     path.steps = ["40+32=72", ...]  ->  path.scores["prm"] = {"steps": [0.98, ...], "mean": 0.95, "min": ..., ...}
 
-r(tau) = (1/m) sum_j c_j, the mean of the step scores, is the paper's score of a path; min, product and last stand beside
-it. A path that cannot be scored says why under `unscored`.
+r(tau) = (1/m) sum_j c_j, the mean of the step scores, is the paper's score of a path; min, product and last stand
+beside it. A path that cannot be scored says why under `unscored`.
 """
 
 from __future__ import annotations

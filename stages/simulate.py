@@ -10,46 +10,78 @@ text, and the simulator's own prompter puts it behind the question.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from evals.errors import DataError
 from evals.records import Path, Problem, StepLabel
 from evals.tasks import task_of
 from evals.tasks.base import Task, split_of
 from stages.engines.base import Engine
-from stages.runs.runner import Tally
-from stages.runs.verdicts import judge, write_verdict
+from stages.runs.scheduler import Tally
+from stages.runs.stage import Stage
+from stages.runs.verdicts import Verdicts, write_verdict
+from stages.seeds import in_share
 from stages.settings.simulate import SimulateSettings
-from stages.share import in_share
 from stages.strategies import strategy
-from stages.strategies.audit import audit
+from stages.strategies.audit import audit, audit_report
 from stages.strategies.prefixes import Prefixes, Simulator, brute_tokens, prefixes
-from stages.strategies.run_budget import RunBudget
+from stages.strategies.run_budget import RunBudget, most_draws
 
-__all__ = ["Simulation", "check_paths", "check_scores", "cost_report", "in_share", "label_kinds"]
+OUTSIDE_SHARE = "problems outside the share"
+OVER_BUDGET = "problems left unlabelled: run budget"
 
 
 @dataclass(frozen=True)
-class Simulation:
+class Simulation(Stage):
     """Labels one problem at a time; many may be under way."""
 
     engine: Engine
     settings: SimulateSettings
     run_budget: RunBudget | None = None
     """Which problems the run's budget covers; None: all."""
+    verdicts: Verdicts = field(default_factory=Verdicts, kw_only=True)
+    name: ClassVar[str] = "simulate"
+
+    def check(self, problem: Problem) -> None:
+        """Refuse paths that cannot be labelled; reserves the problem's draws of the run's budget."""
+        check_paths(problem)
+        check_scores(problem, self.settings)
+        if self.run_budget is not None:
+            self.run_budget.check(problem)
+
+    def estimate(self, problem: Problem) -> dict[str, int]:
+        """Steps, prefixes and the most rollouts; why a problem would be left unlabelled."""
+        settings = self.settings
+        if not in_share(problem.id, settings.share, settings.seed):
+            return {OUTSIDE_SHARE: 1}
+        if self.run_budget is not None and not self.run_budget.covers(problem):
+            return {OVER_BUDGET: 1}
+        new = [path for path in problem.paths if path.labels is None]
+        distinct = len(prefixes(task_of(problem), new).places)
+        steps = {"steps": sum(len(path.steps) for path in new), "prefixes": distinct}
+        if settings.strategy == "mcts" and settings.budget is None:
+            return steps  # its own rollouts are searched, so how many there are is not to be known
+        return {**steps, "rollouts, at most": most_draws(problem, settings)}
+
+    def report(self, counts: Mapping[str, int]) -> dict[str, Any]:
+        """What it cost against brute force, the kinds of labels, and what the audit found."""
+        audited = audit_report(counts)
+        report = {"cost": cost_report(counts), "labels": label_kinds(counts)}
+        return {**report, **({"audit": audited} if audited else {})}
 
     async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
         """Label the problem's unlabelled paths, if it belongs to the share and the budget covers it."""
         settings = self.settings
         if not in_share(problem.id, settings.share, settings.seed):
-            tally.count("problems outside the share")
+            tally.count(OUTSIDE_SHARE)
             return [problem]
         if self.run_budget is not None and not self.run_budget.covers(problem):
-            tally.count("problems left unlabelled: run budget")
+            tally.count(OVER_BUDGET)
             return [problem]
         new = [path for path in problem.paths if path.labels is None]
         before = len(problem.paths)
-        simulator = Simulator(self.engine, task_of(problem), settings, tally)
+        simulator = Simulator(self.engine, task_of(problem), settings, tally, verdicts=self.verdicts)
         await strategy(settings.strategy)(simulator, problem)
         tally.count("problems labelled")
         self._count(prefixes(simulator.task, [*new, *problem.paths[before:]]), tally)
@@ -87,7 +119,7 @@ class Simulation:
         identity = f"{problem.id}#gold"
         if any(path.id == identity for path in problem.paths):
             return
-        verdict = await judge(task, problem, text)
+        verdict = await self.verdicts.of(task, problem, text)
         if verdict.outcome is not None and not verdict.correct:
             tally.count(f"gold solutions left out: {verdict.outcome}")
             return

@@ -14,16 +14,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from evals.errors import DataError, UsageError
-from evals.metrics import accuracy_at, auc, calibration_error, first_error
+from evals.metrics import accuracy_at, auc, calibration_error, first_wrong_step
 from evals.records import Problem
 from evals.tasks import task_of
 from stages.models.devices import choose_device, choose_training_dtype
 from stages.models.loading import load_tokenizer, model_fingerprint, read_card
 from stages.models.prompts import make_prompter
+from stages.seeds import held_out
 from stages.settings.training import TrainSettings
 from stages.training.model_folder import ModelFolder, hash_rows
 from stages.training.options import Log, Stop, describe_run, is_main_process, training_arguments
-from stages.training.step_rows import Example, LabelKind, StepRow, held_out, step_rows
+from stages.training.step_rows import Example, LabelKind, StepRow, step_rows
 
 IGNORED = -100.0
 HALF = 0.5
@@ -126,8 +127,8 @@ def evaluate(model: Any, rows: Sequence[StepRow], pad: int, batch_tokens: int = 
     targets, given = [target for target, _ in pairs], [score for _, score in pairs]
     truth = [target >= HALF for target in targets]
     firsts = [
-        first_error([(target or 0.0) >= HALF for target in row.targets])
-        == first_error([score >= HALF for score in row_scores])
+        first_wrong_step([(target or 0.0) >= HALF for target in row.targets])
+        == first_wrong_step([score >= HALF for score in row_scores])
         for row, row_scores in zip(rows, scores, strict=True)
         if None not in row.targets
     ]

@@ -16,15 +16,13 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from evals.datasets.code_problem import made_problem, unix_lines
 from evals.datasets.math_file import made_of
 from evals.errors import DataError
+from evals.programs.checks import CodeTests
 from evals.programs.steps import LINES, StepRule
-from evals.programs.text import DONE
 from evals.records import Problem
-from evals.sandbox.checks import CodeTests
-from evals.tasks.code import CodeTask, made_problem, unix_lines
 
-CODE = CodeTask(name="code", templates={"plain": "{question}"}, stop=(DONE,))
 READ = ("prompt", "tests", "entry_point", "solution", "canonical_solution", "id", "task", "question")
 """Keys that are read, so not carried through."""
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from evals.datasets import gsm8k
 from evals.errors import DataError
 from evals.records import Problem, first_fault, parse_json
-from evals.tasks import gsm8k
 
 
 def problems(lines: Iterable[str], stem: str) -> Iterator[Problem]:

@@ -17,10 +17,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from evals.errors import DataError
-from evals.metrics import combined, first_error, harmonic, wilson
+from evals.metrics import combined, first_wrong_step, harmonic, wilson
 from evals.records import Problem, first_fault
 
-BETWEEN = "\n\n"
+BETWEEN_STEPS = "\n\n"
 """What the steps of a text are joined with: many of them are paragraphs of several lines."""
 
 
@@ -56,7 +56,7 @@ def _problem(row: Mapping[str, Any]) -> Problem:
         raise DataError("steps: must be texts, at least one")
     identity = f"processbench/{row['id']}"
     path = {
-        "id": f"{identity}#0", "text": BETWEEN.join(steps), "steps": steps, "split": "given",
+        "id": f"{identity}#0", "text": BETWEEN_STEPS.join(steps), "steps": steps, "split": "given",
         "first_error": row["label"], "correct": row["final_answer_correct"],
     }  # fmt: skip
     task = "gsm8k" if row["id"].startswith("gsm8k") else "math"
@@ -71,9 +71,9 @@ def _problem(row: Mapping[str, Any]) -> Problem:
         raise DataError(first_fault(error)) from error
 
 
-def guess(scores: Sequence[float], threshold: float) -> int:
+def first_below(scores: Sequence[float], threshold: float) -> int:
     """The first step that scores below the threshold, or -1."""
-    return first_error([score >= threshold for score in scores])
+    return first_wrong_step([score >= threshold for score in scores])
 
 
 def measured(items: Sequence[Item], threshold: float) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def measured(items: Sequence[Item], threshold: float) -> dict[str, Any]:
     for item in items:
         wrong = item.label >= 0
         sizes[wrong] += 1
-        hits[wrong] += guess(item.scores, threshold) == item.label
+        hits[wrong] += first_below(item.scores, threshold) == item.label
     result: dict[str, Any] = {"threshold": threshold, "n": len(items)}
     for name, wrong in (("acc_err", True), ("acc_ok", False)):
         result[name] = _rate(hits[wrong], sizes[wrong]) if sizes[wrong] else None

@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import Literal
 
 from evals.programs.lexer import Statement, statements
-from evals.tasks.base import Split
+from evals.split import Split
 
 _CLAUSES = frozenset({"elif", "else", "except", "finally"})
 _QUOTES = ("'", '"')

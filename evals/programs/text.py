@@ -77,10 +77,10 @@ def definition(code: str, name: str) -> re.Match[str] | None:
     return found[-1] if found else None
 
 
-def signature(program: str) -> str:
+def program_signature(program: str) -> str:
     """A program's words and signs, comments and spacing gone, each line behind its depth of indentation.
 
-    >>> signature("def f(x):\\n\\n  return x  # the same")
+    >>> program_signature("def f(x):\\n\\n  return x  # the same")
     '0 def f ( x ) :\\n1 return x'
     """
     lines, depths = [], [-1]

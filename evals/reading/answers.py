@@ -95,7 +95,7 @@ def robust(text: str) -> str | None:
 
     A number comes back in its shortest form (`$1,234.50` as `1234.5`), anything else as it was written, undressed.
     """
-    text = numbers.plain(cut(text))
+    text = numbers.with_plain_signs(cut(text))
     words: _Reading | None = None
     for mark in reversed(deque(_MARK.finditer(text), maxlen=MARK_CAP)):
         reading = _after(text, mark)
@@ -113,7 +113,7 @@ def normal(answer: str) -> str:
     number = numbers.number(answer)
     if number is not None:
         return str(number)
-    folded = " ".join(numbers.readable(answer).casefold().strip(_DRESS).split())
+    folded = " ".join(numbers.without_latex(answer).casefold().strip(_DRESS).split())
     return folded.replace(" ", "") if any(sign in folded for sign in "\\^(){}[]=") else folded
 
 
@@ -179,7 +179,7 @@ def _harness_clean(answer: str) -> str:
 
 
 def _begins_with_number(text: str) -> bool:
-    rest = numbers.readable(text).lstrip(_DRESS + "([{")
+    rest = numbers.without_latex(text).lstrip(_DRESS + "([{")
     if _NUMBERED_HEADING.match(rest):
         return False
     return rest[:1].isdigit() or rest[:2].lstrip("-").isdigit() or rest.startswith("\\boxed")
@@ -214,7 +214,7 @@ def _after(text: str, mark: re.Match[str]) -> _Reading | None:
 
 def _read(line: str, whole: bool = False) -> _Reading | None:
     """Read the answer that a marked piece of text begins with; `whole`: the piece is nothing but the answer."""
-    line = _undressed(numbers.readable(line))
+    line = _undressed(numbers.without_latex(line))
     number = numbers.NUMBER.search(line)
     refused = _REFUSAL.match(line.lstrip("[("))
     if number is None:

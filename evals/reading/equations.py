@@ -100,7 +100,7 @@ def _tokens(text: str) -> list[str]:
     return tokens
 
 
-def evaluate(text: str, percent: bool = True) -> Fraction | None:
+def value_of(text: str, percent: bool = True) -> Fraction | None:
     """The exact value of an arithmetic expression, or None if it is none.
 
     Args:
@@ -134,7 +134,7 @@ def holds(equation: str) -> bool | None:
 def _equal(left: str, right: str) -> bool | None:
     for percent in (True, False):
         try:
-            a, b = evaluate(left, percent), evaluate(right, percent)
+            a, b = value_of(left, percent), value_of(right, percent)
         except ZeroDivisionError:
             return False
         if a is None or b is None:
@@ -156,7 +156,7 @@ def _slack(side: str, percent: bool) -> Fraction:
 
 
 def _plain(text: str) -> str:
-    return numbers.plain(text).translate(_SIGNS)
+    return numbers.with_plain_signs(text).translate(_SIGNS)
 
 
 def first_false(text: str) -> str | None:
@@ -175,7 +175,7 @@ def strip_annotations(text: str) -> str:
     return _ANNOTATION.sub("", text)
 
 
-def signature(text: str) -> str:
+def equation_signature(text: str) -> str:
     """The path's sequence of equations, one a line; two paths with the same one are the same reasoning.
 
     The annotated equations where there are any, else those that stand in the lines (`7 x 5 = 35`); spaces, currency
@@ -190,7 +190,7 @@ def signature(text: str) -> str:
 
 def _in_lines(text: str) -> list[str]:
     equations = []
-    for line in numbers.plain(text).splitlines():
+    for line in numbers.with_plain_signs(text).splitlines():
         for sentence in _BREAK.split(line):
             for run in _RUN.findall(sentence):
                 sides = [side.strip("*/+,.") for side in _plain(run).replace(",", "").split("=")]

@@ -60,12 +60,12 @@ _WORDS_AROUND = re.compile(r"(?:[^\W\d_]|[\s$£€%°.,;:!?'\"*_`~-]|=|(?<=[^\W\
 _UNKNOWN_BESIDE = re.compile(r"[xyzn\u03c0](?![^\W\d_])", re.IGNORECASE)
 
 
-def plain(text: str) -> str:
+def with_plain_signs(text: str) -> str:
     """The text with look-alike signs, spaces and digits replaced by plain ones, character by character."""
     return text.translate(_PLAIN)
 
 
-def _without_latex(found: re.Match[str]) -> str:
+def _latex_as_text(found: re.Match[str]) -> str:
     if found["top"]:
         return f"{found['before']}{' ' if found['before'] else ''}{found['top']}/{found['bottom']}"
     if found["words"] is not None:
@@ -75,9 +75,9 @@ def _without_latex(found: re.Match[str]) -> str:
     return "," if found["comma"] else " " if found["gap"] else ""
 
 
-def readable(text: str) -> str:
-    """`plain`, and LaTeX's ways to write a fraction, a separator, a currency or a unit turned into ordinary text."""
-    return _LATEX.sub(_without_latex, plain(text))
+def without_latex(text: str) -> str:
+    """`with_plain_signs`, and LaTeX's ways to write a fraction, a separator, a currency or a unit as ordinary text."""
+    return _LATEX.sub(_latex_as_text, with_plain_signs(text))
 
 
 def value(found: re.Match[str]) -> Fraction | None:
@@ -129,7 +129,7 @@ def number(text: str) -> Fraction | None:
     """
     if len(text) > MAX_DIGITS + MAX_WORDS:
         return None
-    clean = readable(text)
+    clean = without_latex(text)
     found = list(NUMBER.finditer(clean))
     if len(found) != 1:
         return None

@@ -44,8 +44,8 @@ def enter(layer: str) -> int | None:
     for more in ((), tuple(seccomp.TRUSTED)):
         seccomp.for_this_process(more)  # so that children find it made
     if layer == "landlock" or landlock.abi():
-        rules = landlock.ruleset(landlock.readable(library))
-        landlock.enter(rules)
+        rules = landlock.ruleset(landlock.library_rules(library))
+        landlock.restrict_self(rules)
     return rules
 
 
@@ -73,7 +73,7 @@ def confine(
     if not caged:
         return
     if rules is not None:
-        landlock.enter(rules)
+        landlock.restrict_self(rules)
         os.close(rules)
     seccomp.install(seccomp.for_this_process(more))
 

@@ -30,7 +30,6 @@ What this does not cover:
 
 from __future__ import annotations
 
-import atexit
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -41,8 +40,8 @@ from types import TracebackType
 from typing import Literal, Self
 
 from evals.errors import DataError, SandboxError
+from evals.programs.checks import CheckLimits, CheckResult, CodeTests
 from evals.sandbox import landlock, probes, seccomp
-from evals.sandbox.checks import CheckLimits, CheckResult, CodeTests
 from evals.sandbox.warm import Dead, Warm
 from evals.sandbox.worker import Worker
 
@@ -239,38 +238,3 @@ class _Gate:
             with self._changed:
                 self._alone = False
                 self._changed.notify_all()
-
-
-_shared: Checker | None = None
-_shared_lock = threading.Lock()
-_settings: tuple[int | None, CheckLimits, Layer, bool] = (None, CheckLimits(), "auto", False)
-
-
-def configure(
-    workers: int | None = None,
-    limits: CheckLimits = CheckLimits(),  # noqa: B008  # frozen
-    layer: Layer = "auto",
-    unsafe: bool = False,
-) -> None:
-    """Settle how `shared_checker` will be made; see `Checker`. A checker of other settings is closed."""
-    global _settings, _shared  # noqa: PLW0603  # one checker a process is the point
-    with _shared_lock:
-        settings = (workers, limits, layer, unsafe)
-        if settings != _settings and _shared is not None:
-            _shared.close()
-            _shared = None
-        _settings = settings
-
-
-def shared_checker() -> Checker:
-    """This process's checker: started at the first call, closed at exit.
-
-    Raises:
-        SandboxError: no sandbox works here.
-    """
-    global _shared  # noqa: PLW0603  # as above
-    with _shared_lock:
-        if _shared is None:
-            _shared = Checker(*_settings)
-            atexit.register(_shared.close)
-        return _shared

@@ -38,7 +38,7 @@ def abi() -> int:
     return max(int(version), 0)
 
 
-def readable(library: str) -> Iterator[tuple[str, int]]:
+def library_rules(library: str) -> Iterator[tuple[str, int]]:
     """What may be read of a standard library's folder: every entry but installed packages."""
     yield library, READ_DIR
     with os.scandir(library) as entries:
@@ -75,7 +75,7 @@ def ruleset(allowed: Iterator[tuple[str, int]]) -> int:
     return rules
 
 
-def enter(rules: int) -> None:
+def restrict_self(rules: int) -> None:
     """Put this thread's process under the rules, for good; it must have set no_new_privs."""
     _call(_RESTRICT, ctypes.c_int(rules), ctypes.c_uint32(0))
 

@@ -7,7 +7,7 @@ Every program is checked against one assert that its `answer` meets only after t
 
 from __future__ import annotations
 
-from evals.sandbox.checks import CheckLimits, CodeTests
+from evals.programs.checks import CheckLimits, CodeTests
 from evals.sandbox.warm import Dead
 from evals.sandbox.worker import Worker
 
@@ -54,7 +54,7 @@ def leaks(worker: Worker, attacks: dict[str, str] = ATTACKS, limits: CheckLimits
     return through
 
 
-def examine(layer: str) -> list[str]:
+def attack(layer: str) -> list[str]:
     """Start a layer, run every hostile program and say what got through.
 
     Raises:

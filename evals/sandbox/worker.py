@@ -22,7 +22,7 @@ from dataclasses import replace
 from typing import Any
 
 from evals.errors import DataError, SandboxError
-from evals.sandbox.checks import CheckLimits, CheckResult, CodeTests
+from evals.programs.checks import CheckLimits, CheckResult, CodeTests
 from evals.sandbox.judge import JOBS, OUT_OF_MEMORY
 from evals.sandbox.warm import Dead, Ended, Warm
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib import import_module
 from typing import cast
 
 from evals.errors import DataError, UsageError
 from evals.records import Problem
 from evals.tasks.base import Task
 
-NAMES = ("gsm8k", "math", "chain", "mbpp", "humaneval", "code", "mmlu_math")
-_CODE = {"mbpp": "mbpp", "humaneval": "humaneval", "code": "codefile"}
-"""The code tasks and their modules."""
+TASK_NAMES = ("gsm8k", "math", "chain", "mbpp", "humaneval", "code", "mmlu_math")
+_CODE = ("mbpp", "humaneval", "code")
 
 
 @cache
@@ -22,14 +20,16 @@ def task(name: str) -> Task:
     Raises:
         UsageError: there is none.
     """
-    if name not in NAMES:
-        raise UsageError(f"there is no task {name!r}", f"The tasks are: {', '.join(NAMES)}.")
+    if name not in TASK_NAMES:
+        raise UsageError(f"there is no task {name!r}", f"The tasks are: {', '.join(TASK_NAMES)}.")
     if name == "chain":
         from evals.tasks.chain import CHAIN
 
         return cast(Task, CHAIN)  # frozen, where the protocol's plain attributes could be set
     if name in _CODE:
-        return cast(Task, getattr(import_module(f"evals.tasks.{_CODE[name]}"), name.upper()))
+        from evals.tasks.code import CODE_TASKS
+
+        return cast(Task, CODE_TASKS[name])
     if name == "mmlu_math":
         from evals.tasks.mmlu import MMLU
 
@@ -45,8 +45,8 @@ def task_of(problem: Problem) -> Task:
     Raises:
         DataError: `task: ...`, when it names none; `tests.steps: ...`, when its programs cannot be cut as it says.
     """
-    if problem.task not in NAMES:
-        raise DataError(f"task: there is no task {problem.task!r}", f"The tasks are: {', '.join(NAMES)}.")
+    if problem.task not in TASK_NAMES:
+        raise DataError(f"task: there is no task {problem.task!r}", f"The tasks are: {', '.join(TASK_NAMES)}.")
     made = task(problem.task)
     if problem.task in _CODE:
         from evals.tasks.code import CodeTask, for_problem

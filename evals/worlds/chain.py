@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from evals.errors import UsageError
 from evals.records import Problem
 
-NAMES = ("Mia", "Tom", "Ana", "Ben", "Eva", "Leo", "Ida", "Max", "Zoe", "Sam", "Amy", "Jon")
-PRONOUNS = {name: "She" if i % 2 == 0 else "He" for i, name in enumerate(NAMES)}
+PEOPLE = ("Mia", "Tom", "Ana", "Ben", "Eva", "Leo", "Ida", "Max", "Zoe", "Sam", "Amy", "Jon")
+PRONOUNS = {name: "She" if i % 2 == 0 else "He" for i, name in enumerate(PEOPLE)}
 ITEMS = ("pens", "books", "coins", "cards", "apples", "shells", "stamps", "beads", "nuts", "eggs", "keys", "cups")
 
 WORDINGS: dict[str, tuple[str, ...]] = {
@@ -42,7 +42,7 @@ OOD_WORDINGS: dict[str, tuple[str, ...]] = {
 LIMIT = 99
 """No state of a problem is above this."""
 
-STEPS = {"train": (2, 6), "validation": (2, 6), "test": (2, 6), "ood": (7, 8)}
+STEPS_OF_SPLIT = {"train": (2, 6), "validation": (2, 6), "test": (2, 6), "ood": (7, 8)}
 _BUCKETS = {"train": range(2, 10), "validation": range(1, 2), "test": range(1), "ood": range(1)}
 _EQUATION = re.compile(r"(\d{1,6})([-+*/])(\d{1,6})=(\d{1,6})")
 
@@ -94,13 +94,13 @@ def problems(split: str, n: int, seed: int) -> Iterator[Problem]:
     Raises:
         UsageError: unknown split.
     """
-    if split not in STEPS:
-        raise UsageError(f"the chain world has no split {split!r}", f"choose one of {', '.join(STEPS)}")
+    if split not in STEPS_OF_SPLIT:
+        raise UsageError(f"the chain world has no split {split!r}", f"choose one of {', '.join(STEPS_OF_SPLIT)}")
     rng = random.Random(f"chain/{split}/{seed}")
     wordings = OOD_WORDINGS if split == "ood" else WORDINGS
     seen: set[Chain] = set()
     while len(seen) < n:
-        chain = draw_chain(rng, *STEPS[split])
+        chain = draw_chain(rng, *STEPS_OF_SPLIT[split])
         if chain.bucket() not in _BUCKETS[split] or chain in seen:
             continue
         yield problem(f"chain/{split}/{seed}/{len(seen)}", chain, tell(rng, chain, wordings), split)
@@ -151,7 +151,7 @@ def _draw_operation(rng: random.Random, state: int) -> tuple[str, int]:
 
 def tell(rng: random.Random, chain: Chain, wordings: dict[str, tuple[str, ...]]) -> str:
     """The chain as a story that ends in its question."""
-    who, other = rng.sample(NAMES, 2)
+    who, other = rng.sample(PEOPLE, 2)
     item = rng.choice(ITEMS)
     pronoun = PRONOUNS[who]
     sentences = [f"{who} has {chain.start} {item}."]

@@ -49,13 +49,13 @@ def _vocabulary_texts() -> list[str]:
         for group in wordings.values()
         for wording in group
         for who, obj in (("She", "her"), ("He", "him"))
-        for name, item in zip(chain.NAMES, chain.ITEMS, strict=True)
+        for name, item in zip(chain.PEOPLE, chain.ITEMS, strict=True)
     ]
     stories = [f"{text} {text}" for text in stories]
-    stories += [f"- How many {i} does {n} have? {n} has 1 {i}." for n, i in zip(chain.NAMES, chain.ITEMS, strict=True)]
+    stories += [f"- How many {i} does {n} have? {n} has 1 {i}." for n, i in zip(chain.PEOPLE, chain.ITEMS, strict=True)]
     frames = [f.format(story="", steps="", answer=1, item="", who="") for f in FRAMES]
     # A word is one token with a space before it; those that begin a line are one token without it as well.
-    return [*stories, *frames, *chain.NAMES, *(f"{first} {first}" for first in FORMAT_WORDS.split())]
+    return [*stories, *frames, *chain.PEOPLE, *(f"{first} {first}" for first in FORMAT_WORDS.split())]
 
 
 def document(rng: random.Random) -> str:

@@ -13,8 +13,6 @@ shard or resumed run it is drawn.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
@@ -24,7 +22,7 @@ from evals.records import Problem
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One completion to be made: its seed (64 bits, see `seed_of`) and temperature (0: greedy)."""
+    """One completion to be made: its seed (63 bits, see `stages.seeds.seed_of`) and temperature (0: greedy)."""
 
     seed: int
     temperature: float = 1.0
@@ -93,16 +91,3 @@ class Engine(Protocol):
 async def generate(engine: Engine, request: Request) -> list[Completion]:
     """All of the request's completions, in draw order."""
     return [completion async for completion in engine.stream(replace(request, eager=True))]
-
-
-def seed_of(stage: str, problem_id: str, seed: int, key: object) -> int:
-    """A draw's own seed: the first 8 bytes of blake2b over JSON [stage, problem id, user seed, key].
-
-    The key is the running path number for `sample`, [prefix text, draw] for `simulate`, the draw for `eval`.
-
-    Returns:
-        An integer in [0, 2**63): one bit is given up so that JSON readers and int64 tensors hold it.
-    """
-    text = json.dumps([stage, problem_id, seed, key], ensure_ascii=False, separators=(",", ":"))
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1

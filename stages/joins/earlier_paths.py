@@ -1,7 +1,6 @@
 """The pool of earlier rounds: D_{i+1} = D_i + new samples. A problem's earlier paths are looked up by its id.
 
-    with EarlierPaths("r0/labelled.jsonl") as pool:
-        stage = pool.joined(Sampler(engine, settings))
+    stage = Sampler(engine, settings, EarlierPaths("r0/labelled.jsonl"))
 
 Only where each line begins is kept in memory, so a pool may be much larger than that.
 """
@@ -9,50 +8,53 @@ Only where each line begins is kept in memory, so a pool may be much larger than
 from __future__ import annotations
 
 import gzip
-import hashlib
-from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any
 
 from evals.errors import DataError
 from evals.records import Problem, parse_problem
-from stages.runs.runner import Tally
-from stages.sample import DRAWN
-
-Stage = Callable[[Problem, Tally], Awaitable[Sequence[Problem]]]
+from stages.files.manifest import hash_file
+from stages.runs.scheduler import Tally
 
 
 class EarlierPaths:
-    """Paths of earlier rounds by problem id; `None` is an empty pool.
+    """Paths of earlier rounds by problem id; a `stages.runs.stage.Resource`."""
 
-    Raises:
-        DataError: a line of the pool is bad (an incomplete pool would give out numbers and seeds twice), or two lines
-            have one id.
-    """
-
-    def __init__(self, source: Path | None) -> None:
+    def __init__(self, source: Path) -> None:
         self.source = source
         self._file: IO[bytes] | None = None
         self._places: dict[str, int] = {}
         self._asked: set[str] = set()
 
-    def __enter__(self) -> Self:
-        if self.source is not None:
-            file: Any = gzip.open(self.source) if self.source.suffix == ".gz" else self.source.open("rb")
-            self._file = file
-            try:
-                self._index(file)
-            except BaseException:
-                file.close()
-                raise
-        return self
+    def facts(self) -> dict[str, Any]:
+        """The pool's name and hash, for the manifest."""
+        return {"pool": str(self.source), "pool_sha256": hash_file(str(self.source))}
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def open(self) -> None:
+        """Find where each problem's line begins.
+
+        Raises:
+            DataError: a line of the pool is bad (an incomplete pool would give out numbers and seeds twice), or two
+                lines have one id.
+        """
+        if self._file is None:
+            file: Any = gzip.open(self.source) if self.source.suffix == ".gz" else self.source.open("rb")  # noqa: SIM115 (closed by close)
+            self._file = file
+            self._index(file)
+
+    def hungry(self) -> bool:
+        """Always: it is at hand."""
+        return True
+
+    def spent(self) -> dict[str, int]:
+        """Nothing."""
+        return {}
+
+    async def close(self) -> None:
+        """Close the file."""
         if self._file is not None:
             self._file.close()
+            self._file = None
 
     def _index(self, file: IO[bytes]) -> None:
         place, number = file.tell(), 0
@@ -65,13 +67,6 @@ class EarlierPaths:
                 self._places[problem.id] = place
             place = file.tell()
 
-    def facts(self) -> dict[str, Any]:
-        """The pool's name and hash, for the manifest."""
-        if self.source is None:
-            return {"pool": None}
-        with self.source.open("rb") as file:
-            return {"pool": str(self.source), "pool_sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
     def ids(self) -> set[str]:
         """The ids of the problems it has paths of."""
         return set(self._places)
@@ -80,16 +75,8 @@ class EarlierPaths:
         """How many problems of the pool no line has asked for."""
         return len(self._places) - len(self._asked)
 
-    def joined(self, stage: Stage) -> Stage:
-        """The stage, with each problem given its earlier paths (those it does not have already) first."""
-
-        async def work(problem: Problem, tally: Tally) -> Sequence[Problem]:
-            self._join(problem, tally)
-            return await stage(problem, tally)
-
-        return work
-
-    def _join(self, problem: Problem, tally: Tally) -> None:
+    def join(self, problem: Problem, tally: Tally) -> None:
+        """Give the problem its earlier paths (those it does not have already), before its own."""
         if self._file is None or problem.id not in self._places:
             return
         self._asked.add(problem.id)
@@ -99,6 +86,4 @@ class EarlierPaths:
         paths = [path for path in earlier.paths if path.id not in here]
         tally.count("paths from the pool", len(paths))
         problem.paths = [*paths, *problem.paths]
-        drawn = [value for value in (getattr(p, DRAWN, None) for p in (problem, earlier)) if isinstance(value, int)]
-        if drawn:
-            setattr(problem, DRAWN, max(drawn))
+        problem.drawn = max(problem.drawn, earlier.drawn)

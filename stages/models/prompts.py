@@ -21,7 +21,7 @@ from evals.errors import DataError, ModelError, UsageError
 from evals.records import Problem, Prompting
 from evals.tasks import task_of
 from evals.tasks.code import CodeTask
-from evals.tasks.prompts import CHAT, SLOT, plain, turns
+from evals.tasks.prompts import CHAT, SLOT, plain_prompt, turns
 
 # A completion tokenised alone gets a space of its own in front from some tokenizers; behind this it does not.
 ANCHOR = "\n"
@@ -75,7 +75,7 @@ class Prompter:
         how = problem.prompting or Prompting()
         if self.text is None:
             return self._chat(turns(question, how.header, how.shots))
-        return plain(self.text, question, how.header, how.shots)
+        return plain_prompt(self.text, question, how.header, how.shots)
 
     def stops(self, stop: Sequence[str], problem: Problem) -> tuple[str, ...]:
         """The stop strings that hold under this template.

@@ -1,9 +1,11 @@
 """How a stage gets its verdicts: math at once, programs from the checker, which takes its time in threads of its own.
 
-    verdict = await judge(task, problem, completion.text, tally=tally)
+    verdicts = Verdicts(CheckSettings(check_cpu=3.0))
+    verdict = await verdicts.of(task, problem, completion.text, tally=tally)
     verdict.correct, verdict.outcome            # False, "timeout"
+    await verdicts.close()
 
-The event loop goes on meanwhile, so an engine writes while programs are checked. A program that has been checked for a
+The event loop runs meanwhile, so an engine writes while programs are checked. A program that has been checked for a
 problem is not checked again in the same run. How each check ended is counted ("outcome: timeout"); what the checks cost
 depends on the machine, so it goes to the manifest's usage and never into the data.
 """
@@ -14,60 +16,126 @@ import asyncio
 import queue
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
-from functools import cache
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from evals.errors import DataError
+from evals.programs.checks import CheckResult, CodeTests
 from evals.records import Path, Problem, Rollout
-from evals.sandbox.checks import CheckResult
-from evals.tasks.base import Task, Verdict
-from evals.tasks.code import CodeTask
+from evals.tasks.base import AnswerReader, Task, Verdict
+from evals.tasks.code import CodeTask, tests_of
 from stages.runs.scheduler import LineFault, Tally
+from stages.settings.checks import CheckSettings
 
+OUTCOME_COUNT = "outcome: "
+"""What the names of the counts of checks begin with; how a check ended follows."""
 REMEMBERED = 20_000
 """Checked programs of a run that are remembered; the oldest are forgotten first."""
 
-Key = tuple[str, str]
-"""Problem id and program."""
 
+class Verdicts:
+    """The verdicts of one run: what is being checked, what was found, what it cost.
 
-async def judge(task: Task, problem: Problem, text: str, *, prefix: str = "", tally: Tally | None = None) -> Verdict:
-    """Judge a whole path, or a prefix and what was written after it.
+    Its checker is started at the first program, and until then it can be pickled. To be used from one event loop at a
+    time.
 
     Args:
-        task: the problem's, as `task_of` gives it.
-        text: the path, or the part after `prefix`.
-        tally: counts how checks ended.
-
-    Raises:
-        SandboxError: a program cannot be run safely here.
-        LineFault: the problem's tests are at fault, whatever the program.
+        settings: how programs are checked.
     """
-    text = joined_path(task, prefix, text)
-    if not isinstance(task, CodeTask):
-        return task.judge(problem, text)
-    program = task.program(problem, text)
-    result = await _checks().result(task, problem, program)
-    verdict = task.verdict(result)
-    if tally is not None:
-        tally.count(f"outcome: {verdict.outcome}")
-        tally.count("weak verdicts", verdict.weak)
-    return verdict
+
+    def __init__(self, settings: CheckSettings = CheckSettings()) -> None:  # noqa: B008  # frozen
+        self.settings = settings
+        self._known: OrderedDict[tuple[str, str], Future[CheckResult]] = OrderedDict()  # by problem id and program
+        self._costs: Counter[str] = Counter()
+        self._threads: _CheckThreads | None = None
+
+    async def of(
+        self, task: Task, problem: Problem, text: str, *, prefix: str = "", tally: Tally | None = None
+    ) -> Verdict:
+        """Judge a whole path, or a prefix and what was written after it.
+
+        Args:
+            task: the problem's, as `task_of` gives it.
+            text: the path, or the part after `prefix`.
+            tally: counts how checks ended.
+
+        Raises:
+            SandboxError: a program cannot be run safely here.
+            LineFault: the problem's tests are at fault, whatever the program.
+        """
+        text = joined_path(task, prefix, text)
+        if not isinstance(task, CodeTask):
+            assert isinstance(task, AnswerReader), "what is no program is an answer"
+            return task.judge(problem, text)
+        verdict = task.verdict(await self._result(problem, task.program(problem, text)))
+        if tally is not None:
+            tally.count(f"{OUTCOME_COUNT}{verdict.outcome}")
+            tally.count("weak verdicts", verdict.weak)
+        return verdict
+
+    async def of_all(
+        self, task: Task, problem: Problem, texts: Sequence[str], tally: Tally | None = None
+    ) -> list[Verdict]:
+        """The verdicts of several paths of one problem, in their order; programs are checked side by side."""
+        if not isinstance(task, CodeTask):
+            return [await self.of(task, problem, text, tally=tally) for text in texts]
+        return await asyncio.gather(*[self.of(task, problem, text, tally=tally) for text in texts])
+
+    def facts(self) -> dict[str, Any]:
+        """How programs are checked where that is not as usual, for the manifest."""
+        return self.settings.changed()
+
+    def open(self) -> None:
+        """Nothing yet: only the first program needs a checker."""
+
+    def hungry(self) -> bool:
+        """Always: programs wait for a free thread."""
+        return True
+
+    def spent(self) -> dict[str, int]:
+        """What checking programs has cost so far: nothing where none was checked."""
+        return dict(self._costs)
+
+    async def close(self) -> None:
+        """End the checker, if it was started, without waiting for what is still being checked."""
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.close()
+
+    async def _result(self, problem: Problem, program: str) -> CheckResult:
+        """The check of a program, made now or before."""
+        key = problem.id, program
+        future = self._known.get(key)
+        try:
+            if future is None or future.cancelled():
+                if self._threads is None:
+                    self._threads = _CheckThreads(self.settings)
+                future = self._known[key] = self._threads.check(program, tests_of(problem))
+                future.add_done_callback(self._count)
+                if len(self._known) > REMEMBERED:
+                    self._known.popitem(last=False)
+            return await asyncio.wrap_future(future)
+        except DataError as error:
+            raise LineFault(f"{problem.id}: {error.message}", error.advice) from error
+
+    def _count(self, future: Future[CheckResult]) -> None:
+        if future.cancelled() or future.exception() is not None:
+            return
+        result = future.result()
+        self._costs.update(
+            {
+                "programs checked": 1,
+                "checks run again": int(result.rerun),
+                "check CPU ms": round(1000 * result.cpu_s),
+                "check wall ms": round(1000 * result.wall_s),
+            }
+        )
 
 
 def joined_path(task: Task, prefix: str, text: str) -> str:
-    """A prefix and what was written after it as one path: the text that `judge` judges."""
+    """A prefix and what was written after it as one path: the text that is judged."""
     return task.resumed(prefix, text) if isinstance(task, CodeTask) and prefix else prefix + text
-
-
-async def judge_all(task: Task, problem: Problem, texts: Sequence[str], tally: Tally | None = None) -> list[Verdict]:
-    """The verdicts of several paths of one problem, in their order; programs are checked side by side."""
-    if not isinstance(task, CodeTask):
-        return [task.judge(problem, text) for text in texts]
-    return await asyncio.gather(*[judge(task, problem, text, tally=tally) for text in texts])
 
 
 def write_verdict(verdict: Verdict, record: Path | Rollout) -> None:
@@ -83,82 +151,41 @@ def write_verdict(verdict: Verdict, record: Path | Rollout) -> None:
         record.weak = True
 
 
-def check_costs() -> dict[str, int]:
-    """What checking programs has cost the run that is under way: nothing where none was checked."""
-    return dict(_checks().spent)
+class _CheckThreads:
+    """A checker, and threads that each wait for one check at a time. They do not hold up the end of the process, as a
+    pool of the standard library would: an interrupted run is over at once, and what is still being checked ends with
+    it.
 
+    Raises:
+        SandboxError: no sandbox works here, or not the one asked for.
+    """
 
-class _Checks:
-    """The checks of one run: what is being checked, what was found, what it cost."""
+    def __init__(self, settings: CheckSettings) -> None:
+        from evals.sandbox.checker import Checker
 
-    def __init__(self) -> None:
-        self.known: OrderedDict[Key, Future[CheckResult]] = OrderedDict()
-        self.spent: Counter[str] = Counter()
-
-    async def result(self, task: CodeTask, problem: Problem, program: str) -> CheckResult:
-        """The check of a program, made now or before."""
-        key = problem.id, program
-        future = self.known.get(key)
-        if future is None or future.cancelled():
-            future = self.known[key] = _workers().submit(lambda: task.run(problem, program))
-            future.add_done_callback(self._count)
-            if len(self.known) > REMEMBERED:
-                self.known.popitem(last=False)
-        try:
-            return await asyncio.wrap_future(future)
-        except DataError as error:
-            raise LineFault(f"{problem.id}: {error.message}", error.advice) from error
-
-    def _count(self, future: Future[CheckResult]) -> None:
-        if future.cancelled() or future.exception() is not None:
-            return
-        result = future.result()
-        self.spent.update(
-            {
-                "programs checked": 1,
-                "checks run again": int(result.rerun),
-                "check CPU ms": round(1000 * result.cpu_s),
-                "check wall ms": round(1000 * result.wall_s),
-            }
-        )
-
-
-_RUNS: WeakKeyDictionary[asyncio.AbstractEventLoop, _Checks] = WeakKeyDictionary()
-"""A run is an event loop: what is known of its programs ends with it."""
-
-
-def _checks() -> _Checks:
-    return _RUNS.setdefault(asyncio.get_running_loop(), _Checks())
-
-
-class _Workers:
-    """Threads that each wait for one check at a time. They do not hold up the end of the process, as a pool of the
-    standard library would: an interrupted run is over at once, and what is still being checked ends with it."""
-
-    def __init__(self, count: int) -> None:
-        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
-        for number in range(count):
+        self._checker = Checker(limits=settings.limits(), layer=settings.sandbox, unsafe=settings.unsafe_exec)
+        self._jobs: queue.SimpleQueue[tuple[Future[CheckResult], str, CodeTests] | None] = queue.SimpleQueue()
+        for number in range(self._checker.workers):
             threading.Thread(target=self._work, name=f"check-{number}", daemon=True).start()
 
-    def submit(self, job: Callable[[], CheckResult]) -> Future[CheckResult]:
-        """Do the job when a thread is free."""
+    def check(self, program: str, tests: CodeTests) -> Future[CheckResult]:
+        """Check the program when a thread is free."""
         future: Future[CheckResult] = Future()
-        self._jobs.put((future, job))
+        self._jobs.put((future, program, tests))
         return future
 
+    def close(self) -> None:
+        """End the checker, and each thread after its check."""
+        for _ in range(self._checker.workers):
+            self._jobs.put(None)
+        self._checker.close()
+
     def _work(self) -> None:
-        while True:
-            future, job = self._jobs.get()
+        while (job := self._jobs.get()) is not None:
+            future, program, tests = job
             if not future.set_running_or_notify_cancel():
                 continue
             try:
-                future.set_result(job())
-            except BaseException as error:  # it belongs to whoever waits for the result
+                future.set_result(self._checker.check(program, tests))
+            except BaseException as error:  # it belongs to the code that waits for the result
                 future.set_exception(error)
-
-
-@cache
-def _workers() -> _Workers:
-    from evals.sandbox.checker import shared_checker
-
-    return _Workers(shared_checker().workers)

@@ -18,11 +18,17 @@ class OutputSettings:
     manifest: Path | None = setting(
         None, "Write the manifest here too; the only place for it when lines go to stdout.", panel=Panel.FILES
     )
+
+
+@dataclass(frozen=True)
+class PlannedSettings(OutputSettings):
+    """The same, for commands that can say beforehand what they would do."""
+
     dry_run: bool = setting(False, "Say what would be done and what it would cost, then stop.", panel=Panel.FILES)
 
 
 @dataclass(frozen=True)
-class FileSettings(OutputSettings):
+class FileSettings(PlannedSettings):
     """The same, for the stages that can be stopped, resumed and shared out."""
 
     shard: Shard | None = setting(

@@ -12,10 +12,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from evals.metrics import first_error, wilson
+from evals.metrics import first_wrong_step, wilson
 from evals.records import Path, Problem, StepLabel
 from stages.runs.scheduler import Tally
 from stages.strategies.prefixes import Simulator, prefixes, together
+
+AUDIT = "audit: "
+"""What the name of each of the audit's counts begins with."""
+COSTS = (f"{AUDIT}problems", f"{AUDIT}rollouts", f"{AUDIT}rollout tokens")
+"""The counts that say what the audit took; the others are in its report."""
+
+
+def in_report(count: str) -> bool:
+    """Whether a count is one that `audit_report` tells."""
+    return count.startswith(AUDIT) and count not in COSTS
 
 
 async def audit(simulator: Simulator, problem: Problem, paths: list[Path]) -> None:
@@ -23,7 +33,7 @@ async def audit(simulator: Simulator, problem: Problem, paths: list[Path]) -> No
     found = prefixes(simulator.task, paths)
     hits = await together(_all_hits(simulator, problem, prefix) for prefix in found.places)
     right = {prefix: count > simulator.settings.delta for prefix, count in zip(found.places, hits, strict=True)}
-    simulator.tally.count("audit: problems")
+    simulator.tally.count(f"{AUDIT}problems")
     for path, row in zip(paths, found.rows, strict=True):
         _compare(simulator, path.labels or [], [right[prefix] for prefix in row])
 
@@ -37,7 +47,7 @@ async def _all_hits(simulator: Simulator, problem: Problem, prefix: str) -> int:
     apart.tally.count("rollouts", len(rollouts))
     apart.tally.count("rollout tokens", sum(rollout.tokens for rollout in rollouts))
     for name, n in apart.tally.counts.items():
-        simulator.tally.count(f"audit: {name}", n)
+        simulator.tally.count(f"{AUDIT}{name}", n)
     return hits + sum(rollout.correct for rollout in rollouts)
 
 
@@ -46,27 +56,27 @@ def _compare(simulator: Simulator, labels: list[StepLabel], brute: list[bool]) -
     count = simulator.tally.count
     for label, right in zip(labels, brute, strict=True):
         if label.hard is None:
-            count("audit: steps undecided")
+            count(f"{AUDIT}steps undecided")
             continue
-        count("audit: steps")
-        count("audit: steps alike", label.hard == right)
-        count("audit: wrong by brute", not right)
-        count("audit: wrong by the strategy", not label.hard)
-        count("audit: wrong by both", not (label.hard or right))
-        count(f"audit: {label.kind}")
-        count(f"audit: {label.kind}, alike", label.hard == right)
+        count(f"{AUDIT}steps")
+        count(f"{AUDIT}steps alike", label.hard == right)
+        count(f"{AUDIT}wrong by brute", not right)
+        count(f"{AUDIT}wrong by the strategy", not label.hard)
+        count(f"{AUDIT}wrong by both", not (label.hard or right))
+        count(f"{AUDIT}{label.kind}")
+        count(f"{AUDIT}{label.kind}, alike", label.hard == right)
     if not labels:
         return
-    error = first_error(brute)
-    count("audit: paths")
-    count("audit: paths live again behind a dead step", error >= 0 and any(brute[error:]))
-    count("audit: steps live behind a dead one", sum(brute[error:]) if error >= 0 else 0)
+    error = first_wrong_step(brute)
+    count(f"{AUDIT}paths")
+    count(f"{AUDIT}paths live again behind a dead step", error >= 0 and any(brute[error:]))
+    count(f"{AUDIT}steps live behind a dead one", sum(brute[error:]) if error >= 0 else 0)
     mine = claimed_error(labels)
     if mine is None:
-        count("audit: first errors undecided")
+        count(f"{AUDIT}first errors undecided")
     else:
-        count("audit: first errors")
-        count("audit: first errors alike", mine == error)
+        count(f"{AUDIT}first errors")
+        count(f"{AUDIT}first errors alike", mine == error)
 
 
 def claimed_error(labels: list[StepLabel]) -> int | None:
@@ -86,7 +96,7 @@ def audit_report(counts: Mapping[str, int]) -> dict[str, dict[str, float]]:
     """
 
     def rate(part: str, whole: str) -> dict[str, float]:
-        n, k = counts.get(f"audit: {whole}", 0), counts.get(f"audit: {part}", 0)
+        n, k = counts.get(f"{AUDIT}{whole}", 0), counts.get(f"{AUDIT}{part}", 0)
         low, high = wilson(k, n)
         return {"rate": round(100 * k / n, 2), "low": round(100 * low, 2), "high": round(100 * high, 2), "n": n}
 
@@ -101,4 +111,4 @@ def audit_report(counts: Mapping[str, int]) -> dict[str, dict[str, float]]:
             for kind in ("drawn", "trusted", "before-live", "after-dead", "early-stop")
         },
     }
-    return {name: rate(*pair) for name, pair in wanted.items() if counts.get(f"audit: {pair[1]}")}
+    return {name: rate(*pair) for name, pair in wanted.items() if counts.get(f"{AUDIT}{pair[1]}")}

@@ -17,22 +17,12 @@ from typing import Any, TypeVar
 
 from evals.records import Path, Problem, Rollout, StepLabel
 from evals.tasks.base import Task, split_of
-from stages.engines.base import Completion, Draw, Engine, Request, seed_of
+from stages.engines.base import Completion, Draw, Engine, Request
 from stages.runs.scheduler import Tally
-from stages.runs.verdicts import judge, write_verdict
+from stages.runs.verdicts import Verdicts, write_verdict
+from stages.seeds import seed_of
 from stages.settings.simulate import SimulateSettings
 from stages.strategies.stopping import Evidence, improbable
-
-__all__ = [
-    "Ledger",
-    "Prefixes",
-    "SimulateSettings",
-    "Simulator",
-    "brute_tokens",
-    "label_prefixes",
-    "prefixes",
-    "together",
-]
 
 T = TypeVar("T")
 
@@ -61,6 +51,7 @@ class Simulator:
     settings: SimulateSettings
     tally: Tally
     ledger: Ledger = field(default_factory=Ledger)
+    verdicts: Verdicts = field(default_factory=Verdicts, kw_only=True)
 
     async def label(self, problem: Problem, prefix: str, *, until_settled: bool = True) -> StepLabel:
         """The label of a prefix, drawn by whoever asks first."""
@@ -156,7 +147,7 @@ class Simulator:
         return Draw(seed, low if low == high else random.Random(seed).uniform(low, high))
 
     async def _judge(self, problem: Problem, prefix: str, completion: Completion) -> Rollout:
-        verdict = await judge(self.task, problem, completion.text, prefix=prefix, tally=self.tally)
+        verdict = await self.verdicts.of(self.task, problem, completion.text, prefix=prefix, tally=self.tally)
         rollout = Rollout(correct=verdict.correct, seed=completion.seed, tokens=completion.tokens)
         write_verdict(verdict, rollout)
         if completion.finish == "length":

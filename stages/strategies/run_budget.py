@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from evals.records import Problem
 from evals.tasks import task_of
+from stages.seeds import in_share
 from stages.settings.simulate import SimulateSettings
-from stages.share import in_share
 from stages.strategies.prefixes import prefixes
 
 

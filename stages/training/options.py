@@ -1,7 +1,4 @@
-"""What the three trainers share: their options, and what those mean for transformers and PEFT.
-
-    TrainSettings(epochs=2, lr=5e-4, batch=32)              # full fine-tuning, fp32 (bf16 autocast where the GPU has it)
-    TrainSettings(lora=True, lora_r=256, lora_alpha=128)    # an adapter, kept as one unless merge=True
+"""What the settings of a training stage mean for transformers and PEFT.
 
 Nothing here imports torch; `stages.training.trainer` does the training.
 """
@@ -16,8 +13,6 @@ from typing import Any, Protocol
 from stages.settings.training import TrainSettings
 
 Log = Callable[[dict[str, Any]], None]
-# Changing these does not change the model, so a resume may.
-FREE = ("device", "save_steps", "logging_steps", "gradient_checkpointing")
 
 
 class Stop(Protocol):

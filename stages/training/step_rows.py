@@ -7,7 +7,6 @@ Two kinds of lines: problems with labelled paths, and the field's stepwise forma
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -214,12 +213,6 @@ def step_rows(
                 else:
                     counts["no decided step"] += 1
     return rows, counts
-
-
-def held_out(group: str, seed: int, share: float) -> bool:
-    """Whether a problem belongs to the held-out part: a function of its id and the seed alone."""
-    digest = hashlib.blake2b(json.dumps(["held-out", seed, group]).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") < share * 2**64
 
 
 def _one_target_a_token(row: StepRow) -> int:

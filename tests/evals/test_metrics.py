@@ -97,9 +97,9 @@ def test_accuracy_takes_the_threshold_itself_as_right() -> None:
 
 
 def test_the_first_error_is_the_first_step_that_is_not_right() -> None:
-    assert metrics.first_error([True, True, False, True, False]) == 2
-    assert metrics.first_error([True, True]) == -1
-    assert metrics.first_error([]) == -1
+    assert metrics.first_wrong_step([True, True, False, True, False]) == 2
+    assert metrics.first_wrong_step([True, True]) == -1
+    assert metrics.first_wrong_step([]) == -1
 
 
 def test_a_mean_of_zeros_and_ones_has_wilson_s_interval_and_others_one_as_wide() -> None:

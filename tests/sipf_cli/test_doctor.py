@@ -68,7 +68,7 @@ def test_without_a_sandbox_the_doctor_says_what_to_install(monkeypatch: pytest.M
     def missing(layer: str) -> list[str]:
         raise SandboxError(f"{layer}: not here")
 
-    monkeypatch.setattr(probes, "examine", missing)
+    monkeypatch.setattr(probes, "attack", missing)
     found = list(doctor.sandboxes())
     assert [finding.works for finding in found] == [False, False, False]
     assert found[0].found == "not here"
@@ -77,7 +77,7 @@ def test_without_a_sandbox_the_doctor_says_what_to_install(monkeypatch: pytest.M
 
 
 def test_a_sandbox_that_leaks_is_said_to_leak(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probes, "examine", lambda layer: ["fork"] if layer == "bubblewrap" else [])
+    monkeypatch.setattr(probes, "attack", lambda layer: ["fork"] if layer == "bubblewrap" else [])
     found = list(doctor.sandboxes())
     assert not found[0].works
     assert found[0].found == "let through: fork"

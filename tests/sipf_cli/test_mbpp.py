@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from evals.programs.checks import CheckLimits
 from evals.sandbox import checker
-from evals.sandbox.checks import CheckLimits
 from tests.data import need
 from tests.models import build_model
 from tests.sipf_cli.commands import ON_CPU, SCRIPTED, read, write

@@ -12,9 +12,9 @@ from evals.errors import DataError
 from evals.metrics import wilson
 from evals.records import Path as Written
 from evals.records import Problem
-from stages.engines.base import seed_of
 from stages.eval import Evaluation
 from stages.joins.results import Results, compare, compare_files, eval_paths, group_of, read_results
+from stages.seeds import seed_of
 from stages.settings.evaluation import EvalSettings
 from tests.stages.fakes import InOrder, chain_problem, work
 

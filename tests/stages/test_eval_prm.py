@@ -19,10 +19,11 @@ from stages.eval_prm import measure
 from stages.export import export_stepwise
 from stages.models.prompts import make_prompter
 from stages.scorers.hf import Scorer, to_scores
+from stages.seeds import held_out
 from stages.settings.evaluation import PrmSettings
 from stages.settings.training import TrainSettings
 from stages.train_prm import run_train_prm
-from stages.training.step_rows import LabelKind, held_out, read_examples, step_rows
+from stages.training.step_rows import LabelKind, read_examples, step_rows
 from tests.data import need
 from tests.lines import labelled_problem
 from tests.models import build_model, build_tokenizer

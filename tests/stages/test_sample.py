@@ -9,9 +9,10 @@ import pytest
 
 from evals.records import Problem
 from evals.worlds import chain
-from stages.engines.base import Draw, Request, seed_of
+from stages.engines.base import Draw, Request
 from stages.engines.scripted.engine import ScriptedEngine
 from stages.sample import DRAWN, Sampler, next_number
+from stages.seeds import seed_of
 from stages.settings.sample import SampleSettings
 from tests.stages.fakes import InOrder, Written, chain_problem, path, work
 

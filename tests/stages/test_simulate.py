@@ -9,9 +9,10 @@ from evals.worlds import chain
 from stages.engines.base import Draw, Request
 from stages.engines.scripted.engine import ScriptedEngine
 from stages.sample import Sampler
+from stages.seeds import in_share
 from stages.settings.sample import SampleSettings
 from stages.settings.simulate import SimulateSettings
-from stages.simulate import Simulation, check_paths, cost_report, in_share
+from stages.simulate import Simulation, check_paths, cost_report
 from tests.stages.fakes import Written, chain_problem, path, work
 
 GOLD = ("40-15=25", "25*3=75", "75+1=76")

@@ -18,12 +18,13 @@ from stages.engines.scripted.engine import ScriptedEngine
 from stages.models.loading import load_tokenizer, load_weights
 from stages.models.prompts import make_prompter
 from stages.sample import Sampler
+from stages.seeds import held_out
 from stages.settings.sample import SampleSettings
 from stages.settings.simulate import SimulateSettings
 from stages.settings.training import TrainSettings
 from stages.simulate import Simulation
 from stages.train_prm import StepCollator, evaluate, run_train_prm, step_loss
-from stages.training.step_rows import LabelKind, StepRow, Stepwise, held_out, parse_example, read_examples, step_rows
+from stages.training.step_rows import LabelKind, StepRow, Stepwise, parse_example, read_examples, step_rows
 from tests.lines import labelled_problem
 from tests.models import build_model, build_tokenizer
 from tests.stages.fakes import work

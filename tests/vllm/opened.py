@@ -8,11 +8,12 @@ from typing import Any
 from evals.records import Problem
 from evals.tasks import task_of
 from evals.worlds import chain
-from stages.engines.base import Completion, Draw, Request, generate, seed_of
+from stages.engines.base import Completion, Draw, Request, generate
 from stages.engines.hf.engine import HFEngine
 from stages.engines.vllm.engine import VLLMEngine
 from stages.engines.vllm.start import VLLMStart
 from stages.models.loading import load_policy
+from stages.seeds import seed_of
 
 PROBLEMS = list(chain.problems("test", 20, 3))
 

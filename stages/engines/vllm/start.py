@@ -38,7 +38,7 @@ QUIET = "CRITICAL"
 
 @dataclass(frozen=True, slots=True)
 class VLLMStart:
-    """How the engine runs, device and number format chosen. `rows` None: by device; `max_model_len` None: the model's."""
+    """How the engine runs, device and dtype chosen. `rows` None: by device; `max_model_len` None: the model's."""
 
     device: str
     dtype: str

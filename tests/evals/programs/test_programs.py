@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evals.programs.steps import StepRule
-from evals.programs.text import joined, program_span, signature
+from evals.programs.text import joined, program_signature, program_span
 
 CODE = "def f(x):\n    return x"
 STUB = "import math\n\ndef helper(): return 1\n\ndef f(x):\n    '''say so'''\n"
@@ -93,9 +93,9 @@ def test_a_prefix_is_read_as_the_text_that_it_was_cut_from(text: str, rule: str)
 
 
 def test_comments_and_spacing_make_no_other_program() -> None:
-    one = signature("def f(x):\n    # add\n    y = x+1\n\n    return (y\n       )")
-    assert one == signature("def f( x ) :\n  y = x + 1  # so\n  return ( y )\n")
-    assert one != signature("def f(x):\n    y = x+2\n    return (y)")
-    assert signature("if a:\n  b\nc") != signature("if a:\n  b\n  c")
-    assert signature("x = 'a  b'") != signature("x = 'a b'")
-    assert signature("if a:\n  if b:\n    c\n  d") == signature("if a:\n    if b:\n     c\n    d")
+    one = program_signature("def f(x):\n    # add\n    y = x+1\n\n    return (y\n       )")
+    assert one == program_signature("def f( x ) :\n  y = x + 1  # so\n  return ( y )\n")
+    assert one != program_signature("def f(x):\n    y = x+2\n    return (y)")
+    assert program_signature("if a:\n  b\nc") != program_signature("if a:\n  b\n  c")
+    assert program_signature("x = 'a  b'") != program_signature("x = 'a b'")
+    assert program_signature("if a:\n  if b:\n    c\n  d") == program_signature("if a:\n    if b:\n     c\n    d")

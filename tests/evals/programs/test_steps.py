@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from evals.programs.lexer import statements
 from evals.programs.steps import StepRule
-from evals.tasks.base import Split
+from evals.split import Split
 from tests.data import need
 
 PROGRAM = '''import re

@@ -7,10 +7,11 @@ import time
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from evals.datasets.mmlu import free_number
 from evals.reading import answers, letters
 from evals.records import Problem
 from evals.tasks.math import MathTask
-from evals.tasks.mmlu import MMLU, free_number
+from evals.tasks.mmlu import MMLU
 
 WITHOUT_SEVEN = "01234568 9.,$%-+*=:()[]{}#\\abcdeQ\n\t!?_\u2212\u00a0\u00b2"
 MARKS = ["#### ", "####", "\\boxed{", "The answer is ", "Answer: ", "answer:\n", "Question: ", "**", "= ", "1e", "$-"]

@@ -25,8 +25,8 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, sys.argv[3])
 
+from evals.programs.checks import CheckLimits, CodeTests
 from evals.sandbox.checker import Checker
-from evals.sandbox.checks import CheckLimits, CodeTests
 from tests.evals.sandbox.hostile import CASES, SLOW
 from tests.evals.sandbox.hostile.base import Hostile
 

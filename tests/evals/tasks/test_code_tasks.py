@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from evals.datasets import code_file
+from evals.datasets import code_file, humaneval, mbpp
 from evals.errors import DataError
 from evals.programs.steps import StepRule
 from evals.records import Problem, parse_problem
-from evals.tasks import check_problem, humaneval, mbpp, task, task_of
+from evals.tasks import check_problem, task, task_of
 from tests.data import need
 
 ADD = {"prompt": "Write add(a, b).", "tests": ["assert add(1, 2) == 3"], "entry_point": "add"}
@@ -36,12 +36,12 @@ def changed(problem: Problem, **tests: Any) -> Problem:
 
 def test_the_splits_of_mbpp_are_the_published_task_ids() -> None:
     everything = rows()
-    sizes = {split: len(list(mbpp.problems(everything, split))) for split in mbpp.SPLITS}
+    sizes = {split: len(list(mbpp.problems(everything, split))) for split in mbpp.TASK_IDS}
     assert sizes == {"prompt": 10, "test": 500, "validation": 90, "train": 374}
     first = next(mbpp.problems(everything, "test"))
     assert first.id == "mbpp/test/11"
     sanitized = json.loads(need("mbpp/sanitized-mbpp.json").read_text(encoding="utf-8"))
-    assert [len(list(mbpp.problems(sanitized, split))) for split in mbpp.SPLITS] == [7, 257, 43, 120]
+    assert [len(list(mbpp.problems(sanitized, split))) for split in mbpp.TASK_IDS] == [7, 257, 43, 120]
 
 
 def test_an_mbpp_line_has_the_reference_with_plain_line_breaks_and_stands_for_itself() -> None:

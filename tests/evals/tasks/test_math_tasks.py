@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.datasets import math_file
+from evals.datasets import gsm8k, math_file
 from evals.errors import DataError, UsageError
 from evals.reading import answers
 from evals.records import Problem, parse_problem
-from evals.tasks import NAMES, gsm8k, task
+from evals.tasks import TASK_NAMES, task
 from evals.tasks.math import MathTask
 from tests.data import need
 
@@ -124,7 +124,7 @@ def test_every_template_takes_the_question_and_ends_a_line(name: str) -> None:
 
 
 def test_the_registry_knows_its_tasks_and_says_so() -> None:
-    assert [task(name).name for name in NAMES] == list(NAMES)
+    assert [task(name).name for name in TASK_NAMES] == list(TASK_NAMES)
     with pytest.raises(UsageError) as caught:
         task("gsm9k")
     assert "gsm8k, math, chain" in caught.value.advice

@@ -7,11 +7,12 @@ from collections import Counter
 
 import pytest
 
+from evals.datasets.mmlu import SUBJECTS, free_number, problems
 from evals.errors import DataError
 from evals.records import Problem
 from evals.tasks import check_problem, task
-from evals.tasks.mmlu import MMLU, SUBJECTS, Mode, free_number, problems
-from evals.tasks.prompts import PromptChoice, plain
+from evals.tasks.mmlu import MMLU, Mode
+from evals.tasks.prompts import PromptChoice, plain_prompt
 from tests.data import need
 
 ROW = ["Two and three?", "4", "5", "6", "7", "B"]
@@ -89,7 +90,7 @@ def test_the_harness_s_prompt_is_built_from_the_line_alone() -> None:
     problem = made("loglikelihood")
     prompting = PromptChoice().of(problem)
     assert prompting is not None, "letters are asked for after worked examples unless told otherwise"
-    text = plain(prompting.template or "", MMLU.question(problem), prompting.header, prompting.shots)
+    text = plain_prompt(prompting.template or "", MMLU.question(problem), prompting.header, prompting.shots)
     head = "The following are multiple choice questions (with answers) about abstract algebra.\n\n"
     shots = [f"One and {n}?\nA. {n}\nB. {n + 1}\nC. x\nD. y\nAnswer: B" for n in range(5)]
     assert text == head + "\n\n".join([*shots, "Two and three?\nA. 4\nB. 5\nC. 6\nD. 7\nAnswer:"])

@@ -6,11 +6,12 @@ import json
 
 import pytest
 
+from evals.datasets import gsm8k, humaneval, mbpp
 from evals.errors import DataError, UsageError
 from evals.reading import answers
 from evals.records import Problem, Prompting
-from evals.tasks import gsm8k, humaneval, mbpp, shots, task
-from evals.tasks.prompts import PRESETS, PromptChoice, plain, preset_of, shot_of, turns
+from evals.tasks import shots, task
+from evals.tasks.prompts import STANDARD_PROMPTS, PromptChoice, plain_prompt, shot_of, standard_prompt, turns
 from tests.data import need
 
 
@@ -25,7 +26,8 @@ def problem(n: int = 0, **fields: object) -> Problem:
 def rendered(choice: PromptChoice, line: Problem) -> str:
     prompting = choice.of(line)
     assert prompting is not None
-    return plain(prompting.template or "{question}", task(line.task).question(line), prompting.header, prompting.shots)
+    question = task(line.task).question(line)
+    return plain_prompt(prompting.template or "{question}", question, prompting.header, prompting.shots)
 
 
 def test_gsm8k_s_prompt_has_the_first_five_training_problems() -> None:
@@ -46,7 +48,7 @@ def test_the_chain_of_thought_prompt_has_the_eight_published_examples() -> None:
     assert blocks[0].startswith("Q: There are 15 trees in the grove.")
     assert blocks[0].endswith("So there must have been 21 - 15 = 6. The answer is 6.")
     assert blocks[-1] == "Q: 0 and one?\nA:"
-    assert [answers.robust(shot.answer) for shot in shots.CHAIN_OF_THOUGHT] == [
+    assert [answers.robust(shot.answer) for shot in shots.CHAIN_OF_THOUGHT_SHOTS] == [
         "6",
         "5",
         "39",
@@ -106,7 +108,7 @@ def test_a_template_that_is_asked_for_wins_over_the_preset_s() -> None:
     prompting = PromptChoice("lm-eval", template="chat").of(problem())
     assert prompting is not None
     assert (prompting.template, len(prompting.shots)) == ("chat", 5)
-    assert preset_of("gsm8k", "chat").template == "chat"
+    assert standard_prompt("gsm8k", "chat").template == "chat"
 
 
 def test_a_problem_is_never_its_own_example_and_subjects_keep_to_themselves() -> None:
@@ -140,8 +142,8 @@ def test_chat_turns_carry_the_examples_as_an_exchange() -> None:
     assert prompting is not None
     messages = turns("0 and one?", "Think.\n\n", prompting.shots)
     assert [message["role"] for message in messages] == ["user", "assistant", "user"]
-    assert messages[0]["content"] == "Think.\n\n" + shots.GSM8K[0].question
-    assert messages[1]["content"] == shots.GSM8K[0].answer
+    assert messages[0]["content"] == "Think.\n\n" + shots.GSM8K_SHOTS[0].question
+    assert messages[1]["content"] == shots.GSM8K_SHOTS[0].answer
     assert turns("q", "Think. ") == [{"role": "user", "content": "Think. q"}]
 
 
@@ -157,8 +159,8 @@ def test_the_manifest_names_the_examples_and_changes_with_them() -> None:
     assert PromptChoice().describe() == {"prompt": "auto", "shots": None}
 
 
-@pytest.mark.parametrize("name", sorted({name for presets in PRESETS.values() for name in presets}))
+@pytest.mark.parametrize("name", sorted({name for presets in STANDARD_PROMPTS.values() for name in presets}))
 def test_every_standard_prompt_says_where_it_is_published(name: str) -> None:
-    for presets in PRESETS.values():
+    for presets in STANDARD_PROMPTS.values():
         if name in presets:
             assert presets[name].source

@@ -59,7 +59,7 @@ def test_problems_are_the_seeds_and_a_shorter_run_begins_a_longer_one(
 
 def test_solutions_are_true_and_judged_right_by_the_task(worlds: dict[tuple[str, int], list[Problem]]) -> None:
     for (split, _), made in worlds.items():
-        least, most = chain.STEPS[split]
+        least, most = chain.STEPS_OF_SPLIT[split]
         for one in made:
             check_problem(one)
             task, solution = task_of(one), one.solution or []
@@ -113,7 +113,7 @@ def test_any_changed_digit_makes_a_step_wrong(worlds: dict[tuple[str, int], list
 
 
 def test_out_of_domain_has_more_steps_and_only_its_own_wordings(worlds: dict[tuple[str, int], list[Problem]]) -> None:
-    assert chain.STEPS["ood"][0] > max(chain.STEPS[split][1] for split in SPLITS[:3])
+    assert chain.STEPS_OF_SPLIT["ood"][0] > max(chain.STEPS_OF_SPLIT[split][1] for split in SPLITS[:3])
     numbers = re.compile(r"\\\{n\\\}|\\\{\w+\\\}")
 
     def pattern(wordings: dict[str, tuple[str, ...]]) -> re.Pattern[str]:

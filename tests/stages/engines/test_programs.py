@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from evals.datasets import code_file
+from evals.datasets import code_file, humaneval
 from evals.errors import DataError
+from evals.programs.checks import CacheLimits
 from evals.records import Problem
 from evals.sandbox import checker
-from evals.sandbox.checks import CacheLimits
-from evals.tasks import humaneval, task_of
+from evals.tasks import task_of
 from stages.engines.base import Draw, Request, generate
 from stages.engines.scripted.engine import ScriptedEngine
 from stages.engines.scripted.programs import WRONG, write_program

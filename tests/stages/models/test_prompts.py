@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from evals.datasets import humaneval
 from evals.errors import DataError, ModelError, UsageError
-from evals.tasks import humaneval, task_of
+from evals.tasks import task_of
 from stages.models.prompts import Prompter, make_prompter
 from stages.orpo import orpo_rows
 from stages.sft import sft_rows

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from evals.datasets import code_file
+from evals.programs.checks import CheckResult, CodeTests
 from evals.records import Problem
-from evals.sandbox.checks import CheckResult, CodeTests
 from evals.tasks import task_of
 from stages.engines.base import Completion
 from stages.eval import Evaluation

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from evals.metrics import first_error
+from evals.metrics import first_wrong_step
 from evals.records import Problem
 from evals.worlds import chain
 from stages.engines.scripted.engine import ScriptedEngine
@@ -80,7 +80,7 @@ def test_first_errors_are_those_of_brute_over_a_noisy_policy(name: str) -> None:
 
 
 def errors(problem: Problem) -> list[int]:
-    return [first_error([one.hard is True for one in found.labels or []]) for found in problem.paths]
+    return [first_wrong_step([one.hard is True for one in found.labels or []]) for found in problem.paths]
 
 
 @pytest.mark.parametrize("budget", range(1, 16))

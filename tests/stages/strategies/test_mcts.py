@@ -7,7 +7,8 @@ import math
 import pytest
 
 from evals.records import Problem
-from stages.engines.base import Draw, Request, seed_of
+from stages.engines.base import Draw, Request
+from stages.seeds import seed_of
 from stages.settings.simulate import TreeSettings
 from stages.simulate import check_paths
 from stages.strategies.tree import Candidate, State, Tree

@@ -11,11 +11,13 @@ import pytest
 
 from evals.datasets import code_file
 from evals.records import Path, Problem
-from evals.tasks.base import Split, Verdict
-from stages.engines.base import Draw, Request, seed_of
+from evals.split import Split
+from evals.tasks.base import Verdict
+from stages.engines.base import Draw, Request
 from stages.engines.scripted.engine import ScriptedEngine
 from stages.runs.scheduler import Tally
 from stages.sample import Sampler
+from stages.seeds import seed_of
 from stages.settings.sample import SampleSettings
 from stages.settings.simulate import SimulateSettings, TreeSettings
 from stages.simulate import Simulation, check_paths

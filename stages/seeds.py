@@ -1,0 +1,40 @@
+"""Everything that is drawn by a hash: seeds of draws, shares of problems, lots. None depends on any other line.
+
+The texts that are hashed are part of the data's promise (same seed, same bytes), so each stays as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+
+def seed_of(stage: str, problem_id: str, seed: int, key: object) -> int:
+    """A draw's own seed: the first 8 bytes of blake2b over JSON [stage, problem id, user seed, key].
+
+    The key is the running path number for `sample`, [prefix text, draw] for `simulate`, the draw for `eval`.
+
+    Returns:
+        An integer in [0, 2**63): one bit is given up so that JSON readers and int64 tensors hold it.
+    """
+    text = json.dumps([stage, problem_id, seed, key], ensure_ascii=False, separators=(",", ":"))
+    return _number(text.encode("utf-8", "surrogatepass")) >> 1
+
+
+def in_share(problem_id: str, share: float, seed: int, purpose: str = "") -> bool:
+    """Whether a problem belongs to a share of all problems; shares of other purposes are independent of it."""
+    return _number(f"{purpose}{seed}/{problem_id}".encode()) < share * 2**64
+
+
+def held_out(group: str, seed: int, share: float) -> bool:
+    """Whether a problem belongs to the held-out part: a function of its id and the seed alone."""
+    return _number(json.dumps(["held-out", seed, group]).encode()) < share * 2**64
+
+
+def lot(text: str, seed: int) -> str:
+    """What orders things that are equal otherwise: a hash, so that neither draw order nor length decides."""
+    return hashlib.blake2b(f"{seed}/{text}".encode(), digest_size=8).hexdigest()
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")

@@ -1,0 +1,38 @@
+"""How programs are checked, for the tasks whose answer is code.
+
+CheckSettings(sandbox="landlock", check_cpu=3.0).changed()      # {"sandbox": "landlock", "check_cpu": 3.0}
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from evals.programs.checks import CheckLimits
+from stages.settings.declare import Panel, setting
+
+_LIMITS = CheckLimits()
+
+
+@dataclass(frozen=True)
+class CheckSettings:
+    """The sandbox and what one check may take."""
+
+    sandbox: Literal["auto", "bubblewrap", "landlock"] = setting(
+        "auto", "Where programs run; auto is the strongest that works here.", panel=Panel.CHECKS
+    )
+    unsafe_exec: bool = setting(
+        False, "Where no sandbox works, run programs with limits alone instead of refusing.", panel=Panel.CHECKS
+    )
+    check_cpu: float = setting(_LIMITS.cpu_s, "CPU seconds per check.", low=0.1, panel=Panel.CHECKS)
+    check_wall: float = setting(_LIMITS.wall_s, "Wall-clock seconds per check.", low=0.1, panel=Panel.CHECKS)
+    check_memory: int = setting(_LIMITS.memory_mib, "Memory per program, in MiB.", low=64, panel=Panel.CHECKS)
+
+    def limits(self) -> CheckLimits:
+        """The same for the checker."""
+        return CheckLimits(self.check_cpu, self.check_wall, self.check_memory)
+
+    def changed(self) -> dict[str, Any]:
+        """The settings that are not the default, by name, for the manifest."""
+        values = ((field, getattr(self, field.name)) for field in fields(self))
+        return {field.name: value for field, value in values if value != field.default}
