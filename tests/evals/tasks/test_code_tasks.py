@@ -12,9 +12,8 @@ from evals.datasets import code_file
 from evals.errors import DataError
 from evals.records import Problem
 from evals.sandbox.checker import Checker
-from evals.tasks import check_problem, task, task_of
+from evals.tasks import check_problem, code, task, task_of
 from evals.tasks.base import Verdict
-from evals.tasks.code import CodeTask, tests_of
 
 ADD = {"prompt": "Write add(a, b).", "tests": ["assert add(1, 2) == 3"], "entry_point": "add"}
 STUB = {**ADD, "prompt": "def add(a, b):\n    '''Add.'''\n"}
@@ -89,8 +88,8 @@ def checker() -> Iterator[Checker]:
 def judged(checker: Checker, problem: Problem, text: str) -> Verdict:
     """The verdict on a text, its program checked now."""
     made = task_of(problem)
-    assert isinstance(made, CodeTask)
-    return made.verdict(checker.check(made.program(problem, text), tests_of(problem)))
+    assert isinstance(made, code.CodeTask)
+    return made.verdict(checker.check(made.program(problem, text), code.tests_of(problem)))
 
 
 @pytest.mark.parametrize(
