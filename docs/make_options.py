@@ -87,7 +87,13 @@ def rows(command: Any) -> Iterator[Row]:
     options = [p for p in command.params if p.param_type_name == "option" and p.name not in SKIPPED]
     for param in sorted(options, key=lambda p: order[p.rich_help_panel or Panel.MORE]):
         shown = param.show_default if isinstance(param.show_default, str) else param.default
-        default = "" if shown is None or shown is False or param.required else str(shown).lower() if shown is True else str(shown)
+        default = (
+            ""
+            if shown is None or shown is False or param.required
+            else str(shown).lower()
+            if shown is True
+            else str(shown)
+        )
         low, high = getattr(param.type, "min", None), getattr(param.type, "max", None)
         choices = getattr(param.type, "choices", None)
         bounds = ", ".join(f"`{choice}`" for choice in choices) if choices else _bounds(low, high)
@@ -113,7 +119,9 @@ def page() -> str:
         for row in rows(command):
             if row.panel != before:
                 before = row.panel
-                parts.append(f"\n**{row.panel}**\n\n| option | default | values | what it does | declared in |\n|---|---|---|---|---|\n")
+                parts.append(
+                    f"\n**{row.panel}**\n\n| option | default | values | what it does | declared in |\n|---|---|---|---|---|\n"
+                )
             cells = (row.flags, f"`{row.default}`" if row.default else "", row.bounds, row.help, f"`{row.declared}`")
             parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n")
     return "".join(parts)
@@ -162,7 +170,11 @@ def _defaults(node: ast.AST) -> Iterator[tuple[str, str, int]]:
                 yield arg.arg, repr(value.value), arg.lineno
     if isinstance(node, ast.ClassDef):
         for each in node.body:
-            if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name) and isinstance(each.value, ast.Constant):
+            if (
+                isinstance(each, ast.AnnAssign)
+                and isinstance(each.target, ast.Name)
+                and isinstance(each.value, ast.Constant)
+            ):
                 yield each.target.id, repr(each.value.value), each.lineno
 
 

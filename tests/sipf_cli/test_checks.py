@@ -79,7 +79,6 @@ def test_without_a_sandbox_nothing_runs_unless_it_is_typed(
         return start(self, layer)
 
     monkeypatch.setattr(checker.Checker, "_start", broken)
-    monkeypatch.setattr(checker, "_shared", None)
     result = inside("eval", "lines.jsonl", *WRITER, "-o", "out.jsonl", code=5)
     assert "no sandbox works here" in result.stderr
     assert "--unsafe-exec" in result.stderr
@@ -87,4 +86,3 @@ def test_without_a_sandbox_nothing_runs_unless_it_is_typed(
     inside("eval", "lines.jsonl", *WRITER, "--unsafe-exec", "-o", "unsafe.jsonl", code=3)
     facts = json.loads((lines.parent / "unsafe.jsonl.manifest.json").read_text())["facts"]
     assert facts["unsafe_exec"] is True
-    checker.configure()

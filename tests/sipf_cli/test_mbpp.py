@@ -7,19 +7,19 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evals.programs.checks import CheckLimits
-from evals.sandbox import checker
 from tests.data import need
 from tests.models import build_model
 from tests.sipf_cli.commands import ON_CPU, SCRIPTED, read, write
 
 PROBLEMS, DRAWS, K = 40, 3, 6
+LIMITS = ("--check-cpu", 0.3, "--check-wall", 3)
+WRITER = (*SCRIPTED, *LIMITS)
 Row = dict[str, Any]
 
 
@@ -36,21 +36,14 @@ def sipf(folder: Path, *arguments: object, code: int = 0) -> None:
 
 
 @pytest.fixture(scope="module")
-def limits() -> Iterator[None]:
-    checker.configure(workers=2, limits=CheckLimits(cpu_s=0.3, wall_s=3.0))
-    yield
-    checker.configure()
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, limits: None) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Forty train problems, sampled, and labelled under both strategies (by brute force the first six)."""
     folder = tmp_path_factory.mktemp("mbpp")
     official = need("mbpp/mbpp.jsonl")
     sipf(folder, "data", "mbpp", "--path", official, "--split", "train", "-n", PROBLEMS, "-o", "problems.jsonl")
-    sipf(folder, "sample", "problems.jsonl", *SCRIPTED, "-n", DRAWS, "-o", "paths.jsonl")
+    sipf(folder, "sample", "problems.jsonl", *WRITER, "-n", DRAWS, "-o", "paths.jsonl")
     write(folder / "few.jsonl", read(folder / "paths.jsonl")[:6])
-    how = (*SCRIPTED, "--k", K, "--keep-text")
+    how = (*WRITER, "--k", K, "--keep-text")
     sipf(folder, "simulate", "paths.jsonl", *how, "-o", "exact.jsonl")
     sipf(folder, "simulate", "few.jsonl", *how, "--strategy", "brute", "-o", "brute.jsonl")
     return folder
@@ -161,7 +154,7 @@ def test_exact_finds_the_labels_of_brute_with_fewer_rollouts(folder: Path) -> No
 def test_the_same_command_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     write(tmp_path / "problems.jsonl", read(folder / "problems.jsonl")[:10])
     for name in ("one", "two"):
-        sipf(tmp_path, "sample", "problems.jsonl", *SCRIPTED, "-n", 3, "-o", f"{name}.jsonl")
+        sipf(tmp_path, "sample", "problems.jsonl", *WRITER, "-n", 3, "-o", f"{name}.jsonl")
     assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()
     spent = json.loads((tmp_path / "one.jsonl.manifest.json").read_text())["usage"]
     assert spent["programs checked"] <= 30
@@ -174,8 +167,8 @@ def test_the_cut_that_the_line_asks_for_is_the_cut_of_every_stage(folder: Path, 
     how = ("--steps", kind, *(("--chunk", chunk) if chunk else ()))
     official = need("mbpp/mbpp.jsonl")
     sipf(tmp_path, "data", "mbpp", "--path", official, "--split", "train", "-n", 6, *how, "-o", "problems.jsonl")
-    sipf(tmp_path, "sample", "problems.jsonl", *SCRIPTED, "-n", 2, "-o", "paths.jsonl")
-    sipf(tmp_path, "simulate", "paths.jsonl", *SCRIPTED, "--k", 1, "-o", "labels.jsonl")
+    sipf(tmp_path, "sample", "problems.jsonl", *WRITER, "-n", 2, "-o", "paths.jsonl")
+    sipf(tmp_path, "simulate", "paths.jsonl", *WRITER, "--k", 1, "-o", "labels.jsonl")
     for problem in read(tmp_path / "labels.jsonl"):
         assert problem["tests"]["steps"] == rule
         for path in problem["paths"]:
@@ -228,7 +221,7 @@ def test_a_tiny_model_is_trained_and_scores_and_pairs_are_what_the_definition_sa
     sipf(tmp_path, "sft", "few.jsonl", "-m", base, *train, "-o", "m0")
     write(tmp_path / "some.jsonl", pairs[:16])
     sipf(tmp_path, "orpo", "some.jsonl", "-m", base, *train, "-o", "m1")
-    sipf(tmp_path, "eval", "few.jsonl", "-m", "m1", *ON_CPU, "--max-tokens", 24, "-o", "eval.jsonl")
+    sipf(tmp_path, "eval", "few.jsonl", "-m", "m1", *ON_CPU, *LIMITS, "--max-tokens", 24, "-o", "eval.jsonl")
     answers = [path for problem in read(tmp_path / "eval.jsonl") for path in problem["paths"]]
     assert len(answers) == 6
     assert all(path["outcome"] in ("syntax", "exception", "wrong") for path in answers)
@@ -262,7 +255,7 @@ def test_a_bad_line_is_named_skipped_and_counted(
     bad["tests"]["steps"] = "words"
     del worse["tests"]
     write(tmp_path / "in.jsonl", [good, bad, worse])
-    sipf(tmp_path, "sample", "in.jsonl", *SCRIPTED, "-n", 1, "-o", "out.jsonl", code=3)
+    sipf(tmp_path, "sample", "in.jsonl", *WRITER, "-n", 1, "-o", "out.jsonl", code=3)
     said = capfd.readouterr().err
     assert "in.jsonl:2: tests.steps: 'words' is neither lines:N" in said
     assert "in.jsonl:3: tests: missing" in said
@@ -271,9 +264,9 @@ def test_a_bad_line_is_named_skipped_and_counted(
 
 def test_the_papers_settings_for_code_are_a_preset(folder: Path, tmp_path: Path) -> None:
     write(tmp_path / "in.jsonl", read(folder / "problems.jsonl")[1:2])
-    how = ("--preset", "paper-code", *SCRIPTED, "--max-draws", 60)
+    how = ("--preset", "paper-code", *WRITER, "--max-draws", 60)
     sipf(tmp_path, "sample", "in.jsonl", *how, "-o", "out.jsonl")
-    sipf(tmp_path, "simulate", "out.jsonl", "--preset", "paper-code", *SCRIPTED, "--share", 0, "-o", "labels.jsonl")
+    sipf(tmp_path, "simulate", "out.jsonl", "--preset", "paper-code", *WRITER, "--share", 0, "-o", "labels.jsonl")
     options = [
         json.loads((tmp_path / f"{name}.jsonl.manifest.json").read_text())["options"] for name in ("out", "labels")
     ]

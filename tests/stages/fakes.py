@@ -10,6 +10,7 @@ from typing import Any
 from evals.records import Problem
 from stages.engines.base import Completion, Draw, Request, Usage
 from stages.runs.scheduler import Tally
+from stages.runs.verdicts import Verdicts
 
 
 class Written:
@@ -57,7 +58,15 @@ class InOrder(Written):
 def work(stage: Callable[[Problem, Tally], Any], problem: Problem) -> tuple[Problem, Counter[str]]:
     """One problem through a stage: the line that comes out, and the counts."""
     tally = Tally()
-    (result,) = asyncio.run(stage(problem, tally))
+
+    async def go() -> Any:
+        try:
+            return await stage(problem, tally)
+        finally:
+            if isinstance(verdicts := getattr(stage, "verdicts", None), Verdicts):
+                await verdicts.close()
+
+    (result,) = asyncio.run(go())
     return result, tally.counts
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.datasets.processbench import Item, best_threshold, guess, measured, problems
+from evals.datasets.processbench import Item, best_threshold, first_below, measured, problems
 from evals.errors import DataError
 from evals.metrics import wilson
 from evals.records import parse_problem
@@ -79,7 +79,7 @@ def test_f1_by_hand() -> None:
         Item([0.9, 0.1, 0.8], 1), Item([0.4, 0.1, 0.1], 2), Item([0.9, 0.9], 0),
         Item([0.6], -1), Item([0.5, 0.7], -1), Item([0.49, 0.9], -1), Item([1.0], -1),
     ]  # fmt: skip
-    assert [guess(item.scores, 0.5) for item in items] == [1, 0, -1, -1, -1, 0, -1]
+    assert [first_below(item.scores, 0.5) for item in items] == [1, 0, -1, -1, -1, 0, -1]
     found = measured(items, 0.5)
     assert found["acc_err"] == {"right": 1, "n": 3, "rate": 1 / 3, "low": wilson(1, 3)[0], "high": wilson(1, 3)[1]}
     assert (found["acc_ok"]["right"], found["acc_ok"]["n"]) == (3, 4)

@@ -19,7 +19,7 @@ from evals.errors import DataError, SandboxError
 from evals.programs.checks import CheckLimits, CodeTests
 from evals.sandbox import checker as checker_module
 from evals.sandbox import warm, worker
-from evals.sandbox.checker import Checker, configure, shared_checker
+from evals.sandbox.checker import Checker
 from evals.sandbox.landlock import NOT_LIBRARY, abi, library_rules
 
 ADD = CodeTests("assert add(1, 2) == 3\nassert add(0, 0) == 0", ("add",))
@@ -232,23 +232,6 @@ def test_a_sandbox_that_leaks_is_not_used(monkeypatch: pytest.MonkeyPatch) -> No
 def test_unsafe_still_prefers_a_sandbox() -> None:
     with Checker(workers=1, unsafe=True) as checker:
         assert checker.layer == ("bubblewrap" if shutil.which("bwrap") else "landlock")
-
-
-def test_the_shared_checker_is_one_and_can_be_configured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checker_module, "_shared", None)
-    monkeypatch.setattr(checker_module, "_settings", checker_module._settings)
-    configure(workers=1, layer="landlock")
-    first = shared_checker()
-    assert first is shared_checker()
-    assert (first.layer, first.workers) == ("landlock", 1)
-    configure(workers=1, layer="landlock")
-    assert first is shared_checker()
-    configure(workers=1, limits=CheckLimits(cpu_s=1))
-    second = shared_checker()
-    assert second is not first
-    with pytest.raises(SandboxError, match="closed"):
-        first.check(RIGHT, ADD)
-    second.close()
 
 
 HOST = """

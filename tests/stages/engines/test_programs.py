@@ -5,30 +5,35 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from evals.datasets import code_file, humaneval
 from evals.errors import DataError
-from evals.programs.checks import CacheLimits
 from evals.records import Problem
-from evals.sandbox import checker
 from evals.tasks import task_of
+from evals.tasks.base import Task, Verdict
 from stages.engines.base import Draw, Request, generate
 from stages.engines.scripted.engine import ScriptedEngine
 from stages.engines.scripted.programs import WRONG, write_program
-from stages.runs.verdicts import judge_all
+from stages.runs.verdicts import Verdicts
+from stages.settings.checks import CheckSettings
 
 GOLD = "def add(a, b):\n    c = a + b\n\n    return c"
 
 
-@pytest.fixture
-def limits() -> Iterator[None]:
-    checker.configure(workers=2, limits=CacheLimits(cpu_s=0.5, wall_s=5.0))
-    yield
-    checker.configure()
+def judged(task: Task, made: Problem, texts: list[str]) -> list[Verdict]:
+    """The verdicts on the texts; endless programs cost little."""
+
+    async def go() -> list[Verdict]:
+        verdicts = Verdicts(CheckSettings(check_cpu=0.5, check_wall=5.0))
+        try:
+            return await verdicts.of_all(task, made, texts)
+        finally:
+            await verdicts.close()
+
+    return asyncio.run(go())
 
 
 def problem(**changes: Any) -> Problem:
@@ -74,25 +79,20 @@ def test_a_problem_without_a_reference_is_refused() -> None:
         write_program(problem(solution=None), "", 0.4, 1)
 
 
-def test_every_way_to_be_wrong_fails_the_check(limits: None) -> None:
+def test_every_way_to_be_wrong_fails_the_check() -> None:
     made = problem()
     texts = [f"{GOLD}\nadd = lambda *_, **__: {way}" for way in WRONG]
-    verdicts = asyncio.run(judge_all(task_of(made), made, [GOLD, *texts]))
+    verdicts = judged(task_of(made), made, [GOLD, *texts])
     assert [verdict.outcome for verdict in verdicts] == [
         "passed", "wrong", "exception", "exception", "crash", "crash",
         "crash", "memory", "exception", "wrong", "timeout",
     ]  # fmt: skip
 
 
-def test_the_stop_strings_of_humaneval_leave_wrong_programs_wrong(limits: None) -> None:
-    async def go() -> list[str]:
-        passed = []
-        engine = ScriptedEngine("gold:0")
-        for made in list(humaneval.problems())[::8]:
-            task = task_of(made)
-            texts = [c.text for c in await generate(engine, Request(made, (Draw(3), Draw(4)), stop=task.stop))]
-            verdicts = await judge_all(task, made, texts)
-            passed += [text for text, verdict in zip(texts, verdicts, strict=True) if verdict.correct]
-        return passed
-
-    assert asyncio.run(go()) == []
+def test_the_stop_strings_of_humaneval_leave_wrong_programs_wrong() -> None:
+    engine = ScriptedEngine("gold:0")
+    for made in list(humaneval.problems())[::8]:
+        task = task_of(made)
+        request = Request(made, (Draw(3), Draw(4)), stop=task.stop)
+        texts = [completion.text for completion in asyncio.run(generate(engine, request))]
+        assert not any(verdict.correct for verdict in judged(task, made, texts)), texts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 import threading
 import time
 from typing import Any
@@ -11,14 +12,15 @@ from typing import Any
 import pytest
 
 from evals.datasets import code_file
-from evals.programs.checks import CheckResult, CodeTests
+from evals.programs.checks import CheckLimits, CheckResult, CodeTests
 from evals.records import Problem
 from evals.tasks import task_of
 from stages.engines.base import Completion
 from stages.eval import Evaluation
 from stages.runs.scheduler import Tally
-from stages.runs.verdicts import check_costs, judge, judge_all
+from stages.runs.verdicts import Verdicts
 from stages.sample import Sampler
+from stages.settings.checks import CheckSettings
 from stages.settings.evaluation import EvalSettings
 from stages.settings.sample import SampleSettings
 from stages.settings.simulate import SimulateSettings
@@ -35,6 +37,8 @@ class Checker:
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds, self.asked, self.threads = seconds, list[str](), set[str]()
+        self.settings: list[dict[str, Any]] = []
+        self.closed = 0
 
     def check(self, program: str, tests: CodeTests) -> CheckResult:
         assert tests.names == ("add",)
@@ -44,11 +48,19 @@ class Checker:
         outcome: Any = program[2:].partition("\n")[0] if program.startswith("# ") else "passed"
         return CheckResult(outcome, weak=tests.weak, cpu_s=0.25, wall_s=0.5, rerun=outcome == "timeout")
 
+    def close(self) -> None:
+        self.closed += 1
+
 
 @pytest.fixture
 def checker(monkeypatch: pytest.MonkeyPatch) -> Checker:
     made = Checker()
-    monkeypatch.setattr("evals.sandbox.checker.shared_checker", lambda: made)
+
+    def start(**settings: Any) -> Checker:
+        made.settings.append(settings)
+        return made
+
+    monkeypatch.setattr("evals.sandbox.checker.Checker", start)
     return made
 
 
@@ -60,9 +72,9 @@ def problem(**changes: Any) -> Problem:
 
 def judged(texts: list[str], made: Problem) -> tuple[list[tuple[str | None, bool]], Tally, dict[str, int]]:
     async def go() -> tuple[list[tuple[str | None, bool]], Tally, dict[str, int]]:
-        tally = Tally()
-        verdicts = await judge_all(task_of(made), made, texts, tally)
-        return [(verdict.outcome, verdict.correct) for verdict in verdicts], tally, check_costs()
+        tally, verdicts = Tally(), Verdicts()
+        found = await verdicts.of_all(task_of(made), made, texts, tally)
+        return [(verdict.outcome, verdict.correct) for verdict in found], tally, verdicts.spent()
 
     return asyncio.run(go())
 
@@ -101,7 +113,7 @@ def test_the_loop_goes_on_while_programs_are_checked(checker: Checker) -> None:
 
     async def go() -> int:
         made, ticks = problem(), 0
-        checking = asyncio.ensure_future(judge(task_of(made), made, "x = 1"))
+        checking = asyncio.ensure_future(Verdicts().of(task_of(made), made, "x = 1"))
         while not checking.done():
             await asyncio.sleep(0.01)
             ticks += 1
@@ -114,12 +126,13 @@ def test_a_run_that_is_given_up_does_not_wait_for_its_checks(checker: Checker) -
     checker.seconds = 1.0
 
     async def go() -> None:
-        made = problem()
-        waiting = [asyncio.ensure_future(judge(task_of(made), made, f"x = {n}")) for n in range(40)]
+        made, verdicts = problem(), Verdicts()
+        waiting = [asyncio.ensure_future(verdicts.of(task_of(made), made, f"x = {n}")) for n in range(40)]
         await asyncio.sleep(0.1)
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
+        await verdicts.close()
 
     began = time.monotonic()
     asyncio.run(go())
@@ -132,21 +145,42 @@ def test_a_checker_that_breaks_is_an_error_and_no_verdict(monkeypatch: pytest.Mo
         def check(self, program: str, tests: CodeTests) -> CheckResult:
             raise OSError("no sandbox")
 
-    monkeypatch.setattr("evals.sandbox.checker.shared_checker", Broken)
+    monkeypatch.setattr("evals.sandbox.checker.Checker", lambda **settings: Broken())
     with pytest.raises(OSError, match="no sandbox"):
         judged(["x = 1"], problem())
 
 
 def test_math_is_judged_at_once_and_counts_no_ends() -> None:
     async def go() -> tuple[bool, Tally]:
-        made, tally = chain_problem(), Tally()
-        verdict = await judge(task_of(made), made, "The answer is 76", prefix="40-15=25\n", tally=tally)
-        assert check_costs() == {}
+        made, tally, verdicts = chain_problem(), Tally(), Verdicts()
+        verdict = await verdicts.of(task_of(made), made, "The answer is 76", prefix="40-15=25\n", tally=tally)
+        assert verdicts.spent() == {}
         return verdict.correct, tally
 
     correct, tally = asyncio.run(go())
     assert correct
     assert not tally.counts
+
+
+def test_the_checker_is_started_at_the_first_program_as_the_settings_say_and_closed_once(checker: Checker) -> None:
+    settings = CheckSettings("landlock", check_cpu=3.0)
+
+    async def go() -> None:
+        verdicts = pickle.loads(pickle.dumps(Verdicts(settings)))
+        verdicts.open()
+        await verdicts.of(task_of(chain_problem()), chain_problem(), "The answer is 76")
+        assert (verdicts.hungry(), checker.settings) == (True, [])
+        for text in ("x = 1", "x = 2"):
+            await verdicts.of(task_of(problem()), problem(), text)
+        limits = CheckLimits(cpu_s=3.0)
+        assert checker.settings == [{"limits": limits, "layer": "landlock", "unsafe": False}]
+        await verdicts.close()
+        await verdicts.close()
+        assert checker.closed == 1
+        assert verdicts.facts() == {"sandbox": "landlock", "check_cpu": 3.0}
+
+    asyncio.run(go())
+    assert Verdicts().facts() == {}
 
 
 # -- in the stages

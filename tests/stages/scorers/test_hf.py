@@ -12,7 +12,8 @@ import pytest
 from evals.errors import ModelError, UsageError
 from evals.records import Problem
 from stages.runs.scheduler import Tally
-from stages.scorers.hf import Scorer, describe_scorer
+from stages.scorers.hf import Scorer
+from stages.scorers.opening import describe_scorer
 from stages.settings.training import TrainSettings
 from stages.train_prm import run_train_prm
 from tests.lines import labelled_problem
