@@ -1,9 +1,9 @@
-"""How long `sipf --help` takes against the `--help` of a bare Typer stub with as many commands.
+"""How long `sipf --help` and `sipf simulate --help` take against a bare Typer stub with as many commands, or options.
 
     python benchmarks/help.py --runs 21
 
-Runs of the two alternate, so that both meet the same machine; medians are compared. The aim is a ratio of at most
-1.3.
+Runs of the alternatives alternate, so that all meet the same machine; medians are compared. The aim is a ratio of at
+most 1.3.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import time
 from pathlib import Path
 from statistics import median
 
-from sipf_cli.app import COMMANDS
+from sipf_cli.app import COMMANDS, LazyCommand
 
-STUB = """\
+HEAD = """\
+from typing import Annotated
+
 import typer
 
 app = typer.Typer()
-{commands}
-app()
 """
 COMMAND = '''
 @app.command("{name}")
@@ -32,10 +32,19 @@ def command_{i}() -> None:
 '''
 
 
-def stub() -> str:
+def root_stub() -> str:
     """The source of a Typer app with the same command names and helps, which does nothing."""
     commands = [COMMAND.format(name=name, i=i, help=text) for i, (name, text) in enumerate(COMMANDS.items())]
-    return STUB.format(commands="\n".join(commands))
+    return f"{HEAD}{''.join(commands)}\napp()\n"
+
+
+def command_stub(name: str) -> str:
+    """The source of a Typer app of one command with as many options as the command of that name, with their helps."""
+    parameters = []
+    for i, param in enumerate(LazyCommand(name).load().params):
+        if param.param_type_name == "option":
+            parameters.append(f"    o{i}: Annotated[str, typer.Option('--o{i}', help={param.help!r})] = '',\n")
+    return f'{HEAD}\n@app.command()\ndef {name}(\n{"".join(parameters)}) -> None:\n    """Do."""\n\n\napp()\n'
 
 
 def seconds(command: list[str]) -> float:
@@ -45,12 +54,12 @@ def seconds(command: list[str]) -> float:
     return time.perf_counter() - begun
 
 
-def measure(runs: int) -> tuple[float, float]:
-    """Median seconds of `--help`: (sipf, stub)."""
+def measure(arguments: list[str], stub: str, runs: int) -> tuple[float, float]:
+    """Median seconds of `sipf ARGUMENTS --help` and of the stub's `--help`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "stub.py"
-        path.write_text(stub(), encoding="utf-8")
-        ours = [sys.executable, "-m", "sipf_cli", "--help"]
+        path.write_text(stub, encoding="utf-8")
+        ours = [sys.executable, "-m", "sipf_cli", *arguments, "--help"]
         bare = [sys.executable, str(path), "--help"]
         seconds(ours), seconds(bare)  # the first runs write the byte code
         pairs = [(seconds(ours), seconds(bare)) for _ in range(runs)]
@@ -60,10 +69,12 @@ def measure(runs: int) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=21)
-    ours, bare = measure(parser.parse_args().runs)
-    print(
-        f"sipf --help {ours * 1000:.0f} ms, Typer stub {bare * 1000:.0f} ms, ratio {ours / bare:.2f} (aim: at most 1.3)"
-    )
+    runs = parser.parse_args().runs
+    for arguments, stub in (([], root_stub()), (["simulate"], command_stub("simulate"))):
+        ours, bare = measure(arguments, stub, runs)
+        shown = " ".join(["sipf", *arguments, "--help"])
+        figures = f"{ours * 1000:.0f} ms, Typer stub {bare * 1000:.0f} ms, ratio {ours / bare:.2f}"
+        print(f"{shown}: {figures} (aim: at most 1.3)")
 
 
 if __name__ == "__main__":

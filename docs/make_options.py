@@ -1,4 +1,4 @@
-"""Write docs/options.md out of the commands themselves: every option with its default, its bounds and where it is declared.
+"""Write docs/options.md out of the commands: every option with its default, bounds and the place that declares it.
 
     python docs/make_options.py            # writes docs/options.md
     python docs/make_options.py --declared # lists every default and where it is declared; fails where one stands twice
@@ -31,6 +31,9 @@ Every option of every command, written by `python docs/make_options.py` from the
 flags, then `SIPF_<COMMAND>_<OPTION>` variables (`SIPF_SAMPLE_TOP_P`, `SIPF_DATA_CHAIN_SEED`), then `--config FILE` (a
 TOML table per command, keys as the long flags without the dashes), then `--preset NAME`, then the defaults given here.
 """
+COLUMNS = "| option | default | values | what it does | declared in |\n|---|---|---|---|---|\n"
+NEUTRAL = {("temperature", "1.0"), ("top_p", "1.0")}
+"""What changes nothing about a distribution: an engine's request may leave it out, whatever a stage's default is."""
 SKIPPED = {"help", "config", "preset", "json", "debug"}
 EVERYWHERE = """
 Every command also takes `--config FILE`, `--json` (the summary as JSON), `--debug` (tracebacks of expected errors) and
@@ -97,7 +100,8 @@ def rows(command: Any) -> Iterator[Row]:
         low, high = getattr(param.type, "min", None), getattr(param.type, "max", None)
         choices = getattr(param.type, "choices", None)
         bounds = ", ".join(f"`{choice}`" for choice in choices) if choices else _bounds(low, high)
-        flags = ", ".join(f"`{flag}`" for flag in sorted((*param.opts, *param.secondary_opts), key=len, reverse=True))
+        typed = sorted((*param.opts, *param.secondary_opts), key=len, reverse=True)
+        flags = ", ".join(f"`{flag}`" for flag in typed)
         text = (param.help or "") + (" Required." if param.required else "")
         yield Row(flags, default, bounds, text, str(param.rich_help_panel or Panel.MORE), declared[param.name])
 
@@ -154,7 +158,7 @@ def twice() -> list[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             for name, value, line in _defaults(node):
                 place = known.get((name, value))
-                if place and value not in ("None", "False", "True"):
+                if place and value not in ("None", "False", "True") and (name, value) not in NEUTRAL:
                     found.append(f"{path.relative_to(ROOT)}:{line}: {name} = {value} stands in {place}")
     return found
 

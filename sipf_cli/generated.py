@@ -112,6 +112,13 @@ class Expansion:
 
     kind: type[Any]
 
+    def classes(self) -> Iterator[type[Any]]:
+        """The settings classes whose fields it has: itself, what it inherits from, and its parts."""
+        yield from (kind for kind in self.kind.__mro__ if is_dataclass(kind))
+        for each in fields(self.kind):
+            if "part" in each.metadata:
+                yield from Expansion(each.metadata["part"]).classes()
+
     def generated(self) -> Iterator[Generated]:
         """The parameters of its declared fields."""
         hints = get_type_hints(self.kind)

@@ -24,7 +24,7 @@ from stages.files.reading import read_all
 from stages.models.devices import choose_device, choose_training_dtype
 from stages.models.loading import load_tokenizer, model_fingerprint, quiet_libraries, read_card
 from stages.models.prompts import Encoded, Prompter, make_prompter
-from stages.settings.training import TrainSettings
+from stages.settings.training import OrpoSettings, TrainSettings
 from stages.training.model_folder import ModelFolder, hash_rows
 from stages.training.options import Log, Stop, describe_run, is_main_process, training_arguments
 
@@ -46,9 +46,9 @@ def run_orpo(
     model: str,
     out: str,
     options: TrainSettings,
-    beta: float = 0.1,
+    beta: float = OrpoSettings.beta,
     max_prompt_length: int | None = None,
-    template: str = "auto",
+    template: str = TrainSettings.template,
     stop: Stop | None = None,
     log: Log | None = None,
     overwrite: bool = False,

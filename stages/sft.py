@@ -30,7 +30,7 @@ def run_sft(
     model: str,
     out: str,
     options: TrainSettings,
-    template: str = "auto",
+    template: str = TrainSettings.template,
     stop: Stop | None = None,
     log: Log | None = None,
     overwrite: bool = False,

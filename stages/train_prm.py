@@ -21,7 +21,7 @@ from stages.models.devices import choose_device, choose_training_dtype
 from stages.models.loading import load_tokenizer, model_fingerprint, read_card
 from stages.models.prompts import make_prompter
 from stages.seeds import held_out
-from stages.settings.training import TrainSettings
+from stages.settings.training import RewardModelSettings, TrainSettings
 from stages.training.model_folder import ModelFolder, hash_rows
 from stages.training.options import Log, Stop, describe_run, is_main_process, training_arguments
 from stages.training.step_rows import Example, LabelKind, StepRow, step_rows
@@ -38,10 +38,10 @@ def run_train_prm(
     model: str,
     out: str,
     options: TrainSettings,
-    labels: str = "hard",
-    outcome: bool = False,
-    held_out_share: float = 0.1,
-    template: str = "auto",
+    labels: str = RewardModelSettings.labels,
+    outcome: bool = RewardModelSettings.outcome,
+    held_out_share: float = RewardModelSettings.held_out,
+    template: str = TrainSettings.template,
     stop: Stop | None = None,
     log: Log | None = None,
     overwrite: bool = False,

@@ -186,5 +186,4 @@ def _open_server(settings: EngineSettings) -> Engine:
     )  # fmt: skip
     return ServerEngine(
         caller, settings.model, tokenizer=tokenizer, template=settings.template, recorded=recorded,
-        concurrency=settings.concurrency,
     )  # fmt: skip

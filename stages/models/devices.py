@@ -8,9 +8,10 @@ choose_training_dtype("auto", "cpu")   # "bfloat16" where the CPU multiplies in 
 from __future__ import annotations
 
 from evals.errors import ModelError
+from stages.settings.model import ModelSettings
 
 
-def choose_device(device: str = "auto") -> str:
+def choose_device(device: str = ModelSettings.device) -> str:
     """What "auto" stands for: cuda, mps or cpu, in this order of preference. Anything else is checked.
 
     Raises:

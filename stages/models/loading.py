@@ -23,6 +23,7 @@ from typing import Any
 
 from evals.errors import DataError, ModelError
 from stages.models.devices import choose_device, choose_dtype
+from stages.settings.model import ModelSettings
 
 CHAIN_BASE = "chain-base"
 CARD = "sipf.json"
@@ -169,8 +170,8 @@ def load_tokenizer(name: str, trust_remote_code: bool = False) -> Any:
 
 def load_policy(
     name: str,
-    device: str = "auto",
-    dtype: str = "auto",
+    device: str = ModelSettings.device,
+    dtype: str = ModelSettings.dtype,
     load_in_4bit: bool = False,
     trust_remote_code: bool = False,
 ) -> Loaded:

@@ -22,6 +22,7 @@ from evals.records import Problem, Prompting
 from evals.tasks import task_of
 from evals.tasks.code import CodeTask
 from evals.tasks.prompts import CHAT, SLOT, plain_prompt, turns
+from stages.settings.model import ModelSettings
 
 # A completion tokenised alone gets a space of its own in front from some tokenizers; behind this it does not.
 ANCHOR = "\n"
@@ -200,7 +201,7 @@ class Prompters:
     """
 
     tokenizer: Any
-    template: str = "auto"
+    template: str = ModelSettings.template
     recorded: str | None = None
     _known: dict[tuple[str, str], Prompter] = field(default_factory=dict, repr=False)
 
@@ -215,7 +216,10 @@ class Prompters:
 
 
 def make_prompter(
-    tokenizer: Any, task_templates: Mapping[str, str], template: str = "auto", recorded: str | None = None
+    tokenizer: Any,
+    task_templates: Mapping[str, str],
+    template: str = ModelSettings.template,
+    recorded: str | None = None,
 ) -> Prompter:
     """Choose the template.
 

@@ -43,9 +43,9 @@ class Tally:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
 
-    def count(self, name: str, n: int = 1) -> None:
-        """Add `n` to the count of that name."""
-        self.counts[name] += n
+    def count(self, name: str, times: int = 1) -> None:
+        """Add `times` to the count of that name."""
+        self.counts[name] += times
 
 
 class Reporter(Protocol):

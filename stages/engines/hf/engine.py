@@ -25,6 +25,7 @@ from stages.engines.hf.decode import DecodeLoop
 from stages.engines.stops import TextReader, end_ids
 from stages.models.loading import Loaded
 from stages.models.prompts import Prompter, Prompters
+from stages.settings.model import ModelSettings
 
 CPU_ROWS, GPU_ROWS = 256, 512
 BACKLOG = 1.0
@@ -40,7 +41,7 @@ class HFEngine:
         rows: draws decoded at a time; None: chosen from the device and its memory.
     """
 
-    def __init__(self, loaded: Loaded, template: str = "auto", rows: int | None = None) -> None:
+    def __init__(self, loaded: Loaded, template: str = ModelSettings.template, rows: int | None = None) -> None:
         self._prompters = Prompters(loaded.tokenizer, template, loaded.template_recorded)
         self.model, self.tokenizer = loaded.model, loaded.tokenizer
         self.model.eval()

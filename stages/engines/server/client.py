@@ -31,6 +31,7 @@ import httpx2
 
 from evals.errors import ModelError
 from stages.runs.scheduler import ProblemFailed
+from stages.settings.model import ServerSettings
 
 Read = TypeVar("Read")
 
@@ -68,9 +69,15 @@ class RetryingClient:
     """
 
     def __init__(
-        self, url: str, *, concurrency: int = 64, timeout: float = 300.0, retries: int = 6, key: str | None = None
+        self,
+        url: str,
+        *,
+        concurrency: int = ServerSettings.concurrency,
+        timeout: float = ServerSettings.timeout,
+        retries: int = ServerSettings.retries,
+        key: str | None = None,
     ) -> None:
-        self.url, self.retries = url, retries
+        self.url, self.concurrency, self.retries = url, concurrency, retries
         self.tried_again = 0
         self._gate = asyncio.Semaphore(concurrency)
         self._resume = 0.0

@@ -33,6 +33,7 @@ from stages.engines.base import Completion, Draw, Request
 from stages.engines.draws import Answer, DrawEngine
 from stages.engines.server.client import Malformed, RetryingClient
 from stages.models.prompts import Prompter, Prompters
+from stages.settings.model import ModelSettings
 
 KEYS = ("SIPF_API_KEY", "OPENAI_API_KEY")
 BACKLOG = 2
@@ -52,10 +53,10 @@ class ServerEngine(DrawEngine):
     """
 
     def __init__(
-        self, caller: RetryingClient, model: str, *, tokenizer: Any = None, template: str = "auto",
-        recorded: str | None = None, concurrency: int = 64,
+        self, caller: RetryingClient, model: str, *, tokenizer: Any = None, template: str = ModelSettings.template,
+        recorded: str | None = None,
     ) -> None:  # fmt: skip
-        super().__init__(BACKLOG * concurrency)
+        super().__init__(BACKLOG * caller.concurrency)
         self.caller, self.model, self.tokenizer = caller, model, tokenizer
         self.chat = tokenizer is None and template == CHAT
         self._prompters = Prompters(tokenizer or _NoTokenizer(self.chat), template, recorded)

@@ -23,6 +23,7 @@ from stages.engines.stops import TextReader, end_ids
 from stages.engines.vllm.start import CPU_ROWS, GPU_ROWS, VLLMStart, prepared, start, stop
 from stages.models.loading import load_errors, load_tokenizer, policy_card
 from stages.models.prompts import Prompter, Prompters
+from stages.settings.model import ModelSettings
 
 BACKLOG = 2
 """Draws under way, as a multiple of the rows, up to which problems are admitted."""
@@ -42,7 +43,7 @@ class VLLMEngine(DrawEngine):
         ModelError: vLLM is missing or cannot load the model.
     """
 
-    def __init__(self, name: str, settings: VLLMStart, template: str = "auto") -> None:
+    def __init__(self, name: str, settings: VLLMStart, template: str = ModelSettings.template) -> None:
         on_cpu = settings.device == "cpu"
         rows = settings.rows or (CPU_ROWS if on_cpu else GPU_ROWS)
         super().__init__(rows * BACKLOG, min(rows, CPU_SPARE if on_cpu else GPU_SPARE))

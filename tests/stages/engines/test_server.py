@@ -54,7 +54,7 @@ def ask(
 
     async def go() -> list[Any]:
         caller = RetryingClient(server.url, concurrency=concurrency, timeout=timeout, retries=retries, key=key)
-        engine = engine_of(caller) if engine_of else ServerEngine(caller, "m1", concurrency=concurrency)
+        engine = engine_of(caller) if engine_of else ServerEngine(caller, "m1")
         server.engine = engine
         try:
             return await asyncio.gather(*[generate(engine, one) for one in requests], return_exceptions=True)
