@@ -26,11 +26,14 @@ from evals.records import Problem
 from stages.engines.base import Request, generate
 from stages.engines.hf.engine import HFEngine
 from stages.engines.vllm.engine import VLLMEngine
-from stages.engines.vllm.start import VLLMStart
+from stages.engines.vllm.opening import vllm_start
 from stages.models.loading import load_policy
 from stages.runs.runner import Tally
+from stages.settings.model import EngineSettings
 from stages.settings.simulate import SimulateSettings
 from stages.simulate import Simulation
+
+CPU = EngineSettings(device="cpu", dtype="float32")
 
 
 def at_once(wanted: list[Request]) -> Callable[[Any], Awaitable[None]]:
@@ -93,7 +96,7 @@ async def compare(model: str, prefixes: int, rows: int | None, repeats: int) -> 
     middle = {"hf": await measure("hf", hf, feeds, repeats)}
     for name, sharing in (("vllm", True), ("vllm, nothing shared", False)):
         began = time.perf_counter()
-        engine = VLLMEngine(model, VLLMStart(rows=rows, prefix_caching=sharing))
+        engine = VLLMEngine(model, replace(vllm_start(CPU, rows), prefix_caching=sharing))
         print(f"{name}: started in {time.perf_counter() - began:.1f} s", flush=True)
         middle[name] = await measure(name, engine, feeds if sharing else {"at once": feeds["at once"]}, repeats)
     for name, found in middle.items():

@@ -34,8 +34,12 @@ from evals.tasks import task_of
 from evals.worlds.chain import true_steps
 from stages.engines.base import Draw, Request, generate
 from stages.engines.hf.engine import HFEngine
+from stages.runs.scheduler import Tally
+from stages.score import Scoring
 from stages.scorers.hf import Scorer
 from stages.seeds import seed_of
+from stages.settings.model import ScorerSettings
+from stages.settings.score import ScoreSettings
 from stages.settings.simulate import SimulateSettings, TreeSettings
 from stages.settings.training import TrainSettings
 from stages.strategies.audit import claimed_error
@@ -152,10 +156,11 @@ def scored(engine: HFEngine, lines: list[Problem], policy: str, folder: Path, k:
     """The lines with the step scores of a PRM that was trained on other problems' exact labels."""
     others, _, _ = simulated(engine, sampled(engine, 60, 8, seed=8), SimulateSettings(k=k))
     run_train_prm(others, model=policy, out=str(folder / "prm"), options=PRM)
-    scorer = Scorer(str(folder / "prm"), device="cpu", dtype="float32")
+    scorer = Scorer(str(folder / "prm"), ScorerSettings(device="cpu", dtype="float32"))
 
     async def score() -> list[Problem]:
-        return list(await asyncio.gather(*[scorer.score(line) for line in lines]))
+        stage = Scoring(scorer, ScoreSettings())
+        return [line for done in await asyncio.gather(*[stage(line, Tally()) for line in lines]) for line in done]
 
     return asyncio.run(score())
 

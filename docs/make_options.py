@@ -123,9 +123,7 @@ def page() -> str:
         for row in rows(command):
             if row.panel != before:
                 before = row.panel
-                parts.append(
-                    f"\n**{row.panel}**\n\n| option | default | values | what it does | declared in |\n|---|---|---|---|---|\n"
-                )
+                parts.append(f"\n**{row.panel}**\n\n{COLUMNS}")
             cells = (row.flags, f"`{row.default}`" if row.default else "", row.bounds, row.help, f"`{row.declared}`")
             parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n")
     return "".join(parts)

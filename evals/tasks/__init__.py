@@ -1,16 +1,25 @@
-"""The kinds of problems, by name."""
+"""The kinds of problems, by name. A kind's module is imported when its first problem comes."""
 
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from typing import cast
 
 from evals.errors import DataError, UsageError
 from evals.records import Problem
 from evals.tasks.base import Task
 
-TASK_NAMES = ("gsm8k", "math", "chain", "mbpp", "humaneval", "code", "mmlu_math")
-_CODE = ("mbpp", "humaneval", "code")
+TASKS = {
+    "gsm8k": "evals.tasks.math:GSM8K",
+    "math": "evals.tasks.math:MATH",
+    "chain": "evals.tasks.chain:CHAIN",
+    "mbpp": "evals.tasks.code:MBPP",
+    "humaneval": "evals.tasks.code:HUMANEVAL",
+    "code": "evals.tasks.code:CODE",
+    "mmlu_math": "evals.tasks.mmlu:MMLU",
+}
+"""Name on the line -> module and object."""
 
 
 @cache
@@ -20,23 +29,10 @@ def task(name: str) -> Task:
     Raises:
         UsageError: there is none.
     """
-    if name not in TASK_NAMES:
-        raise UsageError(f"there is no task {name!r}", f"The tasks are: {', '.join(TASK_NAMES)}.")
-    if name == "chain":
-        from evals.tasks.chain import CHAIN
-
-        return cast(Task, CHAIN)  # frozen, where the protocol's plain attributes could be set
-    if name in _CODE:
-        from evals.tasks.code import CODE_TASKS
-
-        return cast(Task, CODE_TASKS[name])
-    if name == "mmlu_math":
-        from evals.tasks.mmlu import MMLU
-
-        return cast(Task, MMLU)
-    from evals.tasks.math import MathTask
-
-    return cast(Task, MathTask(name))
+    if name not in TASKS:
+        raise UsageError(f"there is no task {name!r}", f"The tasks are: {', '.join(TASKS)}.")
+    module, _, constant = TASKS[name].partition(":")
+    return cast(Task, getattr(import_module(module), constant))
 
 
 def task_of(problem: Problem) -> Task:
@@ -45,14 +41,9 @@ def task_of(problem: Problem) -> Task:
     Raises:
         DataError: `task: ...`, when it names none; `tests.steps: ...`, when its programs cannot be cut as it says.
     """
-    if problem.task not in TASK_NAMES:
-        raise DataError(f"task: there is no task {problem.task!r}", f"The tasks are: {', '.join(TASK_NAMES)}.")
-    made = task(problem.task)
-    if problem.task in _CODE:
-        from evals.tasks.code import CodeTask, for_problem
-
-        return cast(Task, for_problem(cast(CodeTask, made), problem))
-    return made
+    if problem.task not in TASKS:
+        raise DataError(f"task: there is no task {problem.task!r}", f"The tasks are: {', '.join(TASKS)}.")
+    return task(problem.task).adapted(problem)
 
 
 def check_problem(problem: Problem) -> None:

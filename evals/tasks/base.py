@@ -37,6 +37,13 @@ class Task(Protocol):
     stop: tuple[str, ...]
     """Strings that end a completion; the stop string itself is not part of it."""
 
+    def adapted(self, problem: Problem) -> Task:
+        """The task as it is for this problem, which may say how it is to be cut or stopped.
+
+        Raises:
+            DataError: it says what cannot be.
+        """
+
     def check(self, problem: Problem) -> None:
         """Raise DataError (`field: what is wrong`) if the problem lacks what this task needs."""
 

@@ -42,6 +42,20 @@ class CodeTask:
     max_tokens: int = 512
     steps: StepRule = LINES
 
+    def adapted(self, problem: Problem) -> CodeTask:
+        """The task as it is for this problem: its programs cut as the line says, and stopped as its prompt needs.
+
+        Raises:
+            DataError: `tests.steps: ...`.
+        """
+        given = (problem.tests or {}).get("steps")
+        try:
+            rule = self.steps if given is None else StepRule.parse(given)
+        except ValueError as error:
+            raise DataError(f"tests.steps: {error}", STEP_RULES) from error
+        stop = COMPLETION_STOP if stub(problem) else self.stop
+        return self if (rule, stop) == (self.steps, self.stop) else replace(self, steps=rule, stop=stop)
+
     def check(self, problem: Problem) -> None:
         """Raise DataError if the problem has no tests, or they cannot be used."""
         tests_of(problem)
@@ -96,21 +110,6 @@ class CodeTask:
         return None
 
 
-def for_problem(task: CodeTask, problem: Problem) -> CodeTask:
-    """The task as it is for this problem: its programs cut as the line says, and stopped as its prompt needs.
-
-    Raises:
-        DataError: `tests.steps: ...`.
-    """
-    given = (problem.tests or {}).get("steps")
-    try:
-        rule = task.steps if given is None else StepRule.parse(given)
-    except ValueError as error:
-        raise DataError(f"tests.steps: {error}", STEP_RULES) from error
-    stop = COMPLETION_STOP if stub(problem) else task.stop
-    return task if (rule, stop) == (task.steps, task.stop) else replace(task, steps=rule, stop=stop)
-
-
 def tests_of(problem: Problem) -> CodeTests:
     """The problem's tests.
 
@@ -148,4 +147,3 @@ MBPP = CodeTask(
 HUMANEVAL = CodeTask(name="humaneval", templates={"plain": "{question}"}, stop=COMPLETION_STOP)
 CODE = CodeTask(name="code", templates={"plain": "{question}"}, stop=(DONE,))
 """A user's own code file."""
-CODE_TASKS: Mapping[str, CodeTask] = {task.name: task for task in (MBPP, HUMANEVAL, CODE)}

@@ -33,6 +33,10 @@ class MmluTask:
     stop: tuple[str, ...] = ("Question:", "\nQ:", "### Question")
     math: MathTask = field(default_factory=lambda: MathTask("mmlu_math"))
 
+    def adapted(self, problem: Problem) -> MmluTask:
+        """The same for every problem."""
+        return self
+
     def check(self, problem: Problem) -> None:
         """Raise DataError if mode, choices or answer do not fit together."""
         mode = mode_of(problem)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from evals.records import Problem, StepScores
-from stages.models.devices import choose_device, choose_dtype
-from stages.models.loading import model_fingerprint
+from stages.models.facts import model_facts
 from stages.scorers.base import PathScorer, Unscored, reward_card
 from stages.settings.model import ScorerSettings
 
@@ -60,19 +59,8 @@ def describe_scorer(model: str, settings: ScorerSettings) -> dict[str, Any]:
         UsageError: 4-bit weights with vLLM.
     """
     card = reward_card(model)
-    device = choose_device(settings.device)
-    dtype = choose_dtype(settings.dtype, device)
-    facts: dict[str, Any] = {
-        "engine": settings.engine,
-        "model": model,
-        "model_sha256": model_fingerprint(model),
-        "trained_on": {key: card[key] for key in ("labels", "outcome", "base") if key in card},
-        "device": device,
-        "dtype": dtype,
-        "load_in_4bit": settings.load_in_4bit,
-        "template": settings.template,
-        "same whatever the batch": "yes" if dtype == "float32" and device == "cpu" else "not guaranteed",
-    }
+    trained_on = {key: card[key] for key in ("labels", "outcome", "base") if key in card}
+    facts = {"engine": settings.engine, **model_facts(model, settings), "trained_on": trained_on}
     if settings.engine == "vllm":
         from stages.engines.vllm.start import vllm_facts
 

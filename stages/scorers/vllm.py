@@ -11,8 +11,8 @@ import contextlib
 from typing import Any
 
 from evals.errors import ModelError
-from stages.engines.vllm.start import VLLMStart, prepared, start, stop
-from stages.models.devices import choose_device, choose_dtype
+from stages.engines.vllm.opening import vllm_start
+from stages.engines.vllm.start import prepared, start, stop
 from stages.scorers.base import Job, PathScorer
 from stages.scorers.hf import RIGHT
 from stages.settings.model import ScorerSettings
@@ -33,12 +33,7 @@ class VLLMScorer(PathScorer):
 
     def __init__(self, name: str, settings: ScorerSettings) -> None:
         super().__init__(name, settings)
-        device = choose_device(settings.device)
-        how = VLLMStart(
-            device=device, dtype=choose_dtype(settings.dtype, device), rows=None,
-            tensor_parallel=settings.tensor_parallel, gpu_memory=settings.gpu_memory,
-            max_model_len=settings.max_model_len, trust_remote_code=settings.trust_remote_code,
-        )  # fmt: skip
+        how = vllm_start(settings)
         with prepared(
             name, auto_class="AutoModelForTokenClassification", dtype=how.dtype,
             trust_remote_code=how.trust_remote_code, num_labels=2,

@@ -8,6 +8,7 @@ from typing import Literal
 from stages.settings.declare import Panel, setting
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
+EngineName = Literal["hf", "vllm", "server", "scripted"]
 Dtype = Literal["auto", "float32", "bfloat16"]
 
 
@@ -19,7 +20,7 @@ class WriterSettings:
         None, "Folder, adapter folder, hub name, or 'chain-base' (embedded); for a server its name of the model.",
         flags=("-m", "--model"), panel=Panel.MODEL,
     )  # fmt: skip
-    engine: Literal["hf", "vllm", "server", "scripted"] = setting("hf", "Who writes the text.", panel=Panel.MODEL)
+    engine: EngineName = setting("hf", "Who writes the text.", panel=Panel.MODEL)
     script: str | None = setting(
         None, "scripted: a file of canned answers, or gold:P to be right with probability P.", metavar="FILE|gold:P",
         panel=Panel.MODEL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from evals.records import Problem
@@ -11,9 +12,11 @@ from evals.worlds import chain
 from stages.engines.base import Completion, Draw, Request, generate
 from stages.engines.hf.engine import HFEngine
 from stages.engines.vllm.engine import VLLMEngine
+from stages.engines.vllm.opening import vllm_start
 from stages.engines.vllm.start import VLLMStart
 from stages.models.loading import load_policy
 from stages.seeds import seed_of
+from stages.settings.model import EngineSettings
 
 PROBLEMS = list(chain.problems("test", 20, 3))
 
@@ -24,7 +27,9 @@ class Opened:
     def __init__(self, name: str, **settings: Any) -> None:
         self.loop = asyncio.new_event_loop()
         try:
-            self.engine = self.loop.run_until_complete(self._open(name, VLLMStart(**settings)))
+            self.engine = self.loop.run_until_complete(
+                self._open(name, replace(vllm_start(EngineSettings(device="cpu", dtype="float32")), **settings))
+            )
         except BaseException:
             self.loop.close()
             raise

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from evals.errors import DataError, UsageError
 from evals.records import Problem
-from evals.tasks import TASK_NAMES, task
+from evals.tasks import TASKS, task
 from evals.tasks.math import MathTask
 
 MATH = MathTask("math")
@@ -112,7 +112,7 @@ def test_every_template_takes_the_question_and_ends_a_line(name: str) -> None:
 
 
 def test_the_registry_knows_its_tasks_and_says_so() -> None:
-    assert [task(name).name for name in TASK_NAMES] == list(TASK_NAMES)
+    assert [task(name).name for name in TASKS] == list(TASKS)
     with pytest.raises(UsageError) as caught:
         task("gsm9k")
     assert "gsm8k, math, chain" in caught.value.advice

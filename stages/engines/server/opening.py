@@ -1,0 +1,56 @@
+"""Opening the `server` engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evals.errors import UsageError
+from stages.engines.server.engine import ServerEngine, base_url, key_from_environment
+from stages.models.facts import named_model
+from stages.settings.model import EngineSettings
+
+if TYPE_CHECKING:
+    from stages.engines.server.client import RetryingClient
+
+
+def describe(settings: EngineSettings) -> dict[str, Any]:
+    """The model's name there; the address is left out: a run may be resumed with another server of the same model."""
+    name = named_model(settings)
+    if settings.url is None:
+        raise UsageError("--engine server needs --url", "For example --url http://localhost:8000/v1.")
+    base_url(settings.url)
+    facts = {
+        "engine": "server",
+        "model": name,
+        "template": settings.template,
+        "prompts sent as": "token ids" if settings.tokenizer else "text",
+        "same whatever the batch": "not guaranteed",
+    }
+    if settings.tokenizer is not None:
+        from stages.models.loading import model_fingerprint
+
+        facts |= {"tokenizer": settings.tokenizer, "tokenizer_sha256": model_fingerprint(settings.tokenizer)}
+    return facts
+
+
+def open_engine(settings: EngineSettings) -> ServerEngine:
+    """The engine; nothing is asked of the server yet."""
+    tokenizer, recorded = None, None
+    if settings.tokenizer is not None:
+        from stages.models.loading import load_tokenizer, policy_card
+
+        tokenizer = load_tokenizer(settings.tokenizer, settings.trust_remote_code)
+        recorded = policy_card(settings.tokenizer).get("template")
+    return ServerEngine(
+        _client(settings), named_model(settings), tokenizer=tokenizer, template=settings.template, recorded=recorded
+    )
+
+
+def _client(settings: EngineSettings) -> RetryingClient:
+    from stages.engines.server.client import RetryingClient
+
+    assert settings.url is not None, "describe has checked it"
+    return RetryingClient(
+        base_url(settings.url), concurrency=settings.concurrency, timeout=settings.timeout, retries=settings.retries,
+        key=key_from_environment(),
+    )  # fmt: skip
