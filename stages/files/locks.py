@@ -1,4 +1,4 @@
-"""Whose an output is: the file or folder meant, the lock on it, and whether what stands there already is what is asked for.
+"""Whose an output is: the file meant, the lock on it, and whether what stands there already is what is asked for.
 
 path = place_of("results/today.jsonl")
 with output_lock(path):
