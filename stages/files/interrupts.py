@@ -112,7 +112,6 @@ class StopFlag:
             self.check()
             yield
         except BaseException:
-            self._at_once = False  # the same signal once more must not break off the way out
             self.check()  # whatever a library made of it
             raise
         finally:
@@ -129,12 +128,16 @@ class StopFlag:
             self._at_once = before
 
     def heard(self, number: signal.Signals) -> None:
-        """A signal has come: ask for the stop, and interrupt where that is wanted."""
-        again = number == signal.SIGINT and self.reason == signal.SIGINT
+        """A signal has come: ask for the stop, and interrupt where that is wanted.
+
+        Only the first one interrupts: schedulers and launchers send SIGTERM twice, and the way out must not be broken
+        off.
+        """
+        first, again = self.reason is None, number == signal.SIGINT and self.reason == signal.SIGINT
         self.request(number)
         if again:
             raise KeyboardInterrupt
-        if self._at_once:
+        if first and self._at_once:
             raise _StopNow
 
 

@@ -117,11 +117,16 @@ def test_a_signal_that_a_finalizer_swallows_is_still_heard_and_leaves_no_traceba
 
 
 def test_sigterm_that_comes_twice_ends_as_one_does() -> None:
-    def twice() -> None:
+    cleaned = []
+
+    def twice(_: StopFlag | None = None) -> None:
         try:
             send(signal.SIGTERM)
         finally:
             send(signal.SIGTERM)
+            cleaned.append(True)
 
     with pytest.raises(Interrupted), sigterm_interrupts():
         twice()
+    broken_off(Interrupted, twice)
+    assert cleaned == [True, True]
