@@ -53,17 +53,18 @@ def fill_then_enlarge(
     *,
     output: str = "out.jsonl",
     megabytes: int = 20,
+    seconds: float | None = None,
 ) -> Told:
     """Run a command that writes `folder`/`output` on a tmpfs of so many kilobytes, and again with so many megabytes.
 
-    Skips the test where no tmpfs can be mounted: neither root nor user namespaces.
+    Both together take at most `seconds`. Skips the test where no tmpfs can be mounted (no root, no user namespaces).
     """
     folder.mkdir()
     kept = folder.parent / f"kept-{folder.name}"
     sizes = [str(kilobytes), str(megabytes)]
     done = subprocess.run(
         [*_namespace(), sys.executable, "-c", _STORY, str(folder), *sizes, output, str(kept), *line],
-        cwd=folder.parent, capture_output=True, text=True, check=True, env=dict(environment),
+        cwd=folder.parent, capture_output=True, text=True, check=True, env=dict(environment), timeout=seconds,
     )  # fmt: skip
     full, again = json.loads(done.stdout)
     return Told(tuple(full), tuple(again), kept)

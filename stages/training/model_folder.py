@@ -141,7 +141,7 @@ class ModelFolder:
             The manifest as written.
 
         Raises:
-            OSError: there is no room.
+            Interrupted, OSError: there is no room.
         """
         self.keep(CARD, card)
         if self.log_file.is_file():
@@ -181,8 +181,8 @@ class ModelFolder:
     def _open_part(self) -> None:
         before = _read(self.part / _RUN)
         if self.done:
-            if before in (None, self.identity):  # what a kill has left after the model was put in its place
-                self._remove_part()
+            if before == self.identity or (before is None and self._part_is_ours()):
+                shutil.rmtree(self.part)  # what a kill has left after the model was put in its place
             return
         if before is not None and before != self.identity and not self._overwrite:
             raise UsageError(
@@ -194,11 +194,13 @@ class ModelFolder:
         self._resume_part()
 
     def _remove_part(self) -> None:
-        if not self.part.exists():
-            return
-        if not self.part.is_dir() or any(file.name not in _OURS for file in self.part.iterdir()):
+        if self._part_is_ours():
+            shutil.rmtree(self.part)
+        elif self.part.exists():
             raise UsageError(f"{self.part} exists and is no unfinished model of sipf", "Choose another output folder.")
-        shutil.rmtree(self.part)
+
+    def _part_is_ours(self) -> bool:
+        return self.part.is_dir() and all(file.name in _OURS for file in self.part.iterdir())
 
     def _begin_part(self) -> None:
         try:

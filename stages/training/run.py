@@ -61,6 +61,7 @@ class TrainingRun:
         stage: the command's name.
         model: what to start from (folder, adapter folder, hub name or alias).
         out: folder of the new model.
+        options: how to train.
         template: as for `make_prompter`.
         stop: looked at after every optimiser step.
         log: gets every logged line.
