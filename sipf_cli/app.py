@@ -11,20 +11,16 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from evals.errors import Interrupted, SipfError
+from evals.errors import SipfError
 from sipf_cli.configuration import DEBUG, checked
+from stages.files.interrupts import sigterm_interrupts
 
 COMMANDS = {
     "data": "Write problems, one a line: the chain world, published sets, or a file of your own.",
@@ -72,7 +68,7 @@ class LazyGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            with _sigterm_interrupts():
+            with sigterm_interrupts():
                 return super().invoke(ctx)
         except SipfError as error:
             show_error(error, debug=bool(ctx.meta.get(DEBUG)))
@@ -97,36 +93,3 @@ def show_error(error: SipfError, *, debug: bool) -> None:
     print(f"sipf: {error.message}", file=sys.stderr)
     if error.advice:
         print(f"      {error.advice}", file=sys.stderr)
-
-
-class _Terminated(BaseException):
-    """SIGTERM has come; no Exception, so that no library that is being imported takes it for a failure of its own."""
-
-
-class _Terminate:
-    """The handler of SIGTERM. `come` stays set when a library swallows what it raises, so the stage still hears."""
-
-    come = False
-
-    def __call__(self, _signal: int, _frame: FrameType | None) -> NoReturn:
-        self.come = True
-        raise _Terminated
-
-
-@contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Make SIGTERM an `Interrupted` wherever a stage does not catch it itself (while libraries are imported, say)."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    interrupt = _Terminate()
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    except BaseException as error:
-        if not interrupt.come or isinstance(error, Interrupted):
-            raise
-        raise Interrupted("stopped by SIGTERM", "the same command again goes on from here") from error
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -20,15 +20,15 @@ from pydantic import ValidationError
 from evals.errors import DataError, UsageError
 from evals.records import Problem, first_fault, parse_json
 from evals.tasks import task_of
+from stages.files.interrupts import StopFlag
 from stages.files.reading import read_all
-from stages.models.devices import choose_device, choose_training_dtype
-from stages.models.loading import load_tokenizer, model_fingerprint, quiet_libraries, read_card
-from stages.models.prompts import Encoded, Prompter, make_prompter
+from stages.models.loading import quiet_libraries
+from stages.models.prompts import Encoded, Prompter
 from stages.settings.training import OrpoSettings, TrainSettings
-from stages.training.model_folder import ModelFolder, hash_rows
-from stages.training.options import Log, Stop, describe_run, is_main_process, training_arguments
+from stages.training.model_folder import Log
+from stages.training.run import Method, TrainingRun
+from stages.training.targets import completion_labels
 
-IGNORED = -100
 # What TRL logs, in this toolkit's words. TRL's "log_odds_ratio" is log sigmoid of what everybody else calls so.
 NAMES = {
     "logps/chosen": "chosen_logps",
@@ -49,7 +49,7 @@ def run_orpo(
     beta: float = OrpoSettings.beta,
     max_prompt_length: int | None = None,
     template: str = TrainSettings.template,
-    stop: Stop | None = None,
+    stop: StopFlag | None = None,
     log: Log | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
@@ -61,48 +61,31 @@ def run_orpo(
         out: folder of the new model.
         beta: weight of the odds-ratio term.
         max_prompt_length: in tokens; pairs with a longer prompt are left out.
-        template, stop, log, overwrite: as for `run_sft`.
+        options, template, stop, log, overwrite: see `TrainingRun`.
 
     Returns:
         The manifest, with "counts" (pairs, and left out by reason) and "result" (last logged metrics).
 
     Raises:
-        DataError: no pair is left, or a field of a pair is not what it should be.
-        UsageError, ModelError, Interrupted: see `ModelFolder` and `fit`.
+        DataError: a field of a pair is not what it should be.
+        DataError, UsageError, ModelError, Interrupted: see `TrainingRun.train`.
     """
     if not 0 <= beta < float("inf"):
         raise UsageError(f"beta is {beta}", "Give a weight of 0 or more; the paper uses 0.1.")
     if options.packing:
         raise UsageError("pairs cannot be packed", "Leave --packing out.")
     lines = list(pairs)
-    tokenizer = load_tokenizer(model, options.trust_remote_code)
-    problems = [_problem(line, f"line {number}") for number, line in enumerate(lines, 1)]
-    templates = next((task_of(problem).templates for problem in problems if problem), {"bare": "{question}"})
-    prompter = make_prompter(tokenizer, templates, template, read_card(model).get("template"))
+    run = TrainingRun("orpo", model, out, options, template, stop, log, overwrite)
+    prompter = run.prompter([_problem(line, f"line {number}") for number, line in enumerate(lines, 1)])
     rows, counts = orpo_rows(lines, prompter, options.max_length, max_prompt_length)
-    if not rows:
-        raise DataError(f"no pair is left to train on ({dict(counts)})", "Look at what was left out and why.")
-    run = describe_run(
-        "orpo", model, model_fingerprint(model), prompter.describe(), options, counts=dict(counts), beta=beta
+    method = Method(
+        trainer=lambda checkpoints: orpo_trainer(rows, run.tokenizer, model, options, checkpoints, beta=beta),
+        kind="policy",
+        advice="Look at what was left out and why.",
+        settings={"beta": beta},
+        names=NAMES,
     )
-    identity = {
-        "stage": "orpo",
-        "model": run["model"]["fingerprint"],
-        "template": run["template"]["sha256"],
-        "data": hash_rows(rows),
-        "beta": beta,
-        **options.identity(),
-    }
-    with ModelFolder(out, identity, overwrite, is_main_process()) as folder:
-        if folder.done:
-            return folder.manifest()
-        trainer = orpo_trainer(rows, tokenizer, model, options, str(folder.checkpoints), beta=beta)
-        from stages.training.trainer import fit
-
-        run["result"] = fit(trainer, folder, options, base=model, stop=stop, log=log, names=NAMES)
-        if not is_main_process():
-            return run
-        return folder.finish({"kind": "policy", "template": prompter.recorded, "stage": "orpo", "base": model}, run)
+    return run.train(method, prompter, rows, counts)
 
 
 def read_pairs(source: str, *, strict: bool = False) -> tuple[list[dict[str, Any]], list[DataError]]:
@@ -165,34 +148,34 @@ def orpo_trainer(
     from datasets import Dataset, disable_progress_bars
     from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
-    from stages.training.trainer import Guarded, load_trainable
+    from stages.training.trainer import Guarded, configured
+    from stages.training.weights import POLICY, load_trainable
 
     class Trainer(Guarded, ORPOTrainer):  # type: ignore[misc]  # TRL is untyped
+        counted = ("chosen_input_ids", "rejected_input_ids")
+
         @staticmethod
         def tokenize_row(feature: dict[str, Any], model: Any = None) -> dict[str, Any]:
             """Nothing to do. (Static, or `datasets` would pickle the trainer to name its cache.)"""
             return {"prompt_input_ids": feature["prompt_input_ids"]}
 
     disable_progress_bars()
-    device = choose_device(options.device)
-    args = ORPOConfig(
-        **training_arguments(options, output_dir, device, choose_training_dtype(options.dtype, device)),
-        max_length=options.max_length,
-        beta=beta,
-        # TRL would switch the adapter's own dropout off as well.
-        disable_dropout=not options.lora,
-    )
-    args._n_gpu = min(args.n_gpu, 1)  # several GPUs are for `accelerate launch`, one process each
     text = {"prompt": "", "chosen": "", "rejected": ""}  # looked at, and left alone, before tokenize_row
-    trainer = Trainer(
-        model=load_trainable(model, "AutoModelForCausalLM", options, "CAUSAL_LM"),
-        args=args,
+    return Trainer(
+        model=load_trainable(model, POLICY, options),
+        # TRL would switch the adapter's own dropout off as well.
+        args=configured(
+            ORPOConfig,
+            options,
+            output_dir,
+            max_length=options.max_length,
+            beta=beta,
+            disable_dropout=not options.lora,
+        ),
         train_dataset=Dataset.from_list([{**text, **row} for row in rows]).with_format(None),
         processing_class=tokenizer,
+        grouped=options.group_by_length,
     )
-    trainer.row_lengths = [len(row["chosen_input_ids"]) + len(row["rejected_input_ids"]) for row in rows]
-    trainer.grouped = options.group_by_length
-    return trainer
 
 
 def _row(good: Encoded, bad: Encoded) -> dict[str, list[int]]:
@@ -200,7 +183,7 @@ def _row(good: Encoded, bad: Encoded) -> dict[str, list[int]]:
     for name, side in (("chosen", good), ("rejected", bad)):
         row[f"{name}_input_ids"] = side.ids
         row[f"{name}_attention_mask"] = [1] * len(side.ids)
-        row[f"{name}_labels"] = [IGNORED] * len(side.prompt_ids) + side.completion_ids
+        row[f"{name}_labels"] = completion_labels(side)
     return row
 
 

@@ -11,17 +11,14 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from evals.errors import DataError
 from evals.records import Problem
 from evals.tasks import task_of
-from stages.models.devices import choose_device, choose_training_dtype
-from stages.models.loading import load_tokenizer, model_fingerprint, read_card
-from stages.models.prompts import Prompter, make_prompter
+from stages.files.interrupts import StopFlag
+from stages.models.prompts import Prompter
 from stages.settings.training import TrainSettings
-from stages.training.model_folder import ModelFolder, hash_rows
-from stages.training.options import Log, Stop, describe_run, is_main_process, training_arguments
-
-IGNORED = -100
+from stages.training.model_folder import Log
+from stages.training.run import Method, TrainingRun
+from stages.training.targets import completion_labels
 
 
 def run_sft(
@@ -31,7 +28,7 @@ def run_sft(
     out: str,
     options: TrainSettings,
     template: str = TrainSettings.template,
-    stop: Stop | None = None,
+    stop: StopFlag | None = None,
     log: Log | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
@@ -41,41 +38,24 @@ def run_sft(
         problems: those without a solution are counted and left out.
         model: the policy to start from (folder, adapter folder, hub name or alias).
         out: folder of the new model.
-        template: as for `make_prompter`.
-        stop: looked at after every optimiser step.
-        log: gets every logged line.
-        overwrite: replace a model that another run made.
+        options, template, stop, log, overwrite: see `TrainingRun`.
 
     Returns:
         The manifest: options, counts (rows, and dropped by reason), steps, final loss, seconds.
 
     Raises:
-        DataError: no row is left to train on.
-        UsageError, ModelError, Interrupted: see `ModelFolder` and `fit`.
+        DataError, UsageError, ModelError, Interrupted: see `TrainingRun.train`.
     """
-    rows_in = list(problems)
-    if not rows_in:
-        raise DataError("there are no problems to train on")
-    tokenizer = load_tokenizer(model, options.trust_remote_code)
-    prompter = make_prompter(tokenizer, task_of(rows_in[0]).templates, template, read_card(model).get("template"))
-    rows, counts = sft_rows(rows_in, prompter, options.max_length)
-    if not rows:
-        raise DataError(f"no problem is left to train on ({dict(counts)})", "SFT needs problems with a solution.")
-    run = describe_run("sft", model, model_fingerprint(model), prompter.describe(), options, counts=dict(counts))
-    identity = {
-        "stage": "sft",
-        "model": run["model"]["fingerprint"],
-        "template": run["template"]["sha256"],
-        "data": hash_rows(rows),
-        **options.identity(),
-    }
-    with ModelFolder(out, identity, overwrite, is_main_process()) as folder:
-        if folder.done:
-            return folder.manifest()
-        run["result"] = _train(rows, folder, tokenizer, model=model, options=options, stop=stop, log=log)
-        if not is_main_process():
-            return run
-        return folder.finish({"kind": "policy", "template": prompter.recorded, "stage": "sft", "base": model}, run)
+    lines = list(problems)
+    run = TrainingRun("sft", model, out, options, template, stop, log, overwrite)
+    prompter = run.prompter(lines)
+    rows, counts = sft_rows(lines, prompter, options.max_length)
+    method = Method(
+        trainer=lambda checkpoints: sft_trainer(rows, run.tokenizer, model, options, checkpoints),
+        kind="policy",
+        advice="SFT needs problems with a solution.",
+    )
+    return run.train(method, prompter, rows, counts)
 
 
 def sft_rows(
@@ -99,46 +79,37 @@ def sft_rows(
             counts["too long"] += 1
             continue
         counts["rows"] += 1
-        rows.append({"input_ids": encoded.ids, "labels": [IGNORED] * len(encoded.prompt_ids) + encoded.completion_ids})
+        rows.append({"input_ids": encoded.ids, "labels": completion_labels(encoded)})
     return rows, counts
 
 
-def _train(
-    rows: list[dict[str, list[int]]],
-    folder: ModelFolder,
-    tokenizer: Any,
-    *,
-    model: str,
-    options: TrainSettings,
-    stop: Stop | None,
-    log: Log | None,
-) -> dict[str, Any]:
+def sft_trainer(
+    rows: list[dict[str, list[int]]], tokenizer: Any, model: str, options: TrainSettings, output_dir: str
+) -> Any:
+    """TRL's SFTTrainer over rows that are tokenised already."""
     from datasets import Dataset, disable_progress_bars
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
-    from stages.training.trainer import Guarded, fit, load_trainable
+    from stages.training.trainer import Guarded, configured
+    from stages.training.weights import POLICY, load_trainable
 
     class Trainer(Guarded, SFTTrainer):  # type: ignore[misc]  # TRL is untyped
         pass
 
     disable_progress_bars()
-    device = choose_device(options.device)
-    args = SFTConfig(
-        **training_arguments(options, str(folder.checkpoints), device, choose_training_dtype(options.dtype, device)),
-        max_length=options.max_length,
-        packing=options.packing,
-        # Rows are ready; only packing is left to TRL.
-        dataset_kwargs=None if options.packing else {"skip_prepare_dataset": True},
-    )
-    args._n_gpu = min(args.n_gpu, 1)
-    trainer = Trainer(
-        model=load_trainable(model, "AutoModelForCausalLM", options, "CAUSAL_LM"),
-        args=args,
+    return Trainer(
+        model=load_trainable(model, POLICY, options),
+        args=configured(
+            SFTConfig,
+            options,
+            output_dir,
+            max_length=options.max_length,
+            packing=options.packing,
+            # Rows are ready; only packing is left to TRL.
+            dataset_kwargs=None if options.packing else {"skip_prepare_dataset": True},
+        ),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
+        grouped=options.group_by_length,
     )
-    dataset: Any = trainer.train_dataset  # packed rows, if they are
-    trainer.row_lengths = [len(ids) for ids in dataset["input_ids"]]
-    trainer.grouped = options.group_by_length
-    return fit(trainer, folder, options, base=model, stop=stop, log=log)

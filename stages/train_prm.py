@@ -8,28 +8,22 @@ mean is taken over the labelled steps of the whole optimiser step. Problems are 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evals.errors import DataError, UsageError
+from evals.errors import UsageError
 from evals.metrics import accuracy_at, auc, calibration_error, first_wrong_step
 from evals.records import Problem
-from evals.tasks import task_of
-from stages.models.devices import choose_device, choose_training_dtype
-from stages.models.loading import load_tokenizer, model_fingerprint, read_card
-from stages.models.prompts import make_prompter
+from stages.files.interrupts import StopFlag
 from stages.seeds import held_out
 from stages.settings.training import RewardModelSettings, TrainSettings
-from stages.training.model_folder import ModelFolder, hash_rows
-from stages.training.options import Log, Stop, describe_run, is_main_process, training_arguments
+from stages.training.model_folder import Log
+from stages.training.run import BARE, Method, TrainingRun
 from stages.training.step_rows import Example, LabelKind, StepRow, step_rows
+from stages.training.targets import IGNORED
 
-IGNORED = -100.0
 HALF = 0.5
-# Stepwise lines bring their prompt along; a problem scored later is then prompted with its bare question.
-BARE = {"bare": "{question}"}
 
 
 def run_train_prm(
@@ -42,7 +36,7 @@ def run_train_prm(
     outcome: bool = RewardModelSettings.outcome,
     held_out_share: float = RewardModelSettings.held_out,
     template: str = TrainSettings.template,
-    stop: Stop | None = None,
+    stop: StopFlag | None = None,
     log: Log | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
@@ -54,54 +48,37 @@ def run_train_prm(
         out: folder of the new model.
         labels: "hard", "soft" or "threshold:T".
         held_out_share: share of problems kept out of training, to measure on.
-        template, stop, log, overwrite: as for `run_sft`.
+        options, template, stop, log, overwrite: see `TrainingRun`.
 
     Returns:
         The manifest, with "counts", "result" and the held-out "eval" (see `evaluate`).
 
     Raises:
-        DataError: nothing to train on, or soft labels that the draws do not decide.
-        UsageError, ModelError, Interrupted: see `ModelFolder` and `fit`.
+        DataError: soft labels that the draws do not decide.
+        DataError, UsageError, ModelError, Interrupted: see `TrainingRun.train`.
     """
     if not 0 <= held_out_share < 1:
         raise UsageError(f"the held-out share is {held_out_share}", "Give a share from 0 up to, not including, 1.")
     kind = LabelKind.parse(labels)
     lines = list(examples)
-    tokenizer = load_tokenizer(model, options.trust_remote_code)
-    templates = next((task_of(line).templates for line in lines if isinstance(line, Problem)), BARE)
-    if templates is BARE and template == "auto":
-        template = "bare"
-    prompter = make_prompter(tokenizer, templates, template, read_card(model).get("template"))
+    problems = [line for line in lines if isinstance(line, Problem)]
+    if template == "auto" and not problems:
+        template = next(iter(BARE))
+    run = TrainingRun("train-prm", model, out, options, template, stop, log, overwrite)
+    prompter = run.prompter(problems)
     rows, counts = step_rows(lines, prompter, kind, options.max_length, outcome)
     train = [row for row in rows if not held_out(row.group, options.seed, held_out_share)]
     test = [row for row in rows if held_out(row.group, options.seed, held_out_share)]
-    if not train:
-        raise DataError(
-            f"there is no labelled path to train on ({dict(counts)})", "Run `sipf simulate` on the file first."
-        )
-    run = describe_run("train-prm", model, model_fingerprint(model), prompter.describe(), options, counts=dict(counts))
-    run |= {"labels": labels, "outcome": outcome, "held_out_share": held_out_share}
-    identity = {
-        "stage": "train-prm",
-        "model": run["model"]["fingerprint"],
-        "template": run["template"]["sha256"],
-        "data": hash_rows([row.group, row.ids, row.positions, row.targets] for row in rows),
-        "labels": labels,
-        "outcome": outcome,
-        "held_out_share": held_out_share,
-        **options.identity(),
-    }
-    with ModelFolder(out, identity, overwrite, is_main_process()) as folder:
-        if folder.done:
-            return folder.manifest()
-        trainer, run["result"] = _train(train, folder, tokenizer, model=model, options=options, stop=stop, log=log)
-        if not is_main_process():
-            return run
-        run["eval"] = evaluate(trainer.accelerator.unwrap_model(trainer.model), test, tokenizer.pad_token_id)
-        (folder.final / "eval.json").write_text(json.dumps(run["eval"], indent=1) + "\n", encoding="utf-8")
-        card: dict[str, Any] = {"kind": "prm", "template": prompter.recorded, "stage": "train-prm", "base": model}
-        card |= {"step": "last token of a step", "labels": labels, "outcome": outcome}
-        return folder.finish(card, run)
+    method = Method(
+        trainer=lambda checkpoints: prm_trainer(train, run.tokenizer, model, options, checkpoints),
+        kind="prm",
+        advice="Run `sipf simulate` on the file first.",
+        card={"step": "last token of a step", "labels": labels, "outcome": outcome},
+        settings={"labels": labels, "outcome": outcome, "held_out_share": held_out_share},
+        measure=lambda trained: evaluate(trained, test, run.tokenizer.pad_token_id),
+    )
+    data = ([row.group, row.ids, row.positions, row.targets] for row in rows)
+    return run.train(method, prompter, train, counts, data)
 
 
 def evaluate(model: Any, rows: Sequence[StepRow], pad: int, batch_tokens: int = 4096) -> dict[str, Any]:
@@ -178,7 +155,7 @@ class StepCollator:
         width = max(len(row["input_ids"]) for row in rows)
         ids = torch.full((len(rows), width), self.pad, dtype=torch.long)
         mask = torch.zeros((len(rows), width), dtype=torch.long)
-        labels = torch.full((len(rows), width), IGNORED)
+        labels = torch.full((len(rows), width), float(IGNORED))
         for i, row in enumerate(rows):
             ids[i, : len(row["input_ids"])] = torch.tensor(row["input_ids"])
             mask[i, : len(row["input_ids"])] = 1
@@ -188,47 +165,24 @@ class StepCollator:
         return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
 
-def _train(
-    rows: Sequence[StepRow],
-    folder: ModelFolder,
-    tokenizer: Any,
-    *,
-    model: str,
-    options: TrainSettings,
-    stop: Stop | None,
-    log: Log | None,
-) -> tuple[Any, dict[str, Any]]:
+def prm_trainer(rows: Sequence[StepRow], tokenizer: Any, model: str, options: TrainSettings, output_dir: str) -> Any:
+    """transformers' Trainer with `step_loss`, over rows of one path each."""
     import transformers
 
-    from stages.scorers.hf import HEADS
-    from stages.training.trainer import Guarded, fit, load_trainable
+    from stages.training.trainer import Guarded, configured
+    from stages.training.weights import REWARD, load_trainable
 
     class Trainer(Guarded, transformers.Trainer):  # type: ignore[misc]  # both bases are Any to mypy
         pass
 
-    device = choose_device(options.device)
-    dtype = choose_training_dtype(options.dtype, device)
-    args = transformers.TrainingArguments(**training_arguments(options, str(folder.checkpoints), device, dtype))
-    args._n_gpu = min(args.n_gpu, 1)  # several GPUs are for `accelerate launch`, one process each
-    trainer = Trainer(
-        model=load_trainable(
-            model,
-            "AutoModelForTokenClassification",
-            options,
-            "TOKEN_CLS",
-            fresh=HEADS,
-            num_labels=2,
-            # transformers would put 10 % dropout before the head of a model that never had any.
-            classifier_dropout=0.0,
-        ),
-        args=args,
+    return Trainer(
+        model=load_trainable(model, REWARD, options),
+        args=configured(transformers.TrainingArguments, options, output_dir),
         data_collator=StepCollator(tokenizer.pad_token_id),
         train_dataset=[{"input_ids": r.ids, "positions": r.positions, "targets": r.targets} for r in rows],
         processing_class=tokenizer,
         compute_loss_func=lambda outputs, labels, num_items_in_batch=None: step_loss(
             outputs.logits, labels, num_items_in_batch
         ),
+        grouped=options.group_by_length,
     )
-    trainer.row_lengths = [len(row.ids) for row in rows]
-    trainer.grouped = options.group_by_length
-    return trainer, fit(trainer, folder, options, base=model, stop=stop, log=log)

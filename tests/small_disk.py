@@ -14,42 +14,60 @@ import pytest
 
 # Runs in a mount namespace of its own, so that nothing stays mounted whatever happens.
 _STORY = """
-import json, subprocess, sys
-folder, size, *line = sys.argv[1:]
+import json, os, shutil, subprocess, sys
+folder, size, room, output, kept, *line = sys.argv[1:]
 def run():
     done = subprocess.run(line, capture_output=True, text=True)
     return done.returncode, done.stderr
 subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", folder], check=True)
 full = run()
-subprocess.run(["mount", "-o", "remount,size=20m", folder], check=True)
+subprocess.run(["mount", "-o", f"remount,size={room}m", folder], check=True)
 again = run()
-data = open(folder + "/out.jsonl", encoding="utf-8").read()
+made = os.path.join(folder, output)
+if os.path.exists(made):
+    (shutil.copytree if os.path.isdir(made) else shutil.copy)(made, kept)
 subprocess.run(["umount", folder], check=True)
-print(json.dumps([full, again, data]))
+print(json.dumps([full, again]))
 """
 
 
 @dataclass(frozen=True)
 class Told:
-    """Exit code and stderr on the full disk and of the same command with room, and what `out.jsonl` then held."""
+    """Exit code and stderr on the full disk and of the same command with room, and where a copy of its output lies."""
 
     full: tuple[int, str]
     again: tuple[int, str]
-    data: str
+    kept: Path
+
+    @property
+    def data(self) -> str:
+        """The text of an output that is a file."""
+        return self.kept.read_text(encoding="utf-8")
 
 
-def fill_then_enlarge(folder: Path, kilobytes: int, line: list[str], environment: Mapping[str, str]) -> Told:
-    """Run a command that writes `folder`/out.jsonl on a tmpfs of so many kilobytes, and again once it has 20 MB.
+def fill_then_enlarge(
+    folder: Path,
+    kilobytes: int,
+    line: list[str],
+    environment: Mapping[str, str],
+    *,
+    output: str = "out.jsonl",
+    megabytes: int = 20,
+    seconds: float | None = None,
+) -> Told:
+    """Run a command that writes `folder`/`output` on a tmpfs of so many kilobytes, and again with so many megabytes.
 
-    Skips the test where no tmpfs can be mounted: neither root nor user namespaces.
+    Both together take at most `seconds`. Skips the test where no tmpfs can be mounted (no root, no user namespaces).
     """
     folder.mkdir()
+    kept = folder.parent / f"kept-{folder.name}"
+    sizes = [str(kilobytes), str(megabytes)]
     done = subprocess.run(
-        [*_namespace(), sys.executable, "-c", _STORY, str(folder), str(kilobytes), *line],
-        cwd=folder.parent, capture_output=True, text=True, check=True, env=dict(environment),
+        [*_namespace(), sys.executable, "-c", _STORY, str(folder), *sizes, output, str(kept), *line],
+        cwd=folder.parent, capture_output=True, text=True, check=True, env=dict(environment), timeout=seconds,
     )  # fmt: skip
-    full, again, data = json.loads(done.stdout)
-    return Told(tuple(full), tuple(again), data)
+    full, again = json.loads(done.stdout)
+    return Told(tuple(full), tuple(again), kept)
 
 
 def assert_interrupted_then_done(told: Told) -> None:

@@ -6,6 +6,7 @@ with atomic_file("out.jsonl.gz") as sink:
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import os
@@ -21,6 +22,8 @@ from stages.files.interrupts import RUN_AGAIN, StopFlag
 from stages.files.manifest import manifest_path, sync_folder
 
 _CHUNK = 1 << 16
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What a write fails with where the disk, or what one may use of it, is full."""
 
 
 def cannot_write(path: str, error: OSError) -> Interrupted:

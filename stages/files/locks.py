@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from evals.errors import UsageError
+from stages.files.atomic import NO_ROOM, cannot_write
 from stages.files.manifest import differences, read_manifest
 
 CHOOSE_ANOTHER = "Choose another -o, or --overwrite to start over."
@@ -41,16 +42,19 @@ def place_of(output: str) -> str | None:
 
 @contextmanager
 def output_lock(path: str) -> Iterator[None]:
-    """Hold the output for this process; a killed process holds nothing.
+    """Hold the output, a file or a folder, for this process; a killed process holds nothing.
 
     Raises:
-        UsageError: another process writes this output, or its folder cannot be written to.
+        UsageError: another process writes this output, or the folder it is in cannot be written to.
+        Interrupted: the disk has no room for the lock.
     """
     name = f"{path}.lock"
     while True:
         try:
             fd = os.open(name, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
+            if error.errno in NO_ROOM:
+                raise cannot_write(name, error) from error
             raise UsageError(
                 f"the output's folder cannot be written to ({name}: {error.strerror})", "Choose another -o."
             ) from error

@@ -1,7 +1,7 @@
 """How a training stage writes the folder of a model: never half, never over another, and resumable.
 
     OUT.part/run.json            which run this is: stage, options, model and data hashes
-    OUT.part/log.jsonl           one line a logged step
+    OUT.part/log.jsonl           one line per logged step
     OUT.part/checkpoints/        transformers' checkpoints; those with a file `complete` can be resumed from
     OUT.part/final/              the finished model, with manifest.json written last; then renamed to OUT
     OUT.lock                     held while a run writes
@@ -11,21 +11,30 @@ The same command again resumes from the last complete checkpoint, or finds OUT c
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from evals.errors import UsageError
+from stages.files.atomic import NO_ROOM, cannot_write
+from stages.files.locks import CHOOSE_ANOTHER, output_lock
+from stages.files.manifest import differences, plain, sync_folder
+from stages.files.outputs import save_manifest
 from stages.models.loading import CARD
 
 MANIFEST = "manifest.json"
 COMPLETE = "complete"
+_LOG = "log.jsonl"
+_RUN = "run.json"
+_OURS = {_RUN, f"{_RUN}.tmp", _LOG, "checkpoints", "final", "adapter", "last-good", "replaced"}
+Log = Callable[[dict[str, Any]], None]
+"""Takes each logged line: "step", "steps", "loss" and what else the trainer logs."""
 
 
 class ModelFolder:
@@ -33,48 +42,52 @@ class ModelFolder:
 
     Args:
         out: the folder to make.
-        identity: everything that decides which model comes out, as JSON values.
+        identity: what decides which model comes out, as for `manifest.differences`: stage, options, facts, input.
         overwrite: a finished or half-made model of another run may be replaced.
         main: False for processes that only help (ranks above 0): they read and never write.
 
     Raises:
         UsageError: OUT belongs to something else, is being written, or was begun with other options or data.
+        Interrupted: there is no room to write.
     """
 
-    def __init__(self, out: str, identity: dict[str, Any], overwrite: bool = False, main: bool = True) -> None:
+    def __init__(self, out: str, identity: Mapping[str, Any], overwrite: bool = False, main: bool = True) -> None:
         self.out = Path(out)
-        self.part = Path(f"{out}.part")
+        self.part = Path(f"{self.out}.part")
         self.final = self.part / "final"
         self.checkpoints = self.part / "checkpoints"
-        self.log_file = self.part / "log.jsonl"
-        self.identity: dict[str, Any] = json.loads(json.dumps(identity))
+        self.adapter = self.part / "adapter"
+        """Where an adapter lies until it is merged."""
+        self.last_good = self.part / "last-good"
+        """Weights before a loss that was not finite."""
+        self.log_file = self.part / _LOG
+        self.identity = plain(identity)
         self._overwrite = overwrite
         self._main = main
-        self._lock: IO[str] | None = None
+        self._held = ExitStack()
         self._begun = time.monotonic()
         self._seconds_before = 0.0
 
     def __enter__(self) -> Self:
-        if self._main:
-            self._take_lock()
-        try:
+        with ExitStack() as held:
+            if self._main:
+                _make_parent(self.out)
+                held.enter_context(output_lock(str(self.out)))
             self._check_out()
-            if self._main and not self.done:
+            if self._main:
                 self._open_part()
-        except BaseException:
-            self._free_lock()
-            raise
+            self._held = held.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._free_lock()
+        self._held.close()
 
     @property
     def done(self) -> bool:
         """OUT is complete and is what this run would make."""
         # A helper may look while the main process moves a finished model: it is in the one place or in the other.
         places = (self.out,) if self._main else (self.final, self.out)
-        return any((_read(place / MANIFEST) or {}).get("identity") == self.identity for place in places)
+        return any(self._is_this(_read(place / MANIFEST)) for place in places)
 
     def manifest(self) -> dict[str, Any]:
         """OUT's manifest, which was complete before (empty if there is none)."""
@@ -86,16 +99,38 @@ class ModelFolder:
         found = [folder for folder in self.checkpoints.glob("checkpoint-*") if (folder / COMPLETE).is_file()]
         return max(found, key=_step, default=None)
 
+    def mark_complete(self, step: int) -> None:
+        """Say of a checkpoint that all of its files are written."""
+        folder = self.checkpoints / f"checkpoint-{step}"
+        _sync_files(folder)
+        (folder / COMPLETE).touch()
+
     def seconds(self) -> float:
         """Time spent on this model so far, earlier runs included."""
         return self._seconds_before + time.monotonic() - self._begun
 
     def log(self, line: dict[str, Any]) -> None:
-        """Append one line to the log."""
-        with self.log_file.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({**line, "seconds": round(self.seconds(), 3)}, allow_nan=False) + "\n")
+        """Append one line to the log.
 
-    def finish(self, card: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any]:
+        Raises:
+            Interrupted: there is no room.
+        """
+        text = json.dumps({**line, "seconds": round(self.seconds(), 3)}, allow_nan=False)
+        try:
+            with self.log_file.open("a", encoding="utf-8") as stream:
+                stream.write(text + "\n")
+        except OSError as error:
+            raise cannot_write(str(self.log_file), error) from error
+
+    def keep(self, name: str, value: Mapping[str, Any]) -> None:
+        """Write a JSON file into the finished model.
+
+        Raises:
+            Interrupted: there is no room.
+        """
+        save_manifest([str(self.final / name)], value)
+
+    def finish(self, card: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, Any]:
         """Complete OUT.part/final, which holds the weights already, and put it where it belongs.
 
         Args:
@@ -104,25 +139,31 @@ class ModelFolder:
 
         Returns:
             The manifest as written.
+
+        Raises:
+            Interrupted, OSError: there is no room.
         """
-        _write(self.final / CARD, card)
+        self.keep(CARD, card)
         if self.log_file.is_file():
-            shutil.copyfile(self.log_file, self.final / "log.jsonl")
+            shutil.copyfile(self.log_file, self.final / _LOG)
+        _sync_files(self.final)
         full = {**manifest, "seconds": round(self.seconds(), 1), "identity": self.identity}
-        _write(self.final / MANIFEST, full)
+        self.keep(MANIFEST, full)
         self._publish()
         return full
 
     def _publish(self) -> None:
         if self.out.exists():
-            old = Path(f"{self.out}.old")
-            shutil.rmtree(old, ignore_errors=True)
-            self.out.rename(old)
-            self.final.rename(self.out)
-            shutil.rmtree(old)
-        else:
-            self.final.rename(self.out)
+            replaced = self.part / "replaced"
+            if replaced.exists():
+                shutil.rmtree(replaced)
+            self.out.rename(replaced)
+        self.final.rename(self.out)
+        sync_folder(str(self.out))
         shutil.rmtree(self.part)
+
+    def _is_this(self, manifest: Mapping[str, Any] | None) -> bool:
+        return manifest is not None and manifest.get("identity") == self.identity
 
     def _check_out(self) -> None:
         if not self.out.exists() or self.done:
@@ -131,70 +172,72 @@ class ModelFolder:
         if manifest is None and (not self.out.is_dir() or any(self.out.iterdir())):
             raise UsageError(f"{self.out} exists and is no model made by sipf", "Choose another output folder.")
         if manifest is not None and not self._overwrite:
-            changed = _differences(manifest.get("identity", {}), self.identity)
-            raise UsageError(
-                f"{self.out} holds a model made with another {changed}", "Choose another output, or add --overwrite."
-            )
+            found = self._changed(manifest.get("identity"))
+            raise UsageError(f"{self.out} is complete, but was made otherwise: {found}", CHOOSE_ANOTHER)
+
+    def _changed(self, before: Any) -> str:
+        return "; ".join(differences(before if isinstance(before, dict) else {}, self.identity))
 
     def _open_part(self) -> None:
-        before = _read(self.part / "run.json")
-        if before is not None and before != self.identity:
-            if not self._overwrite:
-                raise UsageError(
-                    f"{self.part} was begun with another {_differences(before, self.identity)}",
-                    "Give the same options to go on, or --overwrite to begin again.",
-                )
+        before = _read(self.part / _RUN)
+        if self.done:
+            if before == self.identity or (before is None and self._part_is_ours()):
+                shutil.rmtree(self.part)  # what a kill has left after the model was put in its place
+            return
+        if before is not None and before != self.identity and not self._overwrite:
+            raise UsageError(
+                f"{self.part} is an unfinished run with other settings: {self._changed(before)}", CHOOSE_ANOTHER
+            )
+        if before != self.identity:
+            self._remove_part()
+            self._begin_part()
+        self._resume_part()
+
+    def _remove_part(self) -> None:
+        if self._part_is_ours():
             shutil.rmtree(self.part)
-        elif before is None and self.part.exists():
-            shutil.rmtree(self.part)
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
-        _write(self.part / "run.json", self.identity)
+        elif self.part.exists():
+            raise UsageError(f"{self.part} exists and is no unfinished model of sipf", "Choose another output folder.")
+
+    def _part_is_ours(self) -> bool:
+        return self.part.is_dir() and all(file.name in _OURS for file in self.part.iterdir())
+
+    def _begin_part(self) -> None:
+        try:
+            self.checkpoints.mkdir(parents=True)
+        except OSError as error:
+            raise cannot_write(str(self.checkpoints), error) from error
+        save_manifest([str(self.part / _RUN)], self.identity)
+
+    def _resume_part(self) -> None:
+        # Nothing is written here before what no run can use has been deleted: the disk may still be full.
         if _read(self.final / MANIFEST) is not None:
             self._publish()
             return
-        shutil.rmtree(self.final, ignore_errors=True)
-        for folder in self.checkpoints.glob("checkpoint-*"):
-            if not (folder / COMPLETE).is_file():
-                shutil.rmtree(folder)
+        for torn in (self.final, self.adapter, *self._torn_checkpoints()):
+            if torn.exists():
+                shutil.rmtree(torn)
         self._cut_log()
 
+    def _torn_checkpoints(self) -> list[Path]:
+        return [folder for folder in self.checkpoints.glob("checkpoint-*") if not (folder / COMPLETE).is_file()]
+
     def _cut_log(self) -> None:
-        """Forget what was logged after the checkpoint that the run goes on from."""
+        """Forget what was logged after the checkpoint that the run resumes from."""
+        if not self.log_file.is_file():
+            return
         checkpoint = self.checkpoint()
-        last = _step(checkpoint) if checkpoint else 0
-        kept = []
-        for text in self.log_file.read_text(encoding="utf-8").splitlines() if self.log_file.is_file() else []:
+        last, kept = _step(checkpoint) if checkpoint else 0, 0
+        for raw in self.log_file.read_bytes().splitlines(keepends=True):
             try:
-                line = json.loads(text)
+                line = json.loads(raw)
             except ValueError:  # torn by a kill
                 break
-            if line["step"] > last:
+            if line["step"] > last or not raw.endswith(b"\n"):
                 break
-            kept.append(text)
+            kept += len(raw)
             self._seconds_before = line["seconds"]
-        self.log_file.write_text("".join(f"{text}\n" for text in kept), encoding="utf-8")
-
-    def _take_lock(self) -> None:
-        self.out.parent.mkdir(parents=True, exist_ok=True)
-        file = Path(f"{self.out}.lock")
-        while self._lock is None:
-            lock = file.open("w", encoding="utf-8")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                lock.close()
-                raise UsageError(f"{self.out} is being written by another run", "Wait for it to end.") from error
-            # The one who held it before may have removed the file between our opening and our locking it.
-            if file.exists() and os.fstat(lock.fileno()).st_ino == file.stat().st_ino:
-                self._lock = lock
-            else:
-                lock.close()
-
-    def _free_lock(self) -> None:
-        if self._lock is not None:
-            Path(f"{self.out}.lock").unlink(missing_ok=True)
-            self._lock.close()
-            self._lock = None
+        os.truncate(self.log_file, kept)
 
 
 def hash_rows(rows: Iterable[Any]) -> str:
@@ -206,6 +249,25 @@ def hash_rows(rows: Iterable[Any]) -> str:
     return digest.hexdigest()
 
 
+def _make_parent(out: Path) -> None:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise cannot_write(str(out.parent), error) from error
+        raise UsageError(
+            f"the output's folder {out.parent} cannot be made ({error.strerror})", "Choose another -o."
+        ) from error
+
+
+def _sync_files(folder: Path) -> None:
+    """Bring a folder's files to the disk; a quota on a network's disk may only be told of here."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
+
+
 def _step(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
@@ -215,26 +277,6 @@ def _read(file: Path) -> dict[str, Any] | None:
         return None
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:  # torn by a kill: as good as not there
+    except ValueError:  # written by something else: as good as not there
         return None
     return value if isinstance(value, dict) else None
-
-
-def _write(file: Path, value: dict[str, Any]) -> None:
-    new = file.with_name(f"{file.name}.new")
-    with new.open("w", encoding="utf-8") as stream:
-        json.dump(value, stream, indent=1, ensure_ascii=False, allow_nan=False)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    new.replace(file)
-
-
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
-    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-    return ", ".join(f"{key} ({_short(before.get(key))}, now {_short(now.get(key))})" for key in keys)
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 24 else text[:20] + '..."'

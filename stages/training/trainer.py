@@ -5,34 +5,22 @@
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any, ClassVar
 
-import accelerate
 import torch
 import transformers
 
-from evals.errors import Interrupted, ModelError, UsageError
+from evals.errors import Interrupted, ModelError
+from stages.files.interrupts import RUN_AGAIN, StopFlag
 from stages.models.devices import choose_device, choose_training_dtype
-from stages.models.loading import (
-    CHAIN_BASE,
-    adapter_base,
-    is_adapter,
-    load_weights,
-    read_card,
-    resolve,
-)
 from stages.settings.training import TrainSettings
-from stages.training.model_folder import COMPLETE, ModelFolder
-from stages.training.options import Log, Stop, is_main_process, lora_config
+from stages.training.model_folder import Log, ModelFolder
+from stages.training.processes import lost_another, wait_for_all
 from stages.training.row_order import ShuffledRows
-
-LAST_GOOD = "last-good"
+from stages.training.weights import save_final
 
 
 class _NotFiniteError(Exception):
@@ -40,10 +28,19 @@ class _NotFiniteError(Exception):
 
 
 class Guarded:
-    """Mixin for a transformers Trainer: checks every step before it touches the weights, orders rows itself."""
+    """Mixin for a transformers Trainer: checks every step before it touches the weights, orders rows itself.
 
-    row_lengths: Sequence[int] = ()
-    grouped: bool = False
+    Args:
+        grouped: rows of similar length share steps.
+        how: for the trainer's own class.
+    """
+
+    counted: ClassVar[tuple[str, ...]] = ("input_ids",)
+    """Columns whose tokens make a row's length."""
+
+    def __init__(self, *, grouped: bool, **how: Any) -> None:
+        self._grouped = grouped
+        super().__init__(**how)
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         # Called with every optimiser step just before the weights change; the loss since the last log is in _tr_loss.
@@ -54,22 +51,76 @@ class Guarded:
 
     def _get_train_sampler(self, train_dataset: Any = None) -> ShuffledRows:
         args = self.args  # type: ignore[attr-defined]  # the Trainer's, mixed in
+        rows = self.train_dataset if train_dataset is None else train_dataset  # type: ignore[attr-defined]  # likewise
+        # Nothing but grouping asks for the lengths, and reading every row takes a while.
+        lengths = [0] * len(rows)
+        if self._grouped:
+            lengths = [sum(len(row[name]) for name in self.counted) for row in rows]
         together = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-        return ShuffledRows(self.row_lengths, args.seed, together, self.grouped)
+        return ShuffledRows(lengths, args.seed, together, self._grouped)
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """The manifest says what was trained; no card is written."""
 
 
+def configured(kind: Callable[..., Any], options: TrainSettings, output_dir: str, **more: Any) -> Any:
+    """transformers' TrainingArguments, or a configuration of TRL that is derived from them.
+
+    Args:
+        kind: the class.
+        output_dir: where checkpoints go.
+        more: what the class has beside TrainingArguments.
+    """
+    device = choose_device(options.device)
+    args = kind(
+        output_dir=output_dir,
+        num_train_epochs=options.epochs,
+        learning_rate=options.lr,
+        per_device_train_batch_size=options.batch,
+        gradient_accumulation_steps=options.accumulation,
+        lr_scheduler_type=options.schedule,
+        warmup_steps=options.warmup,
+        weight_decay=options.weight_decay,
+        max_grad_norm=options.max_grad_norm,
+        seed=options.seed,
+        data_seed=options.seed,
+        bf16=choose_training_dtype(options.dtype, device) == "bfloat16",
+        use_cpu=device == "cpu",
+        gradient_checkpointing=options.gradient_checkpointing,
+        logging_steps=options.logging_steps,
+        logging_nan_inf_filter=False,
+        save_strategy="steps",
+        save_steps=options.save_steps,
+        save_total_limit=2,
+        report_to="none",
+        log_level="error",
+        log_level_replica="error",
+        ddp_find_unused_parameters=False,
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=device == "cuda",
+        **more,
+    )
+    args._n_gpu = min(args.n_gpu, 1)  # several GPUs are for `accelerate launch`, one process each
+    return args
+
+
 class _Watch(transformers.TrainerCallback):
     """Passes log lines on, marks checkpoints as complete, and stops the run when it is asked to."""
 
-    def __init__(self, folder: ModelFolder, stop: Stop | None, log: Log | None, names: dict[str, str]) -> None:
+    def __init__(
+        self, folder: ModelFolder, stop: StopFlag, looking: ExitStack, log: Log | None, names: Mapping[str, str]
+    ) -> None:
         self._folder = folder
         self._stop = stop
+        self._looking = looking
         self._log = log
         self.names = names
         self.stopped = False
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """From here on the flag is looked at after every step; all before may be broken off anywhere."""
+        self._looking.enter_context(self._stop.at_leisure())
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Ask for the last log line, and for an early end."""
@@ -81,9 +132,9 @@ class _Watch(transformers.TrainerCallback):
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Mark the checkpoint: all its files are written, by every process."""
-        _meet()
+        wait_for_all()
         if state.is_world_process_zero:
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+            self._folder.mark_complete(state.global_step)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         """Write one line for a logged step."""
@@ -96,57 +147,12 @@ class _Watch(transformers.TrainerCallback):
             self._log(line)
 
     def _wanted(self, args: Any) -> bool:
-        wanted = self._stop is not None and self._stop.requested
+        wanted = self._stop.requested
         if args.world_size == 1:
             return wanted
         flag = torch.tensor([float(wanted)], device=args.device)
         torch.distributed.all_reduce(flag)
         return bool(flag.item())
-
-
-def load_trainable(name: str, auto_class: str, options: TrainSettings, task_type: str, **config: Any) -> Any:
-    """Load a model to train it: fp32 weights (4 bit if asked for), with a LoRA adapter if asked for.
-
-    An adapter folder is trained on as that adapter with `lora`, and merged into its base for full training.
-
-    Raises:
-        UsageError: the adapter cannot be trained on with these options.
-    """
-    transformers.set_seed(options.seed)
-    go_on = options.lora and is_adapter(name) and (read_card(name).get("kind") == "prm") == (task_type == "TOKEN_CLS")
-    if options.lora and is_adapter(name) and not go_on and not options.merge:
-        raise UsageError(
-            f"{name} is an adapter of another kind, and an adapter on top of it would have no base on disk",
-            "Add --merge, or merge it into a full model first.",
-        )
-    if options.load_in_4bit and is_adapter(name) and not go_on:
-        raise UsageError(f"{name} is an adapter of another kind, and cannot be merged into 4-bit weights", "Merge it.")
-    if go_on:
-        _same_shape(name, options)
-    device = f"cuda:{torch.cuda.current_device()}" if options.load_in_4bit and torch.cuda.is_available() else "cpu"
-    model = load_weights(
-        name,
-        auto_class,
-        device,
-        "float32",
-        load_in_4bit=options.load_in_4bit,
-        trust_remote_code=options.trust_remote_code,
-        trainable=go_on,
-        **config,
-    )
-    where = choose_device(options.device)
-    if where == "cpu" and choose_training_dtype(options.dtype, where) == "bfloat16":
-        # torch's fused attention goes backward in bfloat16 ten times slower on a CPU than plain matrix products.
-        model.set_attn_implementation("eager")
-    if options.lora and not go_on:
-        from peft import get_peft_model, prepare_model_for_kbit_training
-
-        if options.load_in_4bit:
-            model = prepare_model_for_kbit_training(  # type: ignore[no-untyped-call]  # peft leaves it untyped
-                model, use_gradient_checkpointing=options.gradient_checkpointing
-            )
-        model = get_peft_model(model, lora_config(options, task_type))
-    return model
 
 
 def fit(
@@ -155,9 +161,9 @@ def fit(
     options: TrainSettings,
     *,
     base: str,
-    stop: Stop | None,
-    log: Log | None,
-    names: dict[str, str] | None = None,
+    stop: StopFlag,
+    log: Log | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Train, from the last checkpoint if there is one, and save the model into `folder.final`.
 
@@ -165,40 +171,38 @@ def fit(
         trainer: a `Guarded` trainer whose checkpoints go to `folder.checkpoints`.
         folder: opened.
         base: name of the model that was loaded.
+        stop: looked at after every optimiser step.
+        log: gets every logged line.
         names: logged keys that are to be called something else.
 
     Returns:
         {"steps", "loss", ...}: the last step and what was logged of it.
 
     Raises:
-        Interrupted: `stop` was requested; a checkpoint is saved.
+        Interrupted: `stop` was requested (a checkpoint is saved), or another process of the run has ended.
         ModelError: a loss or gradient was not finite, or memory ran out.
     """
-    watch = _Watch(folder, stop, log, names or {})
-    trainer.add_callback(watch)
-    trainer.remove_callback(transformers.PrinterCallback)
-    _meet()
-    checkpoint = folder.checkpoint()
-    patient = getattr(stop, "at_leisure", nullcontext)  # from here on `_Watch` looks at the flag after every step
-    with _stops(trainer, folder, options), patient():
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    state = trainer.state
-    if watch.stopped:
-        check = getattr(stop, "check", None)
-        if check is not None:
-            check()  # Ctrl-C ends otherwise than SIGTERM
-        raise Interrupted(
-            f"stopped after step {state.global_step} of {state.max_steps}", "The same command goes on from there."
-        )
-    _meet()
-    _save(trainer, folder, options, base)
+    with _expected_ends(trainer, folder, options):
+        with ExitStack() as looking:
+            watch = _Watch(folder, stop, looking, log, names or {})
+            trainer.add_callback(watch)
+            trainer.remove_callback(transformers.PrinterCallback)
+            wait_for_all()
+            checkpoint = folder.checkpoint()
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        stop.check()
+        state = trainer.state
+        if watch.stopped:  # another process of the run was asked
+            raise Interrupted(f"stopped after step {state.global_step} of {state.max_steps}", RUN_AGAIN)
+        wait_for_all()
+        save_final(trainer, folder, options, base)
     last: dict[str, Any] = next((line for line in reversed(state.log_history) if "loss" in line), {})
     metrics = {watch.names.get(key, key): _number(value) for key, value in last.items() if key not in ("step", "epoch")}
     return {"steps": state.global_step, **metrics}
 
 
 @contextmanager
-def _stops(trainer: Any, folder: ModelFolder, options: TrainSettings) -> Iterator[None]:
+def _expected_ends(trainer: Any, folder: ModelFolder, options: TrainSettings) -> Iterator[None]:
     try:
         yield
     except _NotFiniteError as error:
@@ -206,8 +210,8 @@ def _stops(trainer: Any, folder: ModelFolder, options: TrainSettings) -> Iterato
         kept = folder.checkpoint()
         if _finite(trainer.model):
             # No update with a bad gradient was made, so the weights are those after the last good step.
-            trainer.save_model(str(folder.part / LAST_GOOD))
-            kept = folder.part / LAST_GOOD
+            trainer.save_model(str(folder.last_good))
+            kept = folder.last_good
         where = f"The weights before it are kept in {kept}; " if kept else ""
         raise ModelError(
             f"the loss or its gradient is not finite at step {step}",
@@ -218,61 +222,10 @@ def _stops(trainer: Any, folder: ModelFolder, options: TrainSettings) -> Iterato
             f"the device's memory ran out at step {trainer.state.global_step + 1}",
             "Try a smaller --batch with more --accumulation, --max-length, --gradient-checkpointing or --lora.",
         ) from error
-
-
-def _save(trainer: Any, folder: ModelFolder, options: TrainSettings, base: str) -> None:
-    adapter = folder.part / "adapter" if options.merge else folder.final
-    trainer.save_model(str(adapter if options.lora else folder.final))
-    if not is_main_process():
-        return
-    if options.merge:
-        _merged(trainer, options, adapter).save_pretrained(folder.final)
-        trainer.processing_class.save_pretrained(folder.final)
-        shutil.rmtree(adapter)
-    elif options.lora:
-        _name_base(folder.final, base)
-    for extra in ("training_args.bin", "README.md"):
-        (folder.final / extra).unlink(missing_ok=True)
-
-
-def _merged(trainer: Any, options: TrainSettings, adapter: Path) -> Any:
-    """The full model: merged where it is, or, as 4-bit weights would be rounded by it, into its base loaded anew."""
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    if not options.load_in_4bit:
-        return model.merge_and_unload()
-    auto_class = "AutoModelForCausalLM"
-    config: dict[str, Any] = {}
-    if str(model.peft_config["default"].task_type).endswith("TOKEN_CLS"):
-        auto_class, config = "AutoModelForTokenClassification", {"fresh": ("score", "classifier"), "num_labels": 2}
-    return load_weights(
-        str(adapter), auto_class, "cpu", "float32", trust_remote_code=options.trust_remote_code, **config
-    )
-
-
-def _name_base(folder: Path, base: str) -> None:
-    """Let an adapter name its base so that it is found from any folder, and after an upgrade in case of the alias."""
-    name = adapter_base(base) if is_adapter(base) else base
-    where = resolve(name)
-    file = folder / "adapter_config.json"
-    config = json.loads(file.read_text(encoding="utf-8"))
-    config["base_model_name_or_path"] = (
-        name if name == CHAIN_BASE or not Path(where).is_dir() else str(Path(where).resolve())
-    )
-    file.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
-
-
-def _same_shape(name: str, options: TrainSettings) -> None:
-    config = json.loads((Path(resolve(name)) / "adapter_config.json").read_text(encoding="utf-8"))
-    if (config.get("r"), config.get("lora_alpha")) != (options.lora_r, options.lora_alpha):
-        raise UsageError(
-            f"{name} is an adapter with r {config.get('r')} and alpha {config.get('lora_alpha')}",
-            "Give the same --lora-r and --lora-alpha to train it on, or begin from a full model.",
-        )
-
-
-def _meet() -> None:
-    """Wait until all processes of the run have come here (no wait where there is one)."""
-    accelerate.PartialState().wait_for_everyone()
+    except RuntimeError as error:
+        if not lost_another(error):
+            raise
+        raise Interrupted("another process of this run has ended", RUN_AGAIN) from error
 
 
 def _finite(model: Any) -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.sipf_cli.commands import SCRIPTED, end, read, run, start, wait_for
+from tests.sipf_cli.commands import PROGRAM, SCRIPTED, end, environment, read, run, start, wait_for
+from tests.small_disk import assert_interrupted_then_done, fill_then_enlarge
 
 SECONDS = 8
 MODEL = ("-m", "chain-base", "--device", "cpu")
@@ -41,6 +42,10 @@ def here(folder: Path, tmp_path: Path) -> Path:
 
 def weights(model: Path) -> bytes:
     return (model / "model.safetensors").read_bytes()
+
+
+def losses(model: Path) -> list[dict[str, Any]]:
+    return [{name: line[name] for name in ("step", "loss", "grad_norm")} for line in read(model / "log.jsonl")]
 
 
 def test_sft_that_is_stopped_and_killed_ends_in_the_weights_of_a_whole_run(
@@ -81,6 +86,24 @@ def test_sigterm_is_heard_before_the_first_update(here: Path, after: float) -> N
     assert time.monotonic() - begun < SECONDS
     assert "Traceback" not in said
     assert not (here / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "steps"),
+    [(8, 4), (16, 4), (12, 99)],
+    ids=["in the first checkpoint", "in the second", "in the final model"],
+)
+def test_a_full_disk_interrupts_and_the_same_command_ends_in_the_same_model(
+    here: Path, inside: Any, one_thread: None, megabytes: int, steps: int
+) -> None:
+    line = [str(part) for part in (*SFT, "--epochs", 2, "--save-steps", steps, "-o")]
+    told = fill_then_enlarge(
+        here / "small", megabytes * 1024, [*PROGRAM, *line, "small/model"], environment(), output="model", megabytes=64
+    )
+    assert_interrupted_then_done(told)
+    inside(*line, "whole")
+    assert weights(told.kept) == weights(here / "whole")
+    assert losses(told.kept) == losses(here / "whole")
 
 
 def test_orpo_starts_from_one_model(here: Path, inside: Any) -> None:

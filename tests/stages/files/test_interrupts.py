@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,7 +12,7 @@ from contextlib import suppress
 import pytest
 
 from evals.errors import Interrupted
-from stages.files.interrupts import StopFlag, catching_signals
+from stages.files.interrupts import StopFlag, catching_signals, sigterm_interrupts
 
 KINDS = pytest.mark.parametrize(
     ("number", "error"), [(signal.SIGTERM, Interrupted), (signal.SIGINT, KeyboardInterrupt)]
@@ -97,3 +98,35 @@ def test_ctrl_c_twice_does_not_wait() -> None:
 def test_an_error_of_its_own_stays_what_it_is() -> None:
     with catching_signals() as flag, pytest.raises(ImportError, match="mine"), flag.at_once():
         raise ImportError("mine")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_that_a_finalizer_swallows_is_still_heard_and_leaves_no_traceback() -> None:
+    class Finalized:
+        def __del__(self) -> None:
+            wait_after(signal.SIGTERM)
+
+    told: list[object] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", told.append)
+        with sigterm_interrupts():
+            Finalized()
+            with catching_signals() as flag:
+                assert flag.requested
+    assert not told
+
+
+def test_sigterm_that_comes_twice_ends_as_one_does() -> None:
+    cleaned = []
+
+    def twice(_: StopFlag | None = None) -> None:
+        try:
+            send(signal.SIGTERM)
+        finally:
+            send(signal.SIGTERM)
+            cleaned.append(True)
+
+    with pytest.raises(Interrupted), sigterm_interrupts():
+        twice()
+    broken_off(Interrupted, twice)
+    assert cleaned == [True, True]

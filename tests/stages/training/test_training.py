@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from evals.errors import Interrupted, ModelError, UsageError
+from stages.files.interrupts import StopFlag
 from stages.models.loading import load_policy
 from stages.orpo import run_orpo
 from stages.scorers.hf import Scorer
@@ -44,16 +47,15 @@ def orpo(**more: Any) -> dict[str, Any]:
 RUNS = pytest.mark.parametrize("run", [sft, prm, orpo], ids=["sft", "train-prm", "orpo"])
 
 
-class StopAfter:
-    """A flag that is up from the n-th time it is looked at."""
+def stop_after(step: int) -> dict[str, Any]:
+    """Options for a run that is asked to stop once a step is logged; it stops at the next one."""
+    flag = StopFlag()
 
-    def __init__(self, looks: int) -> None:
-        self.left = looks
+    def log(line: dict[str, Any]) -> None:
+        if line["step"] >= step:
+            flag.request(signal.SIGTERM)
 
-    @property
-    def requested(self) -> bool:
-        self.left -= 1
-        return self.left < 0
+    return {"stop": flag, "log": log}
 
 
 def _killed(*_: Any) -> None:
@@ -117,9 +119,9 @@ def test_bfloat16_on_a_cpu_trains_float32_weights_nearly_as_float32_does(tmp_pat
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path, base: str, run: Run, lora: bool) -> None:
     options = dataclasses.replace(OPTIONS, lora=lora, lora_dropout=0.1, group_by_length=not lora)
     run(model=base, out=str(tmp_path / "whole"), options=options)
-    for looks in (1, 4):  # in the first epoch, and in the second
+    for step in (2, 6):  # in the first epoch, and in the second
         with pytest.raises(Interrupted):
-            run(model=base, out=str(tmp_path / "torn"), options=options, stop=StopAfter(looks))
+            run(model=base, out=str(tmp_path / "torn"), options=options, **stop_after(step))
         assert not (tmp_path / "torn").exists()
     half = tmp_path / "torn.part" / "checkpoints" / "checkpoint-1000"
     half.mkdir()  # a checkpoint that a kill left without its end
@@ -160,13 +162,13 @@ def test_a_run_that_is_complete_is_not_done_again(tmp_path: Path, base: str, run
 def test_other_options_are_refused_by_name_until_overwritten(tmp_path: Path, base: str) -> None:
     out, other = str(tmp_path / "m"), dataclasses.replace(OPTIONS, lr=2e-3)
     with pytest.raises(Interrupted):
-        sft(model=base, out=out, options=OPTIONS, stop=StopAfter(1))
-    with pytest.raises(UsageError, match=r"begun with another lr \(0.001, now 0.002\)"):
+        sft(model=base, out=out, options=OPTIONS, **stop_after(2))
+    with pytest.raises(UsageError, match=r"unfinished run with other settings: lr was 0.001 and is now 0.002"):
         sft(model=base, out=out, options=other)
     sft(model=base, out=out, options=OPTIONS)
-    with pytest.raises(UsageError, match="made with another lr"):
+    with pytest.raises(UsageError, match=r"made otherwise: lr was 0.001 and is now 0.002"):
         sft(model=base, out=out, options=other)
-    with pytest.raises(UsageError, match="another data"):
+    with pytest.raises(UsageError, match="made otherwise: the input's content has changed"):
         run_sft(PROBLEMS[1:], model=base, out=out, options=OPTIONS)
     assert sft(model=base, out=out, options=other, overwrite=True)["options"]["lr"] == 2e-3
 
@@ -182,7 +184,7 @@ def test_a_folder_of_somebody_else_is_never_touched(tmp_path: Path, base: str) -
 def test_two_runs_cannot_write_one_model(tmp_path: Path, base: str) -> None:
     with (
         ModelFolder(str(tmp_path / "m"), {"stage": "sft"}),
-        pytest.raises(UsageError, match="written by another run"),
+        pytest.raises(UsageError, match=f"written by another run .process {os.getpid()}"),
     ):
         sft(model=base, out=str(tmp_path / "m"), options=OPTIONS)
 

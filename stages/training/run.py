@@ -1,0 +1,168 @@
+"""One run of a training stage: what `sft`, `train-prm` and `orpo` have in common.
+
+    run = TrainingRun("sft", "chain-base", "runs/m0", TrainSettings(epochs=2))
+    prompter = run.prompter(problems)
+    rows, counts = sft_rows(problems, prompter, run.options.max_length)
+    run.train(Method(lambda checkpoints: sft_trainer(rows, ...), "policy", advice), prompter, rows, counts)
+
+The stages say how rows are made, which trainer learns from them and what is measured afterwards. Everything here is
+light to import; torch comes with the trainer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+from evals.errors import DataError
+from evals.records import Problem
+from evals.tasks import task_of
+from stages.files.interrupts import StopFlag
+from stages.models.devices import choose_device, choose_training_dtype
+from stages.models.loading import load_tokenizer, model_fingerprint, read_card
+from stages.models.prompts import Prompter, make_prompter
+from stages.settings.training import TrainSettings
+from stages.training.failed_writes import failed_writes_interrupt
+from stages.training.model_folder import Log, ModelFolder, hash_rows
+from stages.training.processes import is_main_process
+
+BARE = {"bare": "{question}"}
+"""The template of lines that bring their prompt along; a question asked later is then asked with nothing around it."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """What one training stage does otherwise than the others."""
+
+    trainer: Callable[[str], Any]
+    """From the folder for checkpoints to a `Guarded` trainer over the rows."""
+    kind: str
+    """What comes out: "policy" or "prm"."""
+    advice: str
+    """What to do when no row is left."""
+    card: Mapping[str, Any] = field(default_factory=dict)
+    """What `sipf.json` says of the model besides what it says of all."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The stage's own options that decide which model comes out."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Keys that the trainer logs and that are to be called something else."""
+    measure: Callable[[Any], Mapping[str, Any]] | None = None
+    """From the trained model to what `eval.json` and the manifest's "eval" say."""
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """Where a training stage starts, where its model goes, and how it is told to stop.
+
+    Args:
+        stage: the command's name.
+        model: what to start from (folder, adapter folder, hub name or alias).
+        out: folder of the new model.
+        options: how to train.
+        template: as for `make_prompter`.
+        stop: looked at after every optimiser step.
+        log: gets every logged line.
+        overwrite: replace a model that another run made.
+    """
+
+    stage: str
+    model: str
+    out: str
+    options: TrainSettings
+    template: str = "auto"
+    stop: StopFlag | None = None
+    log: Log | None = None
+    overwrite: bool = False
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer of the model to start from."""
+        return load_tokenizer(self.model, self.options.trust_remote_code)
+
+    def prompter(self, problems: Iterable[Problem | None]) -> Prompter:
+        """How the run's rows are prompted: with the templates of the first problem's task, or `BARE` without any."""
+        templates = next((task_of(problem).templates for problem in problems if problem), BARE)
+        return make_prompter(self.tokenizer, templates, self.template, read_card(self.model).get("template"))
+
+    def train(
+        self,
+        method: Method,
+        prompter: Prompter,
+        rows: Sequence[Any],
+        counts: Mapping[str, int],
+        data: Iterable[Any] | None = None,
+    ) -> dict[str, Any]:
+        """Train on the rows and write the model's folder, or find that it is there.
+
+        Args:
+            prompter: what the rows were made with.
+            rows: JSON values, or anything of which `data` has them.
+            counts: of rows, and of what was left out by reason.
+            data: JSON values that decide the model, where the rows are no such values or not all of them.
+
+        Returns:
+            The manifest: options, counts, result (steps and last logged figures), seconds.
+
+        Raises:
+            DataError: there are no rows.
+            UsageError, ModelError, Interrupted: see `ModelFolder` and `fit`; Interrupted where there is no room, too.
+        """
+        if not rows:
+            raise DataError(f"nothing is left to train on ({dict(counts)})", method.advice)
+        described = self._describe(method, prompter, counts)
+        identity = self._identity(method, described, hash_rows(rows if data is None else data))
+        folder = ModelFolder(self.out, identity, self.overwrite, is_main_process())
+        with failed_writes_interrupt(folder.part), folder:
+            if folder.done:
+                return folder.manifest()
+            return self._fit(method, prompter, described, folder)
+
+    def _fit(
+        self, method: Method, prompter: Prompter, described: dict[str, Any], folder: ModelFolder
+    ) -> dict[str, Any]:
+        trainer = method.trainer(str(folder.checkpoints))
+        from stages.training.trainer import fit
+
+        described["result"] = fit(
+            trainer,
+            folder,
+            self.options,
+            base=self.model,
+            stop=self.stop or StopFlag(),
+            log=self.log,
+            names=method.names,
+        )
+        if not is_main_process():
+            return described
+        if method.measure is not None:
+            described["eval"] = dict(method.measure(trainer.accelerator.unwrap_model(trainer.model)))
+            folder.keep("eval.json", described["eval"])
+        card = {"kind": method.kind, "template": prompter.recorded, "stage": self.stage, "base": self.model}
+        return folder.finish({**card, **method.card}, described)
+
+    def _describe(self, method: Method, prompter: Prompter, counts: Mapping[str, int]) -> dict[str, Any]:
+        """What the manifest says before there are results."""
+        device = choose_device(self.options.device)
+        return {
+            "stage": self.stage,
+            "model": {"name": self.model, "fingerprint": model_fingerprint(self.model)},
+            "template": prompter.describe(),
+            "options": asdict(self.options),
+            "device": device,
+            "computed in": choose_training_dtype(self.options.dtype, device),
+            "counts": dict(counts),
+            **method.settings,
+            "versions": {name: version(name) for name in ("torch", "transformers", "trl", "peft")},
+        }
+
+    def _identity(self, method: Method, described: Mapping[str, Any], data: str) -> dict[str, Any]:
+        """What decides which model comes out."""
+        return {
+            "stage": self.stage,
+            "options": {**self.options.identity(), **method.settings},
+            "facts": {"model": described["model"]["fingerprint"], "template": described["template"]["sha256"]},
+            "input": {"sha256": data},
+        }

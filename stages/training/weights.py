@@ -1,0 +1,149 @@
+"""The weights of a training run: how they are loaded to be trained, with an adapter or without, and how they are saved.
+
+load_trainable("chain-base", POLICY, TrainSettings(lora=True))
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import transformers
+
+from evals.errors import UsageError
+from stages.models.devices import choose_device, choose_training_dtype
+from stages.models.loading import CHAIN_BASE, adapter_base, is_adapter, load_weights, read_card, resolve
+from stages.scorers.hf import HEADS
+from stages.settings.training import TrainSettings
+from stages.training.model_folder import ModelFolder
+from stages.training.processes import is_main_process
+
+Kind = Literal["CAUSAL_LM", "TOKEN_CLS"]
+"""PEFT's name for what is trained: a policy, or a reward model that judges tokens."""
+POLICY: Kind = "CAUSAL_LM"
+REWARD: Kind = "TOKEN_CLS"
+# transformers would put 10 % dropout before the head of a model that never had any.
+_LOADED_AS: dict[Kind, tuple[str, dict[str, Any]]] = {
+    POLICY: ("AutoModelForCausalLM", {}),
+    REWARD: ("AutoModelForTokenClassification", {"fresh": HEADS, "num_labels": 2, "classifier_dropout": 0.0}),
+}
+
+
+def load_trainable(name: str, kind: Kind, options: TrainSettings) -> Any:
+    """Load a model to train it: fp32 weights (4 bit if asked for), with a LoRA adapter if asked for.
+
+    An adapter folder is trained on as that adapter with `lora`, and merged into its base for full training.
+
+    Raises:
+        UsageError: the adapter cannot be trained on with these options.
+    """
+    transformers.set_seed(options.seed)
+    same_adapter = options.lora and is_adapter(name) and (read_card(name).get("kind") == "prm") == (kind == REWARD)
+    _check_adapter(name, options, same_adapter)
+    device = f"cuda:{torch.cuda.current_device()}" if options.load_in_4bit and torch.cuda.is_available() else "cpu"
+    auto_class, config = _LOADED_AS[kind]
+    model = load_weights(
+        name,
+        auto_class,
+        device,
+        "float32",
+        load_in_4bit=options.load_in_4bit,
+        trust_remote_code=options.trust_remote_code,
+        trainable=same_adapter,
+        **config,
+    )
+    where = choose_device(options.device)
+    if where == "cpu" and choose_training_dtype(options.dtype, where) == "bfloat16":
+        # torch's fused attention goes backward in bfloat16 ten times slower on a CPU than plain matrix products.
+        model.set_attn_implementation("eager")
+    return _with_adapter(model, kind, options) if options.lora and not same_adapter else model
+
+
+def save_final(trainer: Any, folder: ModelFolder, options: TrainSettings, base: str) -> None:
+    """Save the trained weights and their tokenizer into `folder.final`: full, merged, or as the adapter they are.
+
+    Args:
+        base: name of the model that was loaded.
+    """
+    trainer.save_model(str(folder.adapter if options.merge else folder.final))
+    if not is_main_process():
+        return
+    if options.merge:
+        _merged(trainer, options, folder.adapter).save_pretrained(folder.final)
+        trainer.processing_class.save_pretrained(folder.final)
+        shutil.rmtree(folder.adapter)
+    elif options.lora:
+        _name_base(folder.final, base)
+    for extra in ("training_args.bin", "README.md"):
+        (folder.final / extra).unlink(missing_ok=True)
+
+
+def _check_adapter(name: str, options: TrainSettings, same_kind: bool) -> None:
+    if same_kind:
+        _same_shape(name, options)
+    elif options.lora and is_adapter(name):
+        if not options.merge:
+            raise UsageError(
+                f"{name} is an adapter of another kind, and an adapter on top of it would have no base on disk",
+                "Add --merge, or merge it into a full model first.",
+            )
+        if options.load_in_4bit:
+            raise UsageError(
+                f"{name} is an adapter of another kind, and cannot be merged into 4-bit weights", "Merge it."
+            )
+
+
+def _same_shape(name: str, options: TrainSettings) -> None:
+    config = json.loads((Path(resolve(name)) / "adapter_config.json").read_text(encoding="utf-8"))
+    if (config.get("r"), config.get("lora_alpha")) != (options.lora_r, options.lora_alpha):
+        raise UsageError(
+            f"{name} is an adapter with r {config.get('r')} and alpha {config.get('lora_alpha')}",
+            "Give the same --lora-r and --lora-alpha to train it on, or begin from a full model.",
+        )
+
+
+def _with_adapter(model: Any, kind: Kind, options: TrainSettings) -> Any:
+    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+
+    if options.load_in_4bit:
+        model = prepare_model_for_kbit_training(  # type: ignore[no-untyped-call]  # peft leaves it untyped
+            model, use_gradient_checkpointing=options.gradient_checkpointing
+        )
+    config = LoraConfig(
+        task_type=kind,
+        r=options.lora_r,
+        lora_alpha=options.lora_alpha,
+        lora_dropout=options.lora_dropout,
+        target_modules="all-linear",
+        # PEFT only knows to leave the head alone in sequence classification; an adapter on a head that is saved
+        # whole as well would not survive saving and loading.
+        exclude_modules=list(HEADS) if kind == REWARD else None,
+    )
+    return get_peft_model(model, config)
+
+
+def _merged(trainer: Any, options: TrainSettings, adapter: Path) -> Any:
+    """The full model: merged where it is, or, as 4-bit weights would be rounded by it, into its base loaded anew."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if not options.load_in_4bit:
+        return model.merge_and_unload()
+    kind = REWARD if str(model.peft_config["default"].task_type).endswith(REWARD) else POLICY
+    auto_class, config = _LOADED_AS[kind]
+    return load_weights(
+        str(adapter), auto_class, "cpu", "float32", trust_remote_code=options.trust_remote_code, **config
+    )
+
+
+def _name_base(folder: Path, base: str) -> None:
+    """Let an adapter name its base so that it is found from any folder, and after an upgrade in case of the alias."""
+    name = adapter_base(base) if is_adapter(base) else base
+    where = resolve(name)
+    file = folder / "adapter_config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    config["base_model_name_or_path"] = (
+        name if name == CHAIN_BASE or not Path(where).is_dir() else str(Path(where).resolve())
+    )
+    file.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
