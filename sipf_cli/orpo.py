@@ -63,4 +63,4 @@ def orpo(
         run_orpo, rows, model=start, options=settings, beta=preference.beta,
         max_prompt_length=preference.max_prompt_length,
     )  # fmt: skip
-    train("orpo", run, settings, files, console, output, read={"pairs": len(rows)}, bad=bad)
+    train("orpo", run, files, console, output, read={"pairs": len(rows)}, bad=bad)

@@ -34,5 +34,5 @@ def sft(
     problems, bad = all_problems(str(lines), strict=files.strict)
     solved = sum(problem.solution is not None for problem in problems)
     run = partial(run_sft, problems, model=model, options=settings)
-    train("sft", run, settings, files, console, output,
+    train("sft", run, files, console, output,
           read={"problems": len(problems), "with a solution": solved}, bad=bad)  # fmt: skip

@@ -41,4 +41,4 @@ def train_prm(
         run_train_prm, examples, model=model, options=settings, labels=reward.labels, outcome=reward.outcome,
         held_out_share=reward.held_out,
     )  # fmt: skip
-    train("train-prm", run, settings, files, console, output, read={"lines": len(examples)}, bad=bad)
+    train("train-prm", run, files, console, output, read={"lines": len(examples)}, bad=bad)

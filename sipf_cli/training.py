@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from evals.errors import SipfError
     from sipf_cli.options import ConsoleOptions
-    from stages.settings.training import TrainingFiles, TrainSettings
+    from stages.settings.training import TrainingFiles
 
 
 Log: TypeAlias = Callable[[dict[str, Any]], None]
@@ -51,7 +51,6 @@ def run_training(stage: str, train: Callable[[Any, Log], dict[str, Any]]) -> dic
 def train(
     stage: str,
     run: Callable[..., dict[str, Any]],
-    settings: TrainSettings,
     files: TrainingFiles,
     console: ConsoleOptions,
     output: Path,
@@ -62,14 +61,14 @@ def train(
     """Name the bad lines, train unless it is a dry run, show how it ended, and end with the right code.
 
     Args:
-        run: takes what all three stages take: out, template, stop, log and overwrite; the rest is bound already.
+        run: takes what all three stages take: out, stop, log and overwrite; the rest is bound already.
         read: what was read, for a dry run.
     """
     tell_bad(bad)
     if files.dry_run:
         emit({"would write": str(output), **read, "bad lines": len(bad)}, json=console.json)
     else:
-        how = {"out": str(output), "template": settings.template, "overwrite": files.overwrite}
+        how = {"out": str(output), "overwrite": files.overwrite}
         manifest = run_training(stage, lambda stop, log: run(**how, stop=stop, log=log))
         show_training(manifest, output, json=console.json, bad=len(bad))
     end(bad)

@@ -48,7 +48,6 @@ def run_orpo(
     options: TrainSettings,
     beta: float = OrpoSettings.beta,
     max_prompt_length: int | None = None,
-    template: str = TrainSettings.template,
     stop: StopFlag | None = None,
     log: Log | None = None,
     overwrite: bool = False,
@@ -61,7 +60,7 @@ def run_orpo(
         out: folder of the new model.
         beta: weight of the odds-ratio term.
         max_prompt_length: in tokens; pairs with a longer prompt are left out.
-        options, template, stop, log, overwrite: see `TrainingRun`.
+        options, stop, log, overwrite: see `TrainingRun`.
 
     Returns:
         The manifest, with "counts" (pairs, and left out by reason) and "result" (last logged metrics).
@@ -75,7 +74,7 @@ def run_orpo(
     if options.packing:
         raise UsageError("pairs cannot be packed", "Leave --packing out.")
     lines = list(pairs)
-    run = TrainingRun("orpo", model, out, options, template, stop, log, overwrite)
+    run = TrainingRun("orpo", model, out, options, stop, log, overwrite)
     prompter = run.prompter([_problem(line, f"line {number}") for number, line in enumerate(lines, 1)])
     rows, counts = orpo_rows(lines, prompter, options.max_length, max_prompt_length)
     method = Method(

@@ -27,7 +27,6 @@ def run_sft(
     model: str,
     out: str,
     options: TrainSettings,
-    template: str = TrainSettings.template,
     stop: StopFlag | None = None,
     log: Log | None = None,
     overwrite: bool = False,
@@ -38,7 +37,7 @@ def run_sft(
         problems: those without a solution are counted and left out.
         model: the policy to start from (folder, adapter folder, hub name or alias).
         out: folder of the new model.
-        options, template, stop, log, overwrite: see `TrainingRun`.
+        options, stop, log, overwrite: see `TrainingRun`.
 
     Returns:
         The manifest: options, counts (rows, and dropped by reason), steps, final loss, seconds.
@@ -47,7 +46,7 @@ def run_sft(
         DataError, UsageError, ModelError, Interrupted: see `TrainingRun.train`.
     """
     lines = list(problems)
-    run = TrainingRun("sft", model, out, options, template, stop, log, overwrite)
+    run = TrainingRun("sft", model, out, options, stop, log, overwrite)
     prompter = run.prompter(lines)
     rows, counts = sft_rows(lines, prompter, options.max_length)
     method = Method(

@@ -9,7 +9,7 @@ mean is taken over the labelled steps of the whole optimiser step. Problems are 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evals.errors import UsageError
@@ -35,7 +35,6 @@ def run_train_prm(
     labels: str = RewardModelSettings.labels,
     outcome: bool = RewardModelSettings.outcome,
     held_out_share: float = RewardModelSettings.held_out,
-    template: str = TrainSettings.template,
     stop: StopFlag | None = None,
     log: Log | None = None,
     overwrite: bool = False,
@@ -48,7 +47,7 @@ def run_train_prm(
         out: folder of the new model.
         labels: "hard", "soft" or "threshold:T".
         held_out_share: share of problems kept out of training, to measure on.
-        options, template, stop, log, overwrite: see `TrainingRun`.
+        options, stop, log, overwrite: see `TrainingRun`.
 
     Returns:
         The manifest, with "counts", "result" and the held-out "eval" (see `evaluate`).
@@ -62,9 +61,9 @@ def run_train_prm(
     kind = LabelKind.parse(labels)
     lines = list(examples)
     problems = [line for line in lines if isinstance(line, Problem)]
-    if template == "auto" and not problems:
-        template = next(iter(BARE))
-    run = TrainingRun("train-prm", model, out, options, template, stop, log, overwrite)
+    if options.template == TrainSettings.template and not problems:
+        options = replace(options, template=next(iter(BARE)))
+    run = TrainingRun("train-prm", model, out, options, stop, log, overwrite)
     prompter = run.prompter(problems)
     rows, counts = step_rows(lines, prompter, kind, options.max_length, outcome)
     train = [row for row in rows if not held_out(row.group, options.seed, held_out_share)]

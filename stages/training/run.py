@@ -62,7 +62,6 @@ class TrainingRun:
         model: what to start from (folder, adapter folder, hub name or alias).
         out: folder of the new model.
         options: how to train.
-        template: as for `make_prompter`.
         stop: looked at after every optimiser step.
         log: gets every logged line.
         overwrite: replace a model that another run made.
@@ -72,7 +71,6 @@ class TrainingRun:
     model: str
     out: str
     options: TrainSettings
-    template: str = "auto"
     stop: StopFlag | None = None
     log: Log | None = None
     overwrite: bool = False
@@ -85,7 +83,7 @@ class TrainingRun:
     def prompter(self, problems: Iterable[Problem | None]) -> Prompter:
         """How the run's rows are prompted: with the templates of the first problem's task, or `BARE` without any."""
         templates = next((task_of(problem).templates for problem in problems if problem), BARE)
-        return make_prompter(self.tokenizer, templates, self.template, read_card(self.model).get("template"))
+        return make_prompter(self.tokenizer, templates, self.options.template, read_card(self.model).get("template"))
 
     def train(
         self,
