@@ -134,8 +134,8 @@ def _show_results(
     from sipf_cli import rates
     from sipf_cli.console import Table
     from sipf_cli.running import show_summary
+    from stages.counts import OUTCOMES
     from stages.joins.results import read_results
-    from stages.runs.verdicts import OUTCOME_COUNT
 
     if run.output == "-" or not summary.complete:
         show_summary(summary, run, json=json)
@@ -149,7 +149,7 @@ def _show_results(
     tables = [rates.table(rows) for rows in (results.overall(), results.by_group()) if rows]
     if results.everything.outcomes:
         # the table says it, of the whole output and with shares
-        summary.counts = {key: value for key, value in summary.counts.items() if not key.startswith(OUTCOME_COUNT)}
+        summary.counts = {key: value for key, value in summary.counts.items() if not OUTCOMES.holds(key)}
         counted = results.everything.outcomes.most_common()
         tables.append(Table(("outcome", "answers", "share"), _shares(counted)))
     show_summary(summary, run, json=json, more=more, tables=[*tables, *_absent(results)])

@@ -15,6 +15,7 @@ from evals.records import Path, Problem
 from evals.tasks import task_of
 from evals.tasks.base import Chooser, Task, Verdict
 from evals.tasks.prompts import PromptChoice
+from stages.counts import Count
 from stages.engines.base import Completion, Draw, Engine, Request, generate
 from stages.joins.earlier_paths import EarlierPaths
 from stages.joins.saved_answers import SavedAnswers
@@ -58,7 +59,7 @@ class Evaluation(Stage):
         drawn = enumerate(zip(completions, verdicts, strict=True))
         problem.paths = [to_path(task, problem, c, verdict, i, "eval", 0) for i, (c, verdict) in drawn]
         tally.count("answers", len(completions))
-        tally.count("tokens", sum(completion.tokens for completion in completions))
+        tally.count(Count.TOKENS, sum(completion.tokens for completion in completions))
         tally.count("unfinished answers", sum(completion.finish == "length" for completion in completions))
         tally.count("answers that could not be read", _unread(problem.paths))
         return [problem]

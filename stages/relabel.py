@@ -16,6 +16,7 @@ from typing import ClassVar
 from evals.errors import DataError
 from evals.records import LIVE, Problem, StepLabel
 from evals.tasks import task_of
+from stages.counts import LABELS
 from stages.runs.scheduler import Tally
 from stages.runs.stage import Stage
 from stages.settings.labels import RelabelSettings
@@ -54,7 +55,7 @@ class Relabelling(Stage):
         tally.count("right steps", sum(label.hard is True for label in after))
         tally.count("soft labels", sum(label.soft is not None for label in after))
         for label in after:
-            tally.count(f"labels {label.kind}")
+            tally.count(LABELS.of(label.kind))
         return [problem]
 
     def _relabelled(self, problem: Problem) -> None:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from evals.errors import UsageError
+from stages.counts import Count
 from stages.files.manifest import read_manifest
 from stages.joins.results import all_results, compare, first_answer, rate
-from stages.simulate import cost_report
+from stages.simulate import EVERY, against_brute, cost_report
 
 
 def report(folders: list[Path], against: str = "sft") -> dict[str, Any]:
@@ -88,17 +89,17 @@ def _round(folder: Path) -> dict[str, Any]:
     held_out = _json(folder / "prm" / "manifest.json").get("eval", {})
     cost = cost_report(labels)
     return {
-        "paths drawn": drawn.get("drawn"),
-        "kept": drawn.get("kept"),
-        "problems labelled": labels.get("problems labelled"),
-        "steps labelled": labels.get("steps labelled"),
-        "rollouts": labels.get("rollouts"),
-        "rollout tokens": labels.get("rollout tokens"),
-        "of brute force": cost.get("rollouts against brute, every prefix"),
+        "paths drawn": drawn.get(Count.DRAWN),
+        "kept": drawn.get(Count.KEPT),
+        "problems labelled": labels.get(Count.PROBLEMS_LABELLED),
+        "steps labelled": labels.get(Count.STEPS_LABELLED),
+        "rollouts": labels.get(Count.ROLLOUTS),
+        "rollout tokens": labels.get(Count.ROLLOUT_TOKENS),
+        "of brute force": cost.get(against_brute("rollouts", EVERY)),
         "PRM accuracy": held_out.get("accuracy"),
         "PRM AUC": held_out.get("auc"),
         "PRM first error": held_out.get("first_error_accuracy"),
-        "pairs": pairs.get("pairs"),
+        "pairs": pairs.get(Count.PAIRS),
     }
 
 

@@ -18,6 +18,7 @@ from evals.reading.equations import distance
 from evals.records import Path, Problem
 from evals.tasks import task_of
 from evals.tasks.base import Task, Verdict
+from stages.counts import DROPPED, Count
 from stages.engines.base import Completion, Draw, Engine, Request, generate
 from stages.joins.earlier_paths import EarlierPaths
 from stages.runs.scheduler import Tally
@@ -87,8 +88,8 @@ class Sampler(Stage):
         draws = tuple(Draw(seed, settings.temperature) for seed in seeds)
         request = Request(problem, draws, "", settings.top_p, settings.max_tokens or task.max_tokens, task.stop)
         completions = await generate(self.engine, request)
-        tally.count("drawn", size)
-        tally.count("tokens", sum(completion.tokens for completion in completions))
+        tally.count(Count.DRAWN, size)
+        tally.count(Count.TOKENS, sum(completion.tokens for completion in completions))
         verdicts = await self.verdicts.of_all(task, problem, [completion.text for completion in completions], tally)
         return [
             to_path(task, problem, completion, verdict, start + i, "sample", settings.round)
@@ -98,7 +99,7 @@ class Sampler(Stage):
     def _count(self, kept: _Kept, before: int, tally: Tally) -> None:
         new = kept.paths[before:]
         right = sum(bool(path.correct) for path in new)
-        tally.count("kept", len(new))
+        tally.count(Count.KEPT, len(new))
         tally.count("kept right", right)
         tally.count("kept wrong", len(new) - right)
         if any(path.correct for path in kept.paths):
@@ -133,18 +134,18 @@ class _Kept:
         """Keep the path or count why not."""
         reason = self._fault(path)
         if reason:
-            tally.count(f"dropped: {reason}")
+            tally.count(DROPPED.of(reason))
             return
         signature = self.task.signature(path.text)
         rival = self.by_signature.get(signature)
         if rival is None and self._near(path):
-            tally.count("dropped: near-duplicate")
+            tally.count(DROPPED.of("near-duplicate"))
             return
         if rival is None or self.settings.keep_duplicates:
             self.by_signature.setdefault(signature, len(self.paths))
             self.paths.append(path)
             return
-        tally.count("dropped: duplicate")
+        tally.count(DROPPED.of("duplicate"))
         if rival >= self.fixed and self._farther(path, rival):
             self.paths[rival] = path
 

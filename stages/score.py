@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from evals.records import Path, Problem, StepScores
+from stages.counts import UNSCORED
 from stages.runs.scheduler import Tally
 from stages.runs.stage import Stage
 from stages.scorers.base import Unscored
@@ -51,7 +52,7 @@ class Scoring(Stage):
     def _written(self, path: Path, found: StepScores | Unscored, tally: Tally) -> Path:
         name = self.settings.name
         if isinstance(found, Unscored):
-            tally.count(f"paths left unscored: {found.reason}")
+            tally.count(UNSCORED.of(found.reason))
             return path.model_copy(update={"unscored": {**(path.unscored or {}), name: str(found)}})
         tally.count("paths scored")
         tally.count("steps scored", len(path.steps))

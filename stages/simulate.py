@@ -17,6 +17,7 @@ from evals.errors import DataError
 from evals.records import Path, Problem, StepLabel
 from evals.tasks import task_of
 from evals.tasks.base import Task, split_of
+from stages.counts import LABELS, Count, brute_force
 from stages.engines.base import Engine
 from stages.runs.scheduler import Tally
 from stages.runs.stage import Stage
@@ -28,6 +29,8 @@ from stages.strategies.audit import audit, audit_report
 from stages.strategies.prefixes import Prefixes, Simulator, brute_tokens, prefixes
 from stages.strategies.run_budget import RunBudget, most_draws
 
+UNIQUE, EVERY = "unique prefixes", "every prefix"
+"""Brute force rolls out each distinct prefix once, or each step of each path."""
 OUTSIDE_SHARE = "problems outside the share"
 OVER_BUDGET = "problems left unlabelled: run budget"
 
@@ -83,7 +86,7 @@ class Simulation(Stage):
         before = len(problem.paths)
         simulator = Simulator(self.engine, task_of(problem), settings, tally, verdicts=self.verdicts)
         await strategy(settings.strategy)(simulator, problem)
-        tally.count("problems labelled")
+        tally.count(Count.PROBLEMS_LABELLED)
         self._count(prefixes(simulator.task, [*new, *problem.paths[before:]]), tally)
         if settings.audit and in_share(problem.id, settings.audit, settings.seed, "audit/"):
             await audit(simulator, problem, new)
@@ -98,16 +101,16 @@ class Simulation(Stage):
         for prefix, places in found.places.items():
             path, step = places[0]
             label = (found.paths[path].labels or [])[step]
-            tally.count(f"labels {label.kind}", len(places))
+            tally.count(LABELS.of(label.kind), len(places))
             if label.hard is None:
                 continue
             tokens = brute_tokens(label.rollouts, k) if label.draws else k * _left(found.paths[path], prefix)
-            tally.count("steps labelled", len(places))
+            tally.count(Count.STEPS_LABELLED, len(places))
             tally.count("right steps", len(places) * label.hard)
-            tally.count("brute rollouts, unique prefixes", k)
-            tally.count("brute tokens, unique prefixes", tokens)
-            tally.count("brute rollouts, every prefix", k * len(places))
-            tally.count("brute tokens, every prefix", tokens * len(places))
+            tally.count(brute_force("rollouts", UNIQUE), k)
+            tally.count(brute_force("tokens", UNIQUE), tokens)
+            tally.count(brute_force("rollouts", EVERY), k * len(places))
+            tally.count(brute_force("tokens", EVERY), tokens * len(places))
 
     async def _add_gold(self, problem: Problem, tally: Tally) -> None:
         """The gold solution as an all-positive path; not a program that fails its own tests."""
@@ -132,6 +135,11 @@ class Simulation(Stage):
         tally.count("gold paths")
 
 
+def against_brute(what: str, prefixes: str) -> str:
+    """The name of a share of brute force in `cost_report`."""
+    return f"{what} against brute, {prefixes}"
+
+
 def cost_report(counts: Mapping[str, int]) -> dict[str, float]:
     """What was spent as a share of brute force over unique prefixes and over every prefix.
 
@@ -139,11 +147,11 @@ def cost_report(counts: Mapping[str, int]) -> dict[str, float]:
     made are estimated from their prefix's other draws, or from the path's own length where there are none.
     """
     report = {}
-    for what, spent in (("rollouts", "rollouts"), ("tokens", "rollout tokens")):
-        for kind in ("unique prefixes", "every prefix"):
-            brute = counts.get(f"brute {what}, {kind}", 0)
+    for what, spent in (("rollouts", Count.ROLLOUTS), ("tokens", Count.ROLLOUT_TOKENS)):
+        for kind in (UNIQUE, EVERY):
+            brute = counts.get(brute_force(what, kind), 0)
             if brute:
-                report[f"{what} against brute, {kind}"] = counts.get(spent, 0) / brute
+                report[against_brute(what, kind)] = counts.get(spent, 0) / brute
     return report
 
 
@@ -155,7 +163,7 @@ def _left(path: Path, prefix: str) -> int:
 
 def label_kinds(counts: Mapping[str, int]) -> dict[str, int]:
     """How many labels were drawn, inferred (by kind), trusted, or left undecided."""
-    return {name.removeprefix("labels "): n for name, n in counts.items() if name.startswith("labels ") and n}
+    return {kind: n for kind, n in LABELS.read(counts).items() if n}
 
 
 def check_scores(problem: Problem, settings: SimulateSettings) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from evals.errors import DataError, SomeFailed, UsageError
 from evals.records import Problem, Record
+from stages.counts import Count
 from stages.files.interrupts import StopFlag
 from stages.files.lines import Line, ProblemReader
 from stages.files.manifest import Ranges
@@ -216,7 +217,7 @@ class Scheduler:
             if not self._closing:
                 self.delivery.deliver(line, position, tally.counts, [to_line(record) for record in records])
                 self.delivered += 1
-                self.reporter.advance(tally.counts["tokens"])
+                self.reporter.advance(tally.counts[Count.TOKENS])
         except ProblemFailed as error:
             self.failed.append((line.n, identity, error.message))
             self.delivery.lose(position)

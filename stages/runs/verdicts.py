@@ -25,11 +25,10 @@ from evals.programs.checks import CheckResult, CodeTests
 from evals.records import Path, Problem, Rollout
 from evals.tasks.base import AnswerReader, Task, Verdict
 from evals.tasks.code import CodeTask, tests_of
+from stages.counts import OUTCOMES
 from stages.runs.scheduler import LineFault, Tally
 from stages.settings.checks import CheckSettings
 
-OUTCOME_COUNT = "outcome: "
-"""What the names of the counts of checks begin with; how a check ended follows."""
 REMEMBERED = 20_000
 """Checked programs of a run that are remembered; the oldest are forgotten first."""
 
@@ -70,7 +69,7 @@ class Verdicts:
             return task.judge(problem, text)
         verdict = task.verdict(await self._result(problem, task.program(problem, text)))
         if tally is not None:
-            tally.count(f"{OUTCOME_COUNT}{verdict.outcome}")
+            tally.count(OUTCOMES.of(str(verdict.outcome)))
             tally.count("weak verdicts", verdict.weak)
         return verdict
 

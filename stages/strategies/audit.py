@@ -14,18 +14,17 @@ from dataclasses import replace
 
 from evals.metrics import first_wrong_step, wilson
 from evals.records import Path, Problem, StepLabel
+from stages.counts import AUDIT, Count
 from stages.runs.scheduler import Tally
 from stages.strategies.prefixes import Simulator, prefixes, together
 
-AUDIT = "audit: "
-"""What the name of each of the audit's counts begins with."""
-COSTS = (f"{AUDIT}problems", f"{AUDIT}rollouts", f"{AUDIT}rollout tokens")
+COSTS = (AUDIT.of("problems"), AUDIT.of("rollouts"), AUDIT.of("rollout tokens"))
 """The counts that say what the audit took; the others are in its report."""
 
 
 def in_report(count: str) -> bool:
     """Whether a count is one that `audit_report` tells."""
-    return count.startswith(AUDIT) and count not in COSTS
+    return AUDIT.holds(count) and count not in COSTS
 
 
 async def audit(simulator: Simulator, problem: Problem, paths: list[Path]) -> None:
@@ -33,7 +32,7 @@ async def audit(simulator: Simulator, problem: Problem, paths: list[Path]) -> No
     found = prefixes(simulator.task, paths)
     hits = await together(_all_hits(simulator, problem, prefix) for prefix in found.places)
     right = {prefix: count > simulator.settings.delta for prefix, count in zip(found.places, hits, strict=True)}
-    simulator.tally.count(f"{AUDIT}problems")
+    simulator.tally.count(AUDIT.of("problems"))
     for path, row in zip(paths, found.rows, strict=True):
         _compare(simulator, path.labels or [], [right[prefix] for prefix in row])
 
@@ -44,10 +43,10 @@ async def _all_hits(simulator: Simulator, problem: Problem, prefix: str) -> int:
     start, hits = (made.draws, made.hits) if made else (0, 0)
     apart = replace(simulator, tally=Tally())
     rollouts = await apart.roll(problem, prefix, range(start, simulator.settings.k), eager=True)
-    apart.tally.count("rollouts", len(rollouts))
-    apart.tally.count("rollout tokens", sum(rollout.tokens for rollout in rollouts))
+    apart.tally.count(Count.ROLLOUTS, len(rollouts))
+    apart.tally.count(Count.ROLLOUT_TOKENS, sum(rollout.tokens for rollout in rollouts))
     for name, n in apart.tally.counts.items():
-        simulator.tally.count(f"{AUDIT}{name}", n)
+        simulator.tally.count(AUDIT.of(name), n)
     return hits + sum(rollout.correct for rollout in rollouts)
 
 
@@ -56,27 +55,27 @@ def _compare(simulator: Simulator, labels: list[StepLabel], brute: list[bool]) -
     count = simulator.tally.count
     for label, right in zip(labels, brute, strict=True):
         if label.hard is None:
-            count(f"{AUDIT}steps undecided")
+            count(AUDIT.of("steps undecided"))
             continue
-        count(f"{AUDIT}steps")
-        count(f"{AUDIT}steps alike", label.hard == right)
-        count(f"{AUDIT}wrong by brute", not right)
-        count(f"{AUDIT}wrong by the strategy", not label.hard)
-        count(f"{AUDIT}wrong by both", not (label.hard or right))
-        count(f"{AUDIT}{label.kind}")
-        count(f"{AUDIT}{label.kind}, alike", label.hard == right)
+        count(AUDIT.of("steps"))
+        count(AUDIT.of("steps alike"), label.hard == right)
+        count(AUDIT.of("wrong by brute"), not right)
+        count(AUDIT.of("wrong by the strategy"), not label.hard)
+        count(AUDIT.of("wrong by both"), not (label.hard or right))
+        count(AUDIT.of(label.kind))
+        count(AUDIT.of(f"{label.kind}, alike"), label.hard == right)
     if not labels:
         return
     error = first_wrong_step(brute)
-    count(f"{AUDIT}paths")
-    count(f"{AUDIT}paths live again behind a dead step", error >= 0 and any(brute[error:]))
-    count(f"{AUDIT}steps live behind a dead one", sum(brute[error:]) if error >= 0 else 0)
+    count(AUDIT.of("paths"))
+    count(AUDIT.of("paths live again behind a dead step"), error >= 0 and any(brute[error:]))
+    count(AUDIT.of("steps live behind a dead one"), sum(brute[error:]) if error >= 0 else 0)
     mine = claimed_error(labels)
     if mine is None:
-        count(f"{AUDIT}first errors undecided")
+        count(AUDIT.of("first errors undecided"))
     else:
-        count(f"{AUDIT}first errors")
-        count(f"{AUDIT}first errors alike", mine == error)
+        count(AUDIT.of("first errors"))
+        count(AUDIT.of("first errors alike"), mine == error)
 
 
 def claimed_error(labels: list[StepLabel]) -> int | None:
@@ -96,7 +95,7 @@ def audit_report(counts: Mapping[str, int]) -> dict[str, dict[str, float]]:
     """
 
     def rate(part: str, whole: str) -> dict[str, float]:
-        n, k = counts.get(f"{AUDIT}{whole}", 0), counts.get(f"{AUDIT}{part}", 0)
+        n, k = counts.get(AUDIT.of(whole), 0), counts.get(AUDIT.of(part), 0)
         low, high = wilson(k, n)
         return {"rate": round(100 * k / n, 2), "low": round(100 * low, 2), "high": round(100 * high, 2), "n": n}
 
@@ -111,4 +110,4 @@ def audit_report(counts: Mapping[str, int]) -> dict[str, dict[str, float]]:
             for kind in ("drawn", "trusted", "before-live", "after-dead", "early-stop")
         },
     }
-    return {name: rate(*pair) for name, pair in wanted.items() if counts.get(f"{AUDIT}{pair[1]}")}
+    return {name: rate(*pair) for name, pair in wanted.items() if counts.get(AUDIT.of(f"{pair[1]}"))}

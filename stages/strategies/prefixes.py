@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from evals.records import Path, Problem, Rollout, StepLabel
 from evals.tasks.base import Task, split_of
+from stages.counts import Count
 from stages.engines.base import Completion, Draw, Engine, Request
 from stages.runs.scheduler import Tally
 from stages.runs.verdicts import Verdicts, write_verdict
@@ -87,8 +88,8 @@ class Simulator:
         rollouts = await self.roll(problem, prefix, range(self._allowed()), eager=not until_settled, enough=enough)
         hits, draws = sum(rollout.correct for rollout in rollouts), len(rollouts)
         self.ledger.spent += draws
-        self.tally.count("rollouts", draws)
-        self.tally.count("rollout tokens", sum(rollout.tokens for rollout in rollouts))
+        self.tally.count(Count.ROLLOUTS, draws)
+        self.tally.count(Count.ROLLOUT_TOKENS, sum(rollout.tokens for rollout in rollouts))
         self.tally.count("prefixes rolled out", draws > 0)
         label = StepLabel(
             k=settings.k, delta=settings.delta, draws=draws, hits=hits, settled=self.settled(hits, draws),

@@ -1,0 +1,65 @@
+"""The names under which stages count what they did and dropped: each declared here, written by one, read by others.
+
+    tally.count(Count.ROLLOUTS, 8)
+    tally.count(LABELS.of("drawn"))
+    LABELS.read({"labels drawn": 7, "rollouts": 8})       # {"drawn": 7}
+
+The texts are what the manifest and the summary say, so they stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Count(StrEnum):
+    """What is counted and read again elsewhere; what is only shown is named where it is counted."""
+
+    TOKENS = "tokens"
+    """New tokens written: the rate that progress shows."""
+    DRAWN = "drawn"
+    KEPT = "kept"
+    ROLLOUTS = "rollouts"
+    ROLLOUT_TOKENS = "rollout tokens"
+    PROBLEMS_LABELLED = "problems labelled"
+    STEPS_LABELLED = "steps labelled"
+    PAIRS = "pairs"
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """Counts of one thing by kind; `prefix` is what their names begin with."""
+
+    prefix: str
+
+    def of(self, kind: str) -> str:
+        """The name of a kind's count."""
+        return f"{self.prefix}{kind}"
+
+    def holds(self, name: str) -> bool:
+        """Whether a count is one of these."""
+        return name.startswith(self.prefix)
+
+    def read(self, counts: Mapping[str, int]) -> dict[str, int]:
+        """The counts of these among all, by kind."""
+        return {name.removeprefix(self.prefix): n for name, n in counts.items() if self.holds(name)}
+
+
+LABELS = Kinds("labels ")
+"""Step labels by where they come from (`StepLabel.kind`)."""
+OUTCOMES = Kinds("outcome: ")
+"""Checked programs by how the check ended."""
+DROPPED = Kinds("dropped: ")
+"""Sampled paths that are not kept, by reason."""
+UNSCORED = Kinds("paths left unscored: ")
+"""Paths without scores, by reason."""
+AUDIT = Kinds("audit: ")
+"""What the audit of `simulate` found and took."""
+
+
+def brute_force(what: str, prefixes: str) -> str:
+    """What brute force would have spent on the labelled steps: `what` is rollouts or tokens, `prefixes` unique prefixes
+    or every prefix."""
+    return f"brute {what}, {prefixes}"
