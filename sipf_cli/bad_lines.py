@@ -1,30 +1,40 @@
-"""How bad lines are told on stderr, by every command that skips them: the first ones by name, the others by number."""
+"""How the commands that write a whole file tell of bad lines: the first ones by name on stderr, all of them counted."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING
 
+import typer
+
 if TYPE_CHECKING:
     from evals.errors import SipfError
+    from stages.files.reading import BadLines
 
 SHOWN = 20
 """Bad lines that are named; all are counted."""
 
 
-class BadLineNotes:
-    """Says on stderr which lines were skipped; give it to `BadLines` as what it tells."""
+def named(fault: SipfError) -> None:
+    """Name a line that is skipped, on stderr."""
+    print(f"sipf: bad line skipped: {fault}", file=sys.stderr)
 
-    def __init__(self) -> None:
-        self.count = 0
 
-    def __call__(self, fault: SipfError) -> None:
-        """One more bad line."""
-        self.count += 1
-        if self.count <= SHOWN:
-            print(f"sipf: bad line skipped: {fault}", file=sys.stderr)
+def skipping_bad_lines(*, strict: bool) -> BadLines:
+    """Bad lines are named on stderr as they are met, the first ones; with `strict` the first one ends the command."""
+    from stages.files.reading import BadLines
 
-    def end(self) -> None:
-        """All lines were read: say how many bad ones were not named."""
-        if self.count > SHOWN:
-            print(f"sipf: and {self.count - SHOWN} bad lines more", file=sys.stderr)
+    def tell(fault: SipfError) -> None:
+        if bad.count <= SHOWN:
+            named(fault)
+        elif bad.count == SHOWN + 1:
+            print(f"sipf: more than {SHOWN} bad lines; further ones are counted, not named", file=sys.stderr)
+
+    bad = BadLines(strict=strict, tell=tell)
+    return bad
+
+
+def end_after(count: int) -> None:
+    """End with exit code 3 when lines were bad."""
+    if count:
+        raise typer.Exit(3)

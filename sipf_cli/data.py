@@ -10,8 +10,9 @@ import typer
 
 from sipf_cli import imports
 from sipf_cli.app import COMMANDS, new_app
+from sipf_cli.bad_lines import skipping_bad_lines
 from sipf_cli.data_code import app as code_app
-from sipf_cli.options import Config, Debug, Json, Output, Overwrite, Seed
+from sipf_cli.options import Config, Debug, Json, Output, Overwrite, Seed, Strict
 from sipf_cli.problems import File, First, write
 
 app = new_app(help=COMMANDS["data"])
@@ -67,6 +68,7 @@ def gsm8k(
         typer.Option("--annotations", help="Keep or strip the calculator's <<48/2=24>> in solutions."),
     ] = "keep",
     n: First = None,
+    strict: Strict = False,
     overwrite: Overwrite = False,
     config: Config = None,
     json: Json = False,
@@ -78,13 +80,12 @@ def gsm8k(
     Example:
       sipf data gsm8k --path train.jsonl --split train -n 50 -o problems.jsonl
     """
-    from evals.tasks import gsm8k as task
-    from stages.data import hub_rows, json_rows
+    from stages.data import HUB, gsm8k_problems
 
-    rows = hub_rows("openai/gsm8k", "main", split.value) if path == "hub" else json_rows(path)
-    options = {"task": "gsm8k", "split": split.value, "annotations": annotations, "n": n, "hub": path == "hub"}
-    problems = islice(task.problems(rows, split.value, annotations), n)
-    write(problems, output, options, None if path == "hub" else path, overwrite=overwrite, json=json)
+    bad = skipping_bad_lines(strict=strict)
+    options = {"task": "gsm8k", "split": split.value, "annotations": annotations, "n": n, "hub": path == HUB}
+    problems = islice(gsm8k_problems(path, split.value, annotations, bad), n)
+    write(problems, output, options, None if path == HUB else path, overwrite=overwrite, json=json, bad=bad)
 
 
 @app.command()
@@ -92,6 +93,7 @@ def math(
     output: Output,
     path: File,
     n: First = None,
+    strict: Strict = False,
     overwrite: Overwrite = False,
     config: Config = None,
     json: Json = False,
@@ -106,11 +108,11 @@ def math(
       echo '{"question": "Two and three?", "answer": 5}' > mine.jsonl
       sipf data math --path mine.jsonl -o problems.jsonl
     """
-    from evals.datasets import math_file
-    from stages.data import lines_of, stem_of
+    from stages.data import math_problems
 
-    problems = islice(math_file.problems(lines_of(path), stem_of(path)), n)
-    write(problems, output, {"task": "math", "n": n}, path, overwrite=overwrite, json=json)
+    bad = skipping_bad_lines(strict=strict)
+    problems = islice(math_problems(path, bad), n)
+    write(problems, output, {"task": "math", "n": n}, path, overwrite=overwrite, json=json, bad=bad)
 
 
 app.add_typer(code_app)

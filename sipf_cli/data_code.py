@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sipf_cli.app import new_app
-from sipf_cli.options import Config, Debug, Json, Output, Overwrite
+from sipf_cli.bad_lines import skipping_bad_lines
+from sipf_cli.options import Config, Debug, Json, Output, Overwrite, Strict
 from sipf_cli.problems import File, First, write
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def mbpp(
     steps: Steps = StepKind.lines,
     chunk: Chunk = None,
     n: First = None,
+    strict: Strict = False,
     overwrite: Overwrite = False,
     config: Config = None,
     json: Json = False,
@@ -61,16 +63,13 @@ def mbpp(
     Example:
       sipf data mbpp --path mbpp.jsonl --split train -n 50 -o problems.jsonl
     """
-    from evals.tasks import mbpp as task
-    from stages.data import hub_rows, json_rows
+    from stages.data import HUB, mbpp_problems
 
-    rule = _rule(steps, chunk)
-    part = "sanitized" if sanitized else "full"
-    hub = path == "hub"
-    rows = hub_rows("google-research-datasets/mbpp", part, split.value) if hub else json_rows(path, listed=sanitized)
+    rule, bad = _rule(steps, chunk), skipping_bad_lines(strict=strict)
+    part, hub = "sanitized" if sanitized else "full", path == HUB
     options = {"task": "mbpp", "split": split.value, "part": part, "steps": str(rule), "n": n, "hub": hub}
-    problems = islice(task.problems(rows, split.value, rule), n)
-    write(problems, output, options, None if hub else path, overwrite=overwrite, json=json)
+    problems = islice(mbpp_problems(path, split.value, sanitized, rule, bad), n)
+    write(problems, output, options, None if hub else path, overwrite=overwrite, json=json, bad=bad)
 
 
 @app.command()
@@ -83,6 +82,7 @@ def humaneval(
     steps: Steps = StepKind.lines,
     chunk: Chunk = None,
     n: First = None,
+    strict: Strict = False,
     overwrite: Overwrite = False,
     config: Config = None,
     json: Json = False,
@@ -94,11 +94,12 @@ def humaneval(
     Example:
       sipf data humaneval -n 20 -o humaneval.jsonl
     """
-    from evals.tasks import humaneval as task
+    from stages.data import humaneval_problems
 
-    rule = _rule(steps, chunk)
-    problems = islice(task.problems(path, rule), n)
-    write(problems, output, {"task": "humaneval", "steps": str(rule), "n": n}, path, overwrite=overwrite, json=json)
+    rule, bad = _rule(steps, chunk), skipping_bad_lines(strict=strict)
+    options = {"task": "humaneval", "steps": str(rule), "n": n}
+    problems = islice(humaneval_problems(path, rule, bad), n)
+    write(problems, output, options, path, overwrite=overwrite, json=json, bad=bad)
 
 
 @app.command()
@@ -108,6 +109,7 @@ def code(
     steps: Steps = StepKind.lines,
     chunk: Chunk = None,
     n: First = None,
+    strict: Strict = False,
     overwrite: Overwrite = False,
     config: Config = None,
     json: Json = False,
@@ -123,12 +125,12 @@ def code(
       echo '{"prompt": "Write add(a, b).", "tests": ["assert add(1, 2) == 3"], "entry_point": "add"}' > mine.jsonl
       sipf data code --path mine.jsonl -o problems.jsonl
     """
-    from evals.datasets import code_file
-    from stages.data import lines_of, stem_of
+    from stages.data import code_problems
 
-    rule = _rule(steps, chunk)
-    problems = islice(code_file.problems(lines_of(path), stem_of(path), rule), n)
-    write(problems, output, {"task": "code", "steps": str(rule), "n": n}, path, overwrite=overwrite, json=json)
+    rule, bad = _rule(steps, chunk), skipping_bad_lines(strict=strict)
+    options = {"task": "code", "steps": str(rule), "n": n}
+    problems = islice(code_problems(path, rule, bad), n)
+    write(problems, output, options, path, overwrite=overwrite, json=json, bad=bad)
 
 
 def _rule(steps: StepKind, chunk: int | None) -> StepRule:

@@ -11,6 +11,7 @@ import typer
 
 from sipf_cli import options as o
 from sipf_cli.app import new_app
+from sipf_cli.bad_lines import end_after, skipping_bad_lines
 from sipf_cli.groups import CheckOptions, ConsoleOptions, EngineOptions, LineOptions, expanded
 
 if TYPE_CHECKING:
@@ -99,14 +100,15 @@ def evaluate(
 
 def _choice(prompt: str, shots: int | None, shots_from: Path | None, template: str) -> PromptChoice:
     from evals.errors import UsageError
+    from evals.tasks import check_problem
     from evals.tasks.prompts import PromptChoice
-    from stages.files.reading import all_problems
+    from stages.files.problems import all_problems
 
     if shots_from is None:
         return PromptChoice(prompt, shots, (), template)
     if prompt == "auto" and shots is None:
         raise UsageError("--shots-from needs to know how many", "Give --shots N, or a standard prompt with --prompt.")
-    pool, _ = all_problems(str(shots_from), strict=True)
+    pool, _ = all_problems(str(shots_from), check=check_problem, strict=True)
     return PromptChoice(prompt, shots, tuple(pool), template)
 
 
@@ -154,8 +156,9 @@ def _judge(
     from stages.joins.saved_answers import Nobody, SavedAnswers, humaneval_lines, is_samples
 
     kept: AbstractContextManager[Any]
+    bad = skipping_bad_lines(strict=line.strict)
     if is_samples(str(answers)):
-        source, kept = lines or humaneval_lines(output), nullcontext(SavedAnswers(str(answers)))
+        source, kept = lines or humaneval_lines(output), nullcontext(SavedAnswers(str(answers), bad))
     elif lines is not None:
         source, kept = lines, EarlierPaths(answers)
     else:
@@ -165,9 +168,11 @@ def _judge(
         run = line.run("eval", source, output, {"from": str(answers)}, facts)
         if line.dry_run:
             plan(run, lambda problem: {"answers on the lines": len(problem.paths)}, json=json)
+            end_after(bad.count)
             return
         stage = Judging() if brought is None else brought.joined(Judging())
         summary = run_over_lines(run, Nobody, lambda _: stage)
+        summary.bad += bad.count
         _show_results(summary, run, ks, by, json=json, answered=None if brought is None else brought.ids())
 
 

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from sipf_cli.options import Config, Debug, Json, Output, Overwrite
+from sipf_cli.bad_lines import skipping_bad_lines
+from sipf_cli.options import Config, Debug, Json, Output, Overwrite, Strict
 from sipf_cli.problems import First, write
 
 
@@ -39,6 +40,7 @@ def mmlu(
         MmluMode, typer.Option("--mode", help="Likeliest letter, a written letter, or the right choice's number.")
     ] = MmluMode.loglikelihood,
     n: First = None,
+    strict: Strict = False,
     overwrite: Overwrite = False,
     config: Config = None,
     json: Json = False,
@@ -56,19 +58,21 @@ def mmlu(
       sipf data mmlu --path mmlu --split test --subjects abstract_algebra -o problems.jsonl
     """
     from evals.tasks.mmlu import SUBJECTS
-    from stages.mmlu import rows_of
+    from stages.data import mmlu_problems
 
+    bad = skipping_bad_lines(strict=strict)
     names = tuple(name.strip() for name in subjects.split(",") if name.strip()) if subjects else SUBJECTS
     counts = Counter[str]()
-    problems, files = rows_of(path, split.value, names, mode.value, counts)
+    problems, files = mmlu_problems(path, split.value, names, mode.value, counts, bad)
     options = {"task": "mmlu_math", "split": split.value, "subjects": names, "mode": mode.value, "n": n, **files}
-    write(islice(problems, n), output, options, overwrite=overwrite, json=json, more=counts)
+    write(islice(problems, n), output, options, overwrite=overwrite, json=json, bad=bad, more=counts)
 
 
 def processbench(
     output: Output,
     path: Annotated[str, typer.Option("--path", metavar="FILE", help="An official file, .json or .jsonl.")],
     n: First = None,
+    strict: Strict = False,
     overwrite: Overwrite = False,
     config: Config = None,
     json: Json = False,
@@ -81,17 +85,18 @@ def processbench(
       echo '{"id": "x-0", "problem": "2+3?", "steps": ["It is 6"], "label": 0, "final_answer_correct": false}' > x.jsonl
       sipf data processbench --path x.jsonl -o processbench.jsonl
     """
-    from evals.datasets import processbench as kind
-    from stages.data import json_rows
+    from stages.data import processbench_problems
 
-    problems = islice(kind.problems(json_rows(path, listed=True)), n)
-    write(problems, output, {"set": "processbench", "n": n}, path, overwrite=overwrite, json=json)
+    bad = skipping_bad_lines(strict=strict)
+    problems = islice(processbench_problems(path, bad), n)
+    write(problems, output, {"set": "processbench", "n": n}, path, overwrite=overwrite, json=json, bad=bad)
 
 
 def math_shepherd(
     output: Output,
     path: Annotated[str, typer.Option("--path", metavar="FILE", help="A .jsonl of input, label and task.")],
     n: First = None,
+    strict: Strict = False,
     overwrite: Overwrite = False,
     config: Config = None,
     json: Json = False,
@@ -104,8 +109,8 @@ def math_shepherd(
       echo '{"task": "GSM8K", "input": "1+1? Step 1: 2 \u043a\u0438", "label": "1+1? Step 1: 2 +"}' > shepherd.jsonl
       sipf data math-shepherd --path shepherd.jsonl -o labels.jsonl
     """
-    from evals.datasets import math_shepherd as shepherd
-    from stages.data import json_rows
+    from stages.data import math_shepherd_problems
 
-    problems = islice(shepherd.problems(json_rows(path)), n)
-    write(problems, output, {"set": "math-shepherd", "n": n}, path, overwrite=overwrite, json=json)
+    bad = skipping_bad_lines(strict=strict)
+    problems = islice(math_shepherd_problems(path, bad), n)
+    write(problems, output, {"set": "math-shepherd", "n": n}, path, overwrite=overwrite, json=json, bad=bad)

@@ -10,6 +10,7 @@ import typer
 
 from sipf_cli import options as o
 from sipf_cli.app import new_app
+from sipf_cli.bad_lines import end_after, skipping_bad_lines
 from sipf_cli.groups import ConsoleOptions, expanded
 
 app = new_app()
@@ -74,8 +75,7 @@ def pairs(
       sipf pairs paths.jsonl --feedback outcome -o pairs.jsonl
     """
     from sipf_cli.console import Table, emit
-    from stages.pairfile import write_pairs
-    from stages.pairs import PairSettings
+    from stages.pairs import PairSettings, write_pairs
 
     settings = PairSettings(
         name=name,
@@ -92,13 +92,12 @@ def pairs(
         seed=seed,
     )
     summary = write_pairs(
-        str(lines), str(output), settings, strict=strict, overwrite=overwrite, dry_run=dry_run,
-        manifest=None if manifest is None else str(manifest), warn=lambda text: typer.echo(f"sipf: {text}", err=True),
+        str(lines), str(output), settings, skipping_bad_lines(strict=strict), overwrite=overwrite, dry_run=dry_run,
+        manifest=None if manifest is None else str(manifest),
     )  # fmt: skip
     tables = [Table(("", ""), [("output", str(output)), *summary["counts"].items()])]
     if feedback is Feedback.process:
         sweep = [(float(value), made["pairs"], made["problems"]) for value, made in summary["sweep"].items()]
         tables.append(Table(("eta", "pairs", "problems"), sweep, title="What other values of --eta would yield"))
     emit({**summary, "settings": asdict(settings)}, tables, json=console.json, data_on_stdout=str(output) == "-")
-    if summary["bad lines"]:
-        raise typer.Exit(3)
+    end_after(summary["bad lines"])

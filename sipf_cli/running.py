@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import typer
 
-from sipf_cli.bad_lines import BadLineNotes
+from sipf_cli.bad_lines import end_after, skipping_bad_lines
 from sipf_cli.console import Reporter, Table, emit
 
 if TYPE_CHECKING:
@@ -153,17 +153,13 @@ def plan(
 
     from evals.tasks import check_problem
     from stages.files.problems import read_problems
-    from stages.files.reading import BadLines
 
     counts: Counter[str] = Counter(problems=0)
-    told = BadLineNotes()
-    bad = BadLines(strict=run.strict, tell=told)
+    bad = skipping_bad_lines(strict=run.strict)
     for problem in read_problems(run.source, bad, shard=run.shard, check=check or check_problem):
         counts["problems"] += 1
         counts.update(cost_of(problem))
-    told.end()
     if bad.count:
         counts["bad lines"] = bad.count
     emit({"would write": run.output, **run.facts, **counts}, json=json)
-    if bad.count:
-        raise typer.Exit(3)
+    end_after(bad.count)

@@ -28,12 +28,13 @@ def sft(
     """
     from functools import partial
 
+    from evals.tasks import check_problem
     from sipf_cli.training import train
-    from stages.files.reading import all_problems
+    from stages.files.problems import all_problems
     from stages.sft import run_sft
 
     settings = training.settings()
-    problems, bad = all_problems(str(lines), strict=strict)
+    problems, bad = all_problems(str(lines), check=check_problem, strict=strict)
     solved = sum(problem.solution is not None for problem in problems)
     run = partial(run_sft, problems, model=model, options=settings)
     train("sft", run, training, console, output, read={"problems": len(problems), "with a solution": solved}, bad=bad)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import typer
-
-from sipf_cli.bad_lines import BadLineNotes
+from sipf_cli.bad_lines import SHOWN, end_after, named
 from sipf_cli.console import Reporter, Table, emit
 
 if TYPE_CHECKING:
@@ -69,7 +67,7 @@ def train(
         how = {"out": str(output), "template": training.template, "overwrite": training.overwrite}
         manifest = run_training(stage, lambda stop, log: run(**how, stop=stop, log=log))
         show_training(manifest, output, json=console.json, bad=len(bad))
-    end(bad)
+    end_after(len(bad))
 
 
 def show_training(manifest: Mapping[str, Any], output: Path, *, json: bool, bad: int = 0) -> None:
@@ -88,13 +86,9 @@ def show_training(manifest: Mapping[str, Any], output: Path, *, json: bool, bad:
 
 def tell_bad(bad: Sequence[SipfError]) -> None:
     """Name the lines that were skipped, on stderr."""
-    notes = BadLineNotes()
-    for error in bad:
-        notes(error)
-    notes.end()
+    import sys
 
-
-def end(bad: Sequence[SipfError]) -> None:
-    """End with exit code 3 when lines were bad."""
-    if bad:
-        raise typer.Exit(3)
+    for error in bad[:SHOWN]:
+        named(error)
+    if len(bad) > SHOWN:
+        print(f"sipf: and {len(bad) - SHOWN} bad lines more", file=sys.stderr)

@@ -1,10 +1,10 @@
 """What becomes of bad lines: reported, skipped and counted, or with `strict` the first one stops everything.
 
-    bad = BadLines(tell=print)
-    for pair in bad.good(RecordReader("pairs.jsonl", parse_pair)): ...
-    bad.count                                                            # 3
+bad = BadLines(tell=print)
+for pair in bad.good(RecordReader("pairs.jsonl", parse_pair)): ...
+bad.count                                                            # 3
 
-    pairs, faults = read_all(RecordReader("pairs.jsonl", parse_pair))    # whole files, for the stages that train
+pairs, faults = read_all(RecordReader("pairs.jsonl", parse_pair))    # whole files, for the stages that train
 """
 
 from __future__ import annotations

@@ -188,17 +188,15 @@ class _Records(Generic[T]):
         return bare._replace(record=record)
 
 
-def records_of(
-    rows: Iterable[Any], parse: Parse[T], name: str, *, id_of: Callable[[T], str | None] | None = None
-) -> Iterator[Line[T]]:
+def records_of(rows: Iterable[tuple[str, Any]], parse: Parse[T]) -> Iterator[Line[T]]:
     """Rows that were parsed by others (a dataset of the hub, a CSV file), treated as those of a file are.
 
     Args:
-        name: stands for the place, as `NAME: row N`, counted from 1.
+        rows: each with the words for its place.
     """
-    with _Records(parse, id_of) as records:
-        for n, row in enumerate(rows):
-            yield records.of_value(row, Place(f"{name}: row {n + 1}", n, n), Line(n), safe=True)
+    with _Records(parse, None) as records:
+        for n, (words, row) in enumerate(rows):
+            yield records.of_value(row, Place(words, n, n), Line(n), safe=True)
 
 
 def _value(text: str) -> dict[str, Any]:

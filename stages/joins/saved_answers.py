@@ -21,6 +21,7 @@ from stages.files.manifest import hash_file
 from stages.files.reading import BadLines
 from stages.files.records import Place, RecordReader
 from stages.runs.scheduler import Tally
+from stages.runs.whole_file import WholeFile
 
 Stage = Callable[[Problem, Tally], Awaitable[Sequence[Problem]]]
 
@@ -94,7 +95,7 @@ def humaneval_lines(output: FilePath) -> FilePath:
             "HumanEval's problems are written beside the output", "Give -o FILE, or the problems as LINES."
         )
     path = output.with_name(f"{output.name}.problems.jsonl")
-    write_problems(problems(), str(path), {"task": "humaneval"})
+    write_problems(problems(), WholeFile("data", None, str(path), {"task": "humaneval"}))
     return path
 
 
@@ -108,7 +109,5 @@ def _sample(row: Mapping[str, Any], _: Place) -> tuple[str, str]:
     """A line's problem id and answer."""
     for name in ("task_id", "completion"):
         if not isinstance(row.get(name), str):
-            raise DataError(
-                f"{name}: must be a text", 'A sample is {"task_id": "HumanEval/0", "completion": "..."}.'
-            )
+            raise DataError(f"{name}: must be a text", 'A sample is {"task_id": "HumanEval/0", "completion": "..."}.')
     return row["task_id"], row["completion"]

@@ -85,7 +85,9 @@ async def run_lines(
         reporter.finish()
 
 
-async def _already(run: LineRun, made: Mapping[str, Any], path: str, reader: RecordReader[Problem], flag: StopFlag) -> Summary:
+async def _already(
+    run: LineRun, made: Mapping[str, Any], path: str, reader: RecordReader[Problem], flag: StopFlag
+) -> Summary:
     """A complete output: only a piped input must still be read, to see that it is the same."""
     if made["failed"] and not run.skip_failed:
         raise UsageError(

@@ -136,7 +136,7 @@ def read_examples(source: str, *, strict: bool = False) -> tuple[list[Example], 
     Raises:
         DataError: the first bad line, with `strict`; or there is no good one.
     """
-    reader = RecordReader(
+    reader: RecordReader[Example] = RecordReader(
         source,
         lambda row, _: parse_example(row),
         id_of=lambda example: example.id if isinstance(example, Problem) else None,
