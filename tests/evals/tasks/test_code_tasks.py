@@ -10,7 +10,7 @@ import pytest
 from evals.datasets import code_file
 from evals.errors import DataError
 from evals.programs.steps import StepRule
-from evals.records import Problem, parse_problem
+from evals.records import Problem
 from evals.tasks import check_problem, humaneval, mbpp, task, task_of
 from tests.data import need
 
@@ -23,8 +23,7 @@ def rows() -> list[dict[str, Any]]:
 
 
 def mine(**changes: Any) -> Problem:
-    (problem,) = code_file.problems([json.dumps({**ADD, **changes})], "mine")
-    return problem
+    return code_file.problem({**ADD, **changes}, "mine/0")
 
 
 def changed(problem: Problem, **tests: Any) -> Problem:
@@ -53,7 +52,7 @@ def test_an_mbpp_line_has_the_reference_with_plain_line_breaks_and_stands_for_it
     assert problem.tests is not None
     assert problem.tests["shown"] == row["test_list"]
     assert problem.tests["steps"] == "blocks"
-    again = parse_problem(problem.to_json(), "x:1")
+    again = Problem.from_row(json.loads(problem.to_json()))
     assert again == problem
     check_problem(again)
 
@@ -120,13 +119,13 @@ def test_a_whole_function_takes_the_place_of_the_one_that_the_prompt_begins() ->
 
 
 def test_a_line_of_ones_own_becomes_a_problem() -> None:
-    lines = [
-        json.dumps({**ADD, "solution": "def add(a, b):\r\n    return a + b", "level": [1, {"a": None}]}),
-        "",
-        json.dumps({**STUB, "id": 7, "tests": "def check(candidate):\n    assert candidate(1, 2) == 3"}),
-        json.dumps({**ADD, "id": "mine", "canonical_solution": ["def add(a, b):", "    return a + b"]}),
+    rows: list[dict[str, Any]] = [
+        {**ADD, "solution": "def add(a, b):\r\n    return a + b", "level": [1, {"a": None}]},
+        {**STUB, "id": 7, "tests": "def check(candidate):\n    assert candidate(1, 2) == 3"},
+        {**ADD, "id": "mine", "canonical_solution": ["def add(a, b):", "    return a + b"]},
     ]
-    first, second, third = code_file.problems(lines, "notes", StepRule("lines", 3))
+    rule = StepRule("lines", 3)
+    first, second, third = (code_file.problem(row, f"notes/{n}", rule) for n, row in enumerate(rows))
     assert (first.id, first.task, first.question) == ("notes/0", "code", "Write add(a, b).")
     assert first.solution == ["def add(a, b):", "    return a + b"]
     assert json.loads(first.to_json())["level"] == [1, {"a": None}]
@@ -149,34 +148,25 @@ def test_a_prompt_that_begins_the_function_is_gone_on_from_and_any_other_is_not(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"prompt": None}, "mine:1: prompt: must be a text"),
-        ({"prompt": " "}, "mine:1: prompt: must be a text"),
-        ({"entry_point": None}, "mine:1: entry_point: must be the name of a function"),
-        ({"entry_point": "a b"}, "mine:1: entry_point: must be the name of a function"),
-        ({"tests": []}, "mine:1: tests: must be a list of asserts"),
-        ({"tests": [3]}, "mine:1: tests: must be a list of asserts"),
-        ({"tests": "assert add("}, "mine:1: tests: not Python"),
-        ({"tests": "add(1, 2)"}, "mine:1: tests: hold no assert"),
-        ({"tests": "assert sub(1, 2) == 3"}, "mine:1: tests: never use add"),
-        ({"solution": 5}, "mine:1: solution: "),
-        ({"id": ""}, "mine:1: id: "),
-        ({"id": True}, "mine:1: id: "),
-        ({"task": "math"}, "mine:1: task: is 'math'"),
-        ({"paths": 3}, "mine:1: paths: "),
+        ({"prompt": None}, "prompt: must be a text"),
+        ({"prompt": " "}, "prompt: must be a text"),
+        ({"entry_point": None}, "entry_point: must be the name of a function"),
+        ({"entry_point": "a b"}, "entry_point: must be the name of a function"),
+        ({"tests": []}, "tests: must be a list of asserts"),
+        ({"tests": [3]}, "tests: must be a list of asserts"),
+        ({"tests": "assert add("}, "tests: not Python"),
+        ({"tests": "add(1, 2)"}, "tests: hold no assert"),
+        ({"tests": "assert sub(1, 2) == 3"}, "tests: never use add"),
+        ({"solution": 5}, "solution: "),
+        ({"id": ""}, "id: "),
+        ({"id": True}, "id: "),
+        ({"task": "math"}, "task: is 'math'"),
+        ({"paths": 3}, "paths: "),
     ],
 )
-def test_a_bad_line_is_named_with_its_field(change: dict[str, Any], message: str) -> None:
+def test_what_is_wrong_with_a_row_is_named_by_its_field(change: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError) as caught:
         mine(**change)
-    assert caught.value.message.startswith(message)
-
-
-@pytest.mark.parametrize(
-    ("line", "message"), [("{", "mine:1: not a line of JSON"), ("[1]", "mine:1: a line must be a JSON")]
-)
-def test_what_is_no_object_is_named(line: str, message: str) -> None:
-    with pytest.raises(DataError) as caught:
-        list(code_file.problems([line], "mine"))
     assert caught.value.message.startswith(message)
 
 

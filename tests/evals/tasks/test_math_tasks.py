@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from evals.datasets import math_file
 from evals.errors import DataError, UsageError
 from evals.reading import answers
-from evals.records import Problem, parse_problem
+from evals.records import Problem
 from evals.tasks import NAMES, gsm8k, task
 from evals.tasks.math import MathTask
 from tests.data import need
@@ -175,7 +176,7 @@ def test_annotations_can_be_stripped_from_the_solution() -> None:
     (stripped,) = gsm8k.problems(rows, "train", "strip")
     assert (kept.id, kept.answer, kept.solution) == ("gsm8k/train/0", "1010", ["5+5 = <<5+5=10>>10"])
     assert stripped.solution == ["5+5 = 10"]
-    assert parse_problem(kept.to_json(), "x:1") == kept
+    assert Problem.from_row(json.loads(kept.to_json())) == kept
 
 
 @pytest.mark.parametrize("split", SIZES)
@@ -230,40 +231,36 @@ def test_robust_agrees_with_the_published_verdicts_on_real_model_output() -> Non
 
 
 def test_a_line_of_ones_own_becomes_a_problem() -> None:
-    lines = [
-        '{"question": "q", "answer": "5", "solution": "2+3=5\\n\\nThe answer is 5", "level": [1, {"a": null}]}\n',
-        "\n",
-        '{"id": "mine", "question": "q", "answer": 7.5, "solution": ["a", "b", "#### 7.5"]}',
-        '{"id": 12, "question": "q", "answer": "work\\n#### 1,000"}',
-        '{"question": "q", "answer": "blue", "id": null}',
+    rows: list[dict[str, Any]] = [
+        {"question": "q", "answer": "5", "solution": "2+3=5\n\nThe answer is 5", "level": [1, {"a": None}]},
+        {"id": "mine", "question": "q", "answer": 7.5, "solution": ["a", "b", "#### 7.5"]},
+        {"id": 12, "question": "q", "answer": "work\n#### 1,000"},
+        {"question": "q", "answer": "blue", "id": None},
     ]
-    first, second, third, fourth = math_file.problems(lines, "notes")
+    first, second, third, fourth = (math_file.problem(row, f"notes/{n}") for n, row in enumerate(rows))
     assert (first.id, first.task, first.answer, first.solution) == ("notes/0", "math", "5", ["2+3=5"])
     assert json.loads(first.to_json())["level"] == [1, {"a": None}]
     assert (second.id, second.answer, second.solution) == ("mine", "7.5", ["a", "b"])
     assert (third.id, third.answer, third.solution) == ("12", "1000", ["work"])
-    assert (fourth.id, fourth.solution) == ("notes/4", None)
+    assert (fourth.id, fourth.solution) == ("notes/3", None)
 
 
 @pytest.mark.parametrize(
-    ("line", "message"),
+    ("row", "message"),
     [
-        ("{", "notes:1: not a line of JSON"),
-        ("[1]", "notes:1: a line must be a JSON object, this one is list"),
-        ('{"answer": "5"}', "notes:1: question: "),
-        ('{"question": " ", "answer": "5"}', "notes:1: question: empty"),
-        ('{"question": 5, "answer": "5"}', "notes:1: question: "),
-        ('{"question": "q"}', "notes:1: answer: "),
-        ('{"question": "q", "answer": true}', "notes:1: answer: "),
-        ('{"question": "q", "answer": NaN}', "notes:1: not a line of JSON"),
-        ('{"question": "q", "answer": "5", "solution": 5}', "notes:1: solution: "),
-        ('{"question": "q", "answer": "5", "id": ""}', "notes:1: id: "),
-        ('{"question": "q", "answer": "5", "id": true}', "notes:1: id: "),
-        ('{"question": "q", "answer": "5", "task": "algebra"}', "notes:1: task: is 'algebra'"),
-        ('{"question": "q", "answer": "5", "paths": 3}', "notes:1: paths: "),
+        ({"answer": "5"}, "question: "),
+        ({"question": " ", "answer": "5"}, "question: empty"),
+        ({"question": 5, "answer": "5"}, "question: "),
+        ({"question": "q"}, "answer: "),
+        ({"question": "q", "answer": True}, "answer: "),
+        ({"question": "q", "answer": "5", "solution": 5}, "solution: "),
+        ({"question": "q", "answer": "5", "id": ""}, "id: "),
+        ({"question": "q", "answer": "5", "id": True}, "id: "),
+        ({"question": "q", "answer": "5", "task": "algebra"}, "task: is 'algebra'"),
+        ({"question": "q", "answer": "5", "paths": 3}, "paths: "),
     ],
 )
-def test_a_bad_line_is_named_with_its_field(line: str, message: str) -> None:
+def test_what_is_wrong_with_a_row_is_named_by_its_field(row: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError) as caught:
-        list(math_file.problems([line], "notes"))
+        math_file.problem(row, "notes/0")
     assert caught.value.message.startswith(message)
