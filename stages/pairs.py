@@ -2,7 +2,7 @@
 
     D_pref = {(q, chosen, rejected): r(chosen) - r(rejected) >= eta},  r the aggregated step scores of a path
 
-    write_pairs("scored.jsonl", "pairs.jsonl", PairSettings(eta=0.1))      # {"counts", "sweep", "bad lines"}
+    write_pairs("scored.jsonl", "pairs.jsonl", PairSettings(eta=0.1), BadLines())     # {"counts", "sweep", "bad lines"}
 
     {"id": "chain/train/0/7#3>1", "problem": "chain/train/0/7", "task": "chain", "question": "...",
      "prompt": "Question: ...", "chosen": "40+32=72\\n...", "rejected": "...", "chosen_score": 0.97,

@@ -8,18 +8,16 @@ The rows may be drawn from the input one by one: the output appears under its na
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from evals.records import Record
 from stages.files.inputs import is_file
-from stages.files.interrupts import StopFlag, catching_signals
+from stages.files.interrupts import catching_signals
 from stages.files.manifest import hash_file, parent_of
 from stages.files.outputs import atomic_lines
 from stages.files.reading import BadLines
-
-T = TypeVar("T")
 
 
 class Written(NamedTuple):
@@ -81,22 +79,12 @@ class WholeFile:
         ):
             if out.already is not None:
                 return Written(out.already, already=True)
-            for row in _interruptible(rows, flag):
-                out.write(row)
+            with flag.at_once():  # a row may take as long as the whole input
+                for row in rows:
+                    with flag.at_leisure():  # but no line is written by halves
+                        out.write(row)
             out.extra["counts"] = {**counts, **({} if bad is None else {"bad lines": bad.count})}
             out.extra |= more()
             if self.source is not None:
                 out.extra["parents"] = [parent_of(self.source, sha256)]
         return Written(out.extra)
-
-
-def _interruptible(rows: Iterable[T], flag: StopFlag) -> Iterator[T]:
-    """The rows; a signal is heeded at once while one is made, as that may take as long as the whole input."""
-    made = iter(rows)
-    while True:
-        with flag.at_once():
-            try:
-                row = next(made)
-            except StopIteration:
-                return
-        yield row
