@@ -75,4 +75,4 @@ def text_line(raw: bytes, n: int, start: int) -> TextLine:
     except UnicodeDecodeError as error:
         fault = DataError(f"is not UTF-8 text ({error.reason} at byte {error.start})")
         return TextLine(n, start, digest, fault=fault)
-    return TextLine(n, start, digest, text if text.strip() else "")
+    return TextLine(n, start, digest, text if bare.strip() else "")

@@ -31,12 +31,13 @@ _MAX_DEPTH = 200
 
 
 class Place(NamedTuple):
-    """Where a record comes from: the words for it (`file:line`), and its number from 0, with and without the blank
-    lines before it."""
+    """Where a record comes from: the words for it (`file:line`), its number from 0 with and without the blank lines
+    before it, and what it is a number of."""
 
     words: str
     line: int
     row: int
+    unit: str = "line"
 
 
 Parse = Callable[[Any, Place], T | None]
@@ -143,7 +144,7 @@ class RecordReader(Generic[T]):
         except (ValueError, RecursionError) as error:
             raise DataError(f"{self.source}: begins like a JSON list but is none ({error})") from error
         for n, item in enumerate(items):
-            yield records.of_value(item, Place(f"{self.source}: item {n + 1}", n, n), Line(n))
+            yield records.of_value(item, Place(f"{self.source}: item {n + 1}", n, n, "item"), Line(n))
 
 
 class _Records(Generic[T]):
@@ -183,7 +184,7 @@ class _Records(Generic[T]):
             identity = self._id_of(record)
             before = None if identity is None else self._seen.first(identity, place.line)
             if before is not None:
-                said = f"{place.words}: id: {identity!r} stands in line {before + 1} already"
+                said = f"{place.words}: id: {identity!r} stands in {place.unit} {before + 1} already"
                 return bare._replace(fault=DataError(said, "Give every problem its own id."))
         return bare._replace(record=record)
 

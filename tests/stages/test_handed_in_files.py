@@ -191,6 +191,7 @@ def test_a_file_may_be_one_list_and_its_items_are_told_by_number(name: str, tmp_
     assert read == 2
     starts = [f"item 2: {kind.field}", "item 3: must be a JSON object, this one is int", "item 5: id: "]
     assert [message.startswith(f"{path}: {start}") for message, start in zip(said, starts, strict=True)] == [True] * 3
+    assert said[2].endswith(" stands in item 1 already")
     path.write_text(json.dumps(rows)[:-5])
     with pytest.raises(DataError, match=r"in\.json: begins like a JSON list but is none"):
         kind.read(str(path))
