@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evals.errors import DataError
+from evals.programs.steps import LINES
 from stages.data import gsm8k_problems, math_problems, mbpp_problems, write_problems
 from stages.files.reading import BadLines
 from stages.runs.whole_file import WholeFile
@@ -45,16 +47,12 @@ def test_rows_of_other_splits_are_neither_problems_nor_bad(hub: Any) -> None:
     row = {"task_id": 601, "text": "t", "code": "def f(x): return x", "test_list": ["assert f(1) == 1"]}
     hub["google-research-datasets/mbpp", "full", "train"] = [{**row, "task_id": 3}, row]
     bad = BadLines()
-    from evals.programs.steps import LINES
-
     assert [problem.id for problem in mbpp_problems("hub", "train", False, LINES, bad)] == ["mbpp/train/601"]
     assert bad.count == 0
 
 
 @pytest.mark.parametrize("name", ["my.notes.jsonl", "my.notes.jsonl.gz", "my.notes.json", "my.notes"])
 def test_problems_without_an_id_are_numbered_by_file_and_line(tmp_path: Path, name: str) -> None:
-    import gzip
-
     text = b'{"question": "a", "answer": 1}\n\n{"question": "b", "answer": 2}\n'
     (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
     stem = "my" if name == "my.notes" else "my.notes"

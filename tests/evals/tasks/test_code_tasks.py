@@ -115,25 +115,7 @@ def test_a_whole_function_takes_the_place_of_the_one_that_the_prompt_begins() ->
     assert program.endswith("def find_zero(xs):\n    return 0.0\n")
 
 
-# -- a code file of one's own
-
-
-def test_a_line_of_ones_own_becomes_a_problem() -> None:
-    rows: list[dict[str, Any]] = [
-        {**ADD, "solution": "def add(a, b):\r\n    return a + b", "level": [1, {"a": None}]},
-        {**STUB, "id": 7, "tests": "def check(candidate):\n    assert candidate(1, 2) == 3"},
-        {**ADD, "id": "mine", "canonical_solution": ["def add(a, b):", "    return a + b"]},
-    ]
-    rule = StepRule("lines", 3)
-    first, second, third = (code_file.problem(row, f"notes/{n}", rule) for n, row in enumerate(rows))
-    assert (first.id, first.task, first.question) == ("notes/0", "code", "Write add(a, b).")
-    assert first.solution == ["def add(a, b):", "    return a + b"]
-    assert json.loads(first.to_json())["level"] == [1, {"a": None}]
-    assert first.tests == {"code": "assert add(1, 2) == 3", "names": ["add"], "steps": "lines:3"}
-    assert (second.id, second.solution) == ("7", None)
-    assert second.tests is not None
-    assert second.tests["entry_point"] == "add"
-    assert (third.id, third.solution) == ("mine", ["def add(a, b):", "    return a + b"])
+# -- code tasks of one's own
 
 
 def test_a_prompt_that_begins_the_function_is_gone_on_from_and_any_other_is_not() -> None:
@@ -143,31 +125,6 @@ def test_a_prompt_that_begins_the_function_is_gone_on_from_and_any_other_is_not(
     assert task_of(whole).program(whole, "x") == "x"  # type: ignore[attr-defined]  # a code task
     assert task_of(stub).program(stub, "    return 1") == STUB["prompt"] + "    return 1"  # type: ignore[attr-defined]  # a code task
     assert task_of(whole).question(whole) == "Write add(a, b).\n"
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"prompt": None}, "prompt: must be a text"),
-        ({"prompt": " "}, "prompt: must be a text"),
-        ({"entry_point": None}, "entry_point: must be the name of a function"),
-        ({"entry_point": "a b"}, "entry_point: must be the name of a function"),
-        ({"tests": []}, "tests: must be a list of asserts"),
-        ({"tests": [3]}, "tests: must be a list of asserts"),
-        ({"tests": "assert add("}, "tests: not Python"),
-        ({"tests": "add(1, 2)"}, "tests: hold no assert"),
-        ({"tests": "assert sub(1, 2) == 3"}, "tests: never use add"),
-        ({"solution": 5}, "solution: "),
-        ({"id": ""}, "id: "),
-        ({"id": True}, "id: "),
-        ({"task": "math"}, "task: is 'math'"),
-        ({"paths": 3}, "paths: "),
-    ],
-)
-def test_what_is_wrong_with_a_row_is_named_by_its_field(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(DataError) as caught:
-        mine(**change)
-    assert caught.value.message.startswith(message)
 
 
 # -- what a line must have

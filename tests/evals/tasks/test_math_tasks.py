@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.datasets import math_file
 from evals.errors import DataError, UsageError
 from evals.reading import answers
 from evals.records import Problem
@@ -225,42 +223,3 @@ def test_robust_agrees_with_the_published_verdicts_on_real_model_output() -> Non
     # The other five: two are wrong upstream though they box the gold answer, three box none that can be read.
     assert agreed >= 395
     assert agreed > sum(m.flexible == item["final_answer_correct"] for m, item in zip(matches, items, strict=True))
-
-
-# -- a user's own file
-
-
-def test_a_line_of_ones_own_becomes_a_problem() -> None:
-    rows: list[dict[str, Any]] = [
-        {"question": "q", "answer": "5", "solution": "2+3=5\n\nThe answer is 5", "level": [1, {"a": None}]},
-        {"id": "mine", "question": "q", "answer": 7.5, "solution": ["a", "b", "#### 7.5"]},
-        {"id": 12, "question": "q", "answer": "work\n#### 1,000"},
-        {"question": "q", "answer": "blue", "id": None},
-    ]
-    first, second, third, fourth = (math_file.problem(row, f"notes/{n}") for n, row in enumerate(rows))
-    assert (first.id, first.task, first.answer, first.solution) == ("notes/0", "math", "5", ["2+3=5"])
-    assert json.loads(first.to_json())["level"] == [1, {"a": None}]
-    assert (second.id, second.answer, second.solution) == ("mine", "7.5", ["a", "b"])
-    assert (third.id, third.answer, third.solution) == ("12", "1000", ["work"])
-    assert (fourth.id, fourth.solution) == ("notes/3", None)
-
-
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
-        ({"answer": "5"}, "question: "),
-        ({"question": " ", "answer": "5"}, "question: empty"),
-        ({"question": 5, "answer": "5"}, "question: "),
-        ({"question": "q"}, "answer: "),
-        ({"question": "q", "answer": True}, "answer: "),
-        ({"question": "q", "answer": "5", "solution": 5}, "solution: "),
-        ({"question": "q", "answer": "5", "id": ""}, "id: "),
-        ({"question": "q", "answer": "5", "id": True}, "id: "),
-        ({"question": "q", "answer": "5", "task": "algebra"}, "task: is 'algebra'"),
-        ({"question": "q", "answer": "5", "paths": 3}, "paths: "),
-    ],
-)
-def test_what_is_wrong_with_a_row_is_named_by_its_field(row: dict[str, Any], message: str) -> None:
-    with pytest.raises(DataError) as caught:
-        math_file.problem(row, "notes/0")
-    assert caught.value.message.startswith(message)
