@@ -13,6 +13,8 @@ Everything else that is raised is a bug and shows its traceback.
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class SipfError(Exception):
     """An expected error: one line that says what is wrong, one that says what to do next."""
@@ -23,6 +25,10 @@ class SipfError(Exception):
         super().__init__(message)
         self.message = message
         self.advice = advice
+
+    def at(self, place: str) -> Self:
+        """The same error with the place before its message, as in `pairs.jsonl:7: chosen: must be text`."""
+        return type(self)(f"{place}: {self.message}", self.advice)
 
 
 class UsageError(SipfError):

@@ -12,6 +12,7 @@ Keys that are not named here are kept and written back as they came. A field is 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn, Self
 
@@ -25,6 +26,18 @@ class Record(BaseModel):
     """Base of every record: strict types, unknown keys carried through."""
 
     model_config = ConfigDict(extra="allow", strict=True, validate_default=False)
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """The record that a parsed line holds.
+
+        Raises:
+            DataError: `field: what is wrong`; whoever read the line knows its place.
+        """
+        try:
+            return cls.model_validate(row)
+        except ValidationError as error:
+            raise DataError(first_fault(error)) from error
 
     def to_json(self) -> str:
         """One line of JSON without the newline; only fields that were read or set are written."""
@@ -290,27 +303,3 @@ def first_fault(error: ValidationError) -> str:
     where = ".".join(str(part) for part in fault["loc"])
     what = fault["msg"].removeprefix("Value error, ")
     return f"{where}: {what}" if where else what
-
-
-def parse_problem(text: str, where: str) -> Problem:
-    """Read one line as a problem.
-
-    Args:
-        text: the line, newline or not.
-        where: `file:line`, for the message.
-
-    Raises:
-        DataError: `file:line: field: what is wrong`.
-    """
-    try:
-        value = parse_json(text)
-    except ValueError as error:
-        raise DataError(f"{where}: not a line of JSON ({error})") from error
-    except RecursionError as error:
-        raise DataError(f"{where}: nested too deeply") from error
-    if not isinstance(value, dict):
-        raise DataError(f"{where}: a line must be a JSON object, this one is {type(value).__name__}")
-    try:
-        return Problem.model_validate(value)
-    except ValidationError as error:
-        raise DataError(f"{where}: {first_fault(error)}") from error

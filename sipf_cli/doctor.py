@@ -5,13 +5,13 @@ from __future__ import annotations
 from evals.errors import ModelError
 from sipf_cli.console import Table, emit
 from sipf_cli.generated import new_app
-from sipf_cli.options import Config, Debug, Json
+from sipf_cli.options import ConsoleOptions
 
 app = new_app()
 
 
 @app.command()
-def doctor(config: Config = None, json: Json = False, debug: Debug = False) -> None:
+def doctor(console: ConsoleOptions) -> None:
     """Say what works on this machine, and what to do about the rest.
 
     Ends with 0 when the core works and with 4 when it does not; engines and devices that are only nice to have do not
@@ -31,7 +31,7 @@ def doctor(config: Config = None, json: Json = False, debug: Debug = False) -> N
     tables = [Table(("area", "what", "works", "found"), rows)]
     if todo:
         tables.append(Table(("to have", "do this"), todo))
-    emit(summary, tables, json=json)
+    emit(summary, tables, json=console.json)
     if broken:
         raise ModelError(f"the core does not work here: {', '.join(broken)}", "see what to do above")
 

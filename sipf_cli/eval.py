@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sipf_cli import options as o
+from sipf_cli.bad_lines import end_after, skipping_bad_lines
 from sipf_cli.generated import new_app
 from stages.settings.checks import CheckSettings
 from stages.settings.declare import Panel
@@ -98,33 +99,39 @@ def evaluate(
         raise UsageError(
             "eval needs problems (or --from FILE) and -o FILE, or --compare FIRST SECOND", "See sipf eval --help."
         )
-    verdicts = Verdicts(checks)
+    verdicts, bad = Verdicts(checks), skipping_bad_lines(strict=files.strict)
+    answered: set[str] | None = None
     stage: Evaluation | Judging
     if from_file is None:
         assert lines is not None, "checked above"
         stage = Evaluation(OnDemandEngine(engine), settings, _choice(prompts, engine.template), verdicts=verdicts)
     else:
-        answers = answers_in(from_file, alone=lines is None)
+        answers = answers_in(from_file, bad, alone=lines is None)
+        if answers is not None:
+            answers.open()  # before anything is written: what is bad in it is told first, and in a dry run as well
+            answered = answers.ids()
         stage = Judging(str(from_file), answers, verdicts=verdicts)
         lines = problems_for(from_file, lines, output)
 
     def show(summary: Summary, run: LineRun, _report: Mapping[str, Any]) -> None:
-        answered = stage.answers.ids() if isinstance(stage, Judging) and stage.answers is not None else None
+        summary.bad += bad.count
         _show_results(summary, run, rates, answered, json=console.json)
 
     execute(stage, lines, output, files, console, show)
+    end_after(bad.count)
 
 
 def _choice(prompts: PromptSettings, template: str) -> PromptChoice:
     from evals.errors import UsageError
+    from evals.tasks import check_problem
     from evals.tasks.prompts import PromptChoice
-    from stages.files.reading import all_problems
+    from stages.files.problems import all_problems
 
     if prompts.shots_from is None:
         return PromptChoice(prompts.prompt, prompts.shots, (), template)
     if prompts.prompt == "auto" and prompts.shots is None:
         raise UsageError("--shots-from needs to know how many", "Give --shots N, or a standard prompt with --prompt.")
-    pool, _ = all_problems(str(prompts.shots_from), strict=True)
+    pool, _ = all_problems(str(prompts.shots_from), check=check_problem, strict=True)
     return PromptChoice(prompts.prompt, prompts.shots, tuple(pool), template)
 
 

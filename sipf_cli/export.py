@@ -29,14 +29,14 @@ def stepwise(
       sipf simulate paths.jsonl --engine scripted --script gold:0.5 --k 2 -o labels.jsonl
       sipf export stepwise labels.jsonl -o stepwise.jsonl
     """
+    from sipf_cli.bad_lines import end_after, skipping_bad_lines
     from sipf_cli.console import emit
-    from sipf_cli.training import end, tell_bad
     from stages.export import export_stepwise
 
-    counts, bad = export_stepwise(
-        str(lines), str(output), labels=settings.labels, template=settings.template, strict=files.strict,
-        overwrite=files.overwrite, manifest=None if files.manifest is None else str(files.manifest),
+    counts = export_stepwise(
+        str(lines), str(output), skipping_bad_lines(strict=files.strict), labels=settings.labels,
+        template=settings.template, overwrite=files.overwrite,
+        manifest=None if files.manifest is None else str(files.manifest),
     )  # fmt: skip
-    tell_bad(bad)
     emit({"output": str(output), **counts}, json=console.json, data_on_stdout=str(output) == "-")
-    end(bad)
+    end_after(counts["bad lines"])

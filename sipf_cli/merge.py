@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from sipf_cli.console import emit
 from sipf_cli.generated import new_app
-from sipf_cli.options import Config, Debug, Inputs, Json, Output, Overwrite
+from sipf_cli.options import ConsoleOptions, Inputs, Output, Overwrite
 
 app = new_app()
 
 
 @app.command()
-def merge(
-    sources: Inputs,
-    output: Output,
-    overwrite: Overwrite = False,
-    config: Config = None,
-    json: Json = False,
-    debug: Debug = False,
-) -> None:
+def merge(sources: Inputs, output: Output, console: ConsoleOptions, overwrite: Overwrite = False) -> None:
     """Join the shards of one run into one file.
 
     The shards must be complete and must not overlap, as their manifests say; the lines come out in input order.
@@ -31,4 +24,4 @@ def merge(
     """
     from stages.merge import merge as join
 
-    emit(join(sources, output, overwrite=overwrite), json=json, data_on_stdout=str(output) == "-")
+    emit(join(sources, output, overwrite=overwrite), json=console.json, data_on_stdout=str(output) == "-")

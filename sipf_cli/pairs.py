@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-import typer
-
 from sipf_cli import options as o
+from sipf_cli.bad_lines import end_after, skipping_bad_lines
 from sipf_cli.generated import new_app
 from stages.settings.files import PlannedSettings
 from stages.settings.pairs import PairSettings
@@ -27,17 +26,15 @@ def pairs(
       sipf pairs paths.jsonl --feedback outcome -o pairs.jsonl
     """
     from sipf_cli.console import Table, emit
-    from stages.pairfile import write_pairs
+    from stages.pairs import write_pairs
 
     summary = write_pairs(
-        str(lines), str(output), settings, strict=files.strict, overwrite=files.overwrite, dry_run=files.dry_run,
-        manifest=None if files.manifest is None else str(files.manifest),
-        warn=lambda text: typer.echo(f"sipf: {text}", err=True),
+        str(lines), str(output), settings, skipping_bad_lines(strict=files.strict), overwrite=files.overwrite,
+        dry_run=files.dry_run, manifest=None if files.manifest is None else str(files.manifest),
     )  # fmt: skip
     tables = [Table(("", ""), [("output", str(output)), *summary["counts"].items()])]
     if settings.feedback == "process":
         sweep = [(float(value), made["pairs"], made["problems"]) for value, made in summary["sweep"].items()]
         tables.append(Table(("eta", "pairs", "problems"), sweep, title="What other values of --eta would yield"))
     emit({**summary, "settings": asdict(settings)}, tables, json=console.json, data_on_stdout=str(output) == "-")
-    if summary["bad lines"]:
-        raise typer.Exit(3)
+    end_after(summary["bad lines"])

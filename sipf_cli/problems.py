@@ -1,20 +1,44 @@
-"""What the `sipf data` commands share: their options, and the writing of problems."""
+"""What the `sipf data` commands share: the writing of problems."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
+from sipf_cli.bad_lines import end_after, skipping_bad_lines
 from sipf_cli.console import emit
 
 if TYPE_CHECKING:
     from evals.records import Problem
+    from stages.files.reading import BadLines
+    from stages.settings.data import RowSettings
 
-First = Annotated[int | None, typer.Option("-n", min=1, help="Problems to write, from the first on; all unless given.")]
-File = Annotated[str, typer.Option("--path", metavar="FILE", help="File to read: .jsonl, .jsonl.gz, or - for stdin.")]
+
+def write_rows(
+    read: Callable[[BadLines], Iterable[Problem]],
+    source: str | None,
+    output: Path,
+    options: Mapping[str, Any],
+    rows: RowSettings,
+    *,
+    json: bool,
+    more: Mapping[str, int] | None = None,
+) -> None:
+    """Write the problems that are made of rows; bad rows are named, counted and end in exit code 3.
+
+    Args:
+        read: the problems, read through what it is given.
+        source: the file they are read from; None where it is none.
+        options: what decides the data, besides how many are taken.
+        more: further counts, complete once all problems were taken.
+    """
+    bad = skipping_bad_lines(strict=rows.strict)
+    write(
+        islice(read(bad), rows.n), output, {**options, "n": rows.n}, source, overwrite=rows.overwrite, json=json,
+        bad=bad, more=more,
+    )  # fmt: skip
 
 
 def write(
@@ -25,10 +49,20 @@ def write(
     *,
     overwrite: bool,
     json: bool,
+    bad: BadLines | None = None,
     more: Mapping[str, int] | None = None,
 ) -> None:
-    """Write the problems and say how many there were; `more` are counts that are complete once all were taken."""
-    from stages.data import write_problems
+    """Write the problems, say how many there were, and end with exit code 3 where rows were bad.
 
-    summary = write_problems(problems, str(output), options, source=source, overwrite=overwrite, more=more)
+    Args:
+        source: the file they are read from.
+        bad: what they are read through; None where they are not read from rows.
+        more: further counts, complete once all problems were taken.
+    """
+    from stages.data import write_problems
+    from stages.runs.whole_file import WholeFile
+
+    run = WholeFile("data", source, str(output), options, overwrite)
+    summary = write_problems(problems, run, bad, more)
     emit(summary, json=json, data_on_stdout=str(output) == "-")
+    end_after(summary.get("bad lines", 0))

@@ -17,10 +17,8 @@ app = new_app()
 @app.command()
 def report(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Folders that examples/loop.sh wrote.")],
+    console: o.ConsoleOptions,
     against: Annotated[str, typer.Option("--against", help="The policy that gains are measured from.")] = "sft",
-    config: o.Config = None,
-    json: o.Json = False,
-    debug: o.Debug = False,
 ) -> None:
     """Put the results of a loop, or of several with the same test problems, into one table.
 
@@ -42,7 +40,7 @@ def report(
         rows = [[name, *(row[name] for row in result["rounds"])] for name in names]
         names_of_rounds = ("", *(f"#{i}" for i in range(len(result["rounds"]))))
         tables.append(Table(names_of_rounds, rows, title="What each round took and made"))
-    emit(result, tables, json=json)
+    emit(result, tables, json=console.json)
 
 
 def _policy(row: dict[str, Any]) -> tuple[object, ...]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from sipf_cli.bad_lines import end_after, skipping_bad_lines
 from sipf_cli.console import Reporter, Table, emit
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _plan(run: LineRun, stage: Stage, *, json: bool) -> None:
     """`--dry-run`: every line is read and nothing done; bad lines are told, counted and end in exit code 3."""
     from stages.runs.stage import estimate_stage
 
-    counts = estimate_stage(run, stage, lambda error: print(f"sipf: {error}", file=sys.stderr))
+    bad = skipping_bad_lines(strict=run.strict)
+    counts = estimate_stage(run, stage, bad)
     emit({"would write": run.output, **run.facts, **counts}, json=json)
-    if counts["bad lines"]:
-        raise typer.Exit(3)
+    end_after(bad.count)

@@ -27,11 +27,12 @@ def sft(
     """
     from functools import partial
 
+    from evals.tasks import check_problem
     from sipf_cli.training import train
-    from stages.files.reading import all_problems
+    from stages.files.problems import all_problems
     from stages.sft import run_sft
 
-    problems, bad = all_problems(str(lines), strict=files.strict)
+    problems, bad = all_problems(str(lines), check=check_problem, strict=files.strict)
     solved = sum(problem.solution is not None for problem in problems)
     run = partial(run_sft, problems, model=model, options=settings)
     train("sft", run, files, console, output,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import typer
-
+from sipf_cli.bad_lines import SHOWN, end_after, named
 from sipf_cli.console import Reporter, Table, emit
 
 if TYPE_CHECKING:
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
 
 Log: TypeAlias = Callable[[dict[str, Any]], None]
-SHOWN = 20
-"""Bad lines that are named; all are counted."""
 
 
 def run_training(stage: str, train: Callable[[Any, Log], dict[str, Any]]) -> dict[str, Any]:
@@ -71,7 +68,7 @@ def train(
         how = {"out": str(output), "overwrite": files.overwrite}
         manifest = run_training(stage, lambda stop, log: run(**how, stop=stop, log=log))
         show_training(manifest, output, json=console.json, bad=len(bad))
-    end(bad)
+    end_after(len(bad))
 
 
 def show_training(manifest: Mapping[str, Any], output: Path, *, json: bool, bad: int = 0) -> None:
@@ -93,12 +90,6 @@ def tell_bad(bad: Sequence[SipfError]) -> None:
     import sys
 
     for error in bad[:SHOWN]:
-        print(f"sipf: bad line skipped: {error}", file=sys.stderr)
+        named(error)
     if len(bad) > SHOWN:
         print(f"sipf: and {len(bad) - SHOWN} bad lines more", file=sys.stderr)
-
-
-def end(bad: Sequence[SipfError]) -> None:
-    """End with exit code 3 when lines were bad."""
-    if bad:
-        raise typer.Exit(3)

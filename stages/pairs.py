@@ -2,6 +2,8 @@
 
     D_pref = {(q, chosen, rejected): r(chosen) - r(rejected) >= eta},  r the aggregated step scores of a path
 
+    write_pairs("scored.jsonl", "pairs.jsonl", PairSettings(eta=0.1), BadLines())     # {"counts", "sweep", "bad lines"}
+
     {"id": "chain/train/0/7#3>1", "problem": "chain/train/0/7", "task": "chain", "question": "...",
      "prompt": "Question: ...", "chosen": "40+32=72\\n...", "rejected": "...", "chosen_score": 0.97,
      "rejected_score": 0.41, "chosen_correct": true, ...}
@@ -13,19 +15,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from evals.errors import DataError
 from evals.records import Path, Problem
 from evals.tasks import task_of
+from stages.files.problems import read_problems
+from stages.files.reading import BadLines
+from stages.models.prompts import exported_prompt
+from stages.runs.whole_file import WholeFile
 from stages.seeds import lot
 from stages.settings.pairs import PairSettings
 
-Aggregate = Literal["mean", "min", "product", "last"]
 SWEEP = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """The etas whose yield is shown."""
 CAPPED = "pairs left out: length gap"
+NEXT_TO_NOTHING = 8
+"""Fewer pairs than this teach nothing; the stage stops with advice."""
 
 
 @dataclass
@@ -41,6 +48,72 @@ class PairReport:
 class _Scored:
     path: Path
     score: float
+
+
+def write_pairs(
+    source: str,
+    output: str,
+    settings: PairSettings,
+    bad: BadLines,
+    *,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    manifest: str | None = None,
+) -> dict[str, Any]:
+    """Make the pairs of a file of scored lines and write them, whole or not at all.
+
+    Args:
+        source: scored lines, or `-`.
+        bad: hears of the bad lines.
+        dry_run: count, and write nothing.
+        manifest: where the manifest goes as well.
+
+    Returns:
+        "counts", "sweep" ({eta: {"pairs", "problems"}}) and "bad lines".
+
+    Raises:
+        DataError: next to nothing to learn from; nothing is written then.
+        UsageError: the output belongs to another run.
+    """
+    report = PairReport()
+
+    def summary() -> dict[str, Any]:
+        sweep = {f"{eta:g}": {"pairs": report.sweep[eta], "problems": report.sweep_problems[eta]} for eta in SWEEP}
+        return {"counts": dict(report.counts), "sweep": sweep, "bad lines": bad.count}
+
+    def rows() -> Iterator[dict[str, Any]]:
+        problems = read_problems(source, bad, check=lambda problem: _check(problem, settings))
+        made = list(make_pairs(problems, settings, report))
+        refuse_nothing(report, settings)
+        yield from _drawn(made, settings, report)
+
+    if dry_run:
+        list(rows())
+        return summary()
+    run = WholeFile("pairs", source, output, asdict(settings), overwrite, manifest)
+    return run.write(rows(), report.counts, bad, lambda: {"pairs": summary()}).summary("pairs")
+
+
+def _drawn(rows: list[dict[str, Any]], settings: PairSettings, report: PairReport) -> list[dict[str, Any]]:
+    """At most `most` of the pairs, in their order."""
+    if settings.most is None or len(rows) <= settings.most:
+        return rows
+    report.counts["pairs left out: most"] = len(rows) - settings.most
+    report.counts["pairs"] = settings.most
+    kept = sorted(range(len(rows)), key=lambda i: lot(rows[i]["id"], settings.seed))[: settings.most]
+    return [rows[i] for i in sorted(kept)]
+
+
+def _check(problem: Problem, settings: PairSettings) -> None:
+    """Refuse a problem whose paths are not judged.
+
+    Raises:
+        DataError: `paths.N.correct: missing`, or what the task misses.
+    """
+    task_of(problem).check(problem)
+    for number, path in enumerate(problem.paths):
+        if path.correct is None and (settings.gold or path.source != "gold"):
+            raise DataError(f"paths.{number}.correct: missing", "Pairs need paths made by sipf sample.")
 
 
 def make_pairs(problems: Iterable[Problem], settings: PairSettings, report: PairReport) -> Iterator[dict[str, Any]]:
@@ -158,7 +231,7 @@ def _row(problem: Problem, winner: _Scored, loser: _Scored, settings: PairSettin
         "task": problem.task,
         "question": problem.question,
         **{key: getattr(problem, key) for key in ("choices", "tests") if getattr(problem, key) is not None},
-        "prompt": prompt_of(problem, settings.template),
+        "prompt": exported_prompt(problem, settings.template),
         "chosen": winner.path.text,
         "rejected": loser.path.text,
         "chosen_correct": winner.path.correct,
@@ -171,18 +244,41 @@ def _row(problem: Problem, winner: _Scored, loser: _Scored, settings: PairSettin
     return row
 
 
-def prompt_of(problem: Problem, template: str) -> str | list[dict[str, str]]:
-    """The prompt in the field's pair format: text for a plain template, messages for "chat".
+def refuse_nothing(report: PairReport, settings: PairSettings) -> None:
+    """Stop when there is next to nothing to learn from.
 
-    `sipf orpo` builds the prompt from task and question again, for the model that it trains; this field is for others.
+    Raises:
+        DataError: fewer than NEXT_TO_NOTHING pairs; the advice depends on what is missing.
     """
-    kind = task_of(problem)
-    question = kind.question(problem)
-    if template == "chat":
-        return [{"role": "user", "content": question}]
-    name = next(iter(kind.templates)) if template == "auto" else template
-    if name not in kind.templates:
-        raise DataError(
-            f"task {problem.task} has no template {name!r}", f"It has {', '.join(kind.templates)} and chat."
-        )
-    return kind.templates[name].replace("{question}", question)
+    pairs = report.counts["pairs"]
+    if pairs >= NEXT_TO_NOTHING:
+        return
+    reasons = {
+        key.partition(": ")[2]: count
+        for key, count in report.counts.items()
+        if key.startswith("problems without a pair")
+    }
+    nothing = "too few problems" if report.counts["problems"] else "no problem was read"
+    main = max(reasons, key=lambda reason: reasons[reason], default=nothing)
+    raise DataError(
+        f"only {pairs} pairs: next to nothing to learn from (mostly: {main})", _advice(main, report, settings)
+    )
+
+
+def _advice(reason: str, report: PairReport, settings: PairSettings) -> str:
+    known = {
+        "no right path": "Draw more paths (sipf sample --n, --want-right), train SFT longer, or take wrong chosen ones "
+        "with --any.",
+        "no wrong path": "Take harder questions, draw at a higher temperature, or use --feedback process.",
+        "fewer than two usable paths": f"Draw more paths, or score them first: sipf score --name {settings.name}.",
+        "length gap": "Raise --max-length-gap, or leave it out.",
+    }
+    if not reason.startswith("no gap"):
+        return known.get(reason, "Sample and score more problems.")
+    enough = [eta for eta in SWEEP if report.sweep[eta] >= NEXT_TO_NOTHING]
+    if enough:
+        return f"Lower --eta: at {max(enough):g} there would be {report.sweep[max(enough)]} pairs."
+    return (
+        f"No --eta would do: even at 0 there would be {report.sweep[0.0]} pairs. Take more problems, or another PRM: "
+        "one that gives all paths one score separates nothing."
+    )

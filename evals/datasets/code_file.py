@@ -13,11 +13,10 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from evals.datasets.code_problem import made_problem, unix_lines
-from evals.datasets.math_file import made_of
 from evals.errors import DataError
 from evals.programs.checks import CodeTests
 from evals.programs.steps import LINES, StepRule
@@ -27,24 +26,15 @@ READ = ("prompt", "tests", "entry_point", "solution", "canonical_solution", "id"
 """Keys that are read, so not carried through."""
 
 
-def problems(lines: Iterable[str], stem: str, steps: StepRule = LINES) -> Iterator[Problem]:
-    """The lines of a file as problems; a blank line is no problem but counts in the numbering.
+def problem(row: Mapping[str, Any], identity: str, steps: StepRule = LINES) -> Problem:
+    """One parsed line as a problem, named `identity` if it has no id.
 
     Args:
-        lines: the file's lines, newline or not.
-        stem: the file's name without its ending; problems without an id are `<stem>/<n>`, counted from 0.
-        steps: how programs are cut; written to each line.
+        steps: how programs are cut; written to the line.
 
     Raises:
-        DataError: `stem:line: field: what is wrong`, lines counted from 1.
+        DataError: `field: what is wrong`.
     """
-    return made_of(lines, stem, lambda row, n: problem(row, f"{stem}/{n}", steps))
-
-
-def problem(row: Any, identity: str, steps: StepRule = LINES) -> Problem:
-    """One parsed line as a problem, named `identity` if it has no id. Raises DataError: `field: what is wrong`."""
-    if not isinstance(row, Mapping):
-        raise DataError(f"a line must be a JSON object, this one is {type(row).__name__}")
     if row.get("task", "code") != "code":
         raise DataError(f"task: is {row['task']!r}, but this is a code file", "Rename your own key `task`.")
     prompt = row.get("prompt")

@@ -27,18 +27,21 @@ def problems(rows: Iterable[Mapping[str, Any]], split: str, annotations: Annotat
         DataError: `row N: field: what is wrong`.
     """
     for n, row in enumerate(rows):
-        yield problem(row, split, n, annotations)
+        try:
+            yield problem(row, split, n, annotations)
+        except DataError as error:
+            raise error.at(f"row {n}") from error
 
 
 def problem(row: Mapping[str, Any], split: str, n: int, annotations: Annotations = "keep") -> Problem:
-    """One row, the n-th of its split, as a problem."""
+    """One row, the n-th of its split, as a problem. Raises DataError (`field: what is wrong`)."""
     for name in ("question", "answer"):
         if not isinstance(row.get(name), str) or not row[name].strip():
-            raise DataError(f"row {n}: {name}: must be a text", "Is this the official GSM8K file?")
+            raise DataError(f"{name}: must be a text", "Is this the official GSM8K file?")
     try:
         solution, answer = parted(row["answer"])
     except ValueError as error:
-        raise DataError(f"row {n}: answer: {error}", "Official rows end with a line such as `#### 72`.") from error
+        raise DataError(f"answer: {error}", "Official rows end with a line such as `#### 72`.") from error
     if annotations == "strip":
         solution = [equations.strip_annotations(line) for line in solution]
     return Problem(id=f"gsm8k/{split}/{n}", task="gsm8k", question=row["question"], answer=answer, solution=solution)

@@ -8,53 +8,21 @@ solution that ends in `#### 5`. Keys that are not named here are kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-from pydantic import ValidationError
 
 from evals.datasets import gsm8k
 from evals.errors import DataError
-from evals.records import Problem, first_fault, parse_json
+from evals.records import Problem
 
 
-def problems(lines: Iterable[str], stem: str) -> Iterator[Problem]:
-    """The lines of a file as problems; a blank line is no problem but counts in the numbering.
-
-    Args:
-        lines: the file's lines, newline or not.
-        stem: the file's name without its ending; problems without an id are `<stem>/<n>`, counted from 0.
+def problem(row: Mapping[str, Any], identity: str) -> Problem:
+    """One parsed line as a problem, named `identity` if it has no id.
 
     Raises:
-        DataError: `stem:line: field: what is wrong`, lines counted from 1.
+        DataError: `field: what is wrong`.
     """
-    return made_of(lines, stem, lambda row, n: problem(row, stem, n))
-
-
-def made_of(lines: Iterable[str], stem: str, make: Callable[[Any, int], Problem]) -> Iterator[Problem]:
-    """What `make` makes of each parsed line and its number (from 0). Raises DataError as `problems` does."""
-    for n, line in enumerate(lines):
-        if not line.strip():
-            continue
-        try:
-            row = parse_json(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{stem}:{n + 1}: not a line of JSON ({error})") from error
-        try:
-            yield make(row, n)
-        except DataError as error:
-            raise DataError(f"{stem}:{n + 1}: {error.message}", error.advice) from error
-
-
-def problem(row: Any, stem: str, n: int) -> Problem:
-    """One parsed line, the n-th (from 0) of its file, as a problem. Raises DataError: `field: what is wrong`."""
-    if not isinstance(row, Mapping):
-        raise DataError(f"a line must be a JSON object, this one is {type(row).__name__}")
-    fields = {**row, "task": _task(row), "id": _id(row, stem, n), **_answer_and_solution(row)}
-    try:
-        made = Problem.model_validate(fields)
-    except ValidationError as error:
-        raise DataError(first_fault(error)) from error
+    made = Problem.from_row({**row, "task": _task(row), "id": _id(row, identity), **_answer_and_solution(row)})
     if not made.question.strip():
         raise DataError("question: empty")
     return made
@@ -66,10 +34,10 @@ def _task(row: Mapping[str, Any]) -> str:
     return "math"
 
 
-def _id(row: Mapping[str, Any], stem: str, n: int) -> Any:
+def _id(row: Mapping[str, Any], identity: str) -> Any:
     given = row.get("id")
     if given is None:
-        return f"{stem}/{n}"
+        return identity
     return str(given) if _is_number(given) else given
 
 

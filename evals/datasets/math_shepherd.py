@@ -12,14 +12,12 @@ arXiv 2312.08935). Every solution becomes a line of its own: the field has no pr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-from pydantic import ValidationError
 
 from evals.errors import DataError
 from evals.reading import answers
-from evals.records import Problem, first_fault
+from evals.records import Problem
 
 TAG = "\u043a\u0438"
 """The mark, two Cyrillic letters."""
@@ -28,26 +26,18 @@ _VERDICT = re.compile(r"\s*([+-])\s*")
 ADVICE = "A row is {input: question and steps with a mark behind each, label: the same with + and -, task}."
 
 
-def problems(rows: Iterable[Mapping[str, Any]]) -> Iterator[Problem]:
-    """The rows as problems `math-shepherd/<row>` with one labelled path each.
+def problem(row: Mapping[str, Any], n: int) -> Problem:
+    """A published row, the n-th of its file, as the problem `math-shepherd/<n>` with one labelled path.
 
     The verdicts become labels that are `given` (no draws stand behind them); the step that states the answer keeps its
     label, as the field's users train on it.
 
     Raises:
-        DataError: `row N: field: what is wrong`.
+        DataError: `field: what is wrong`.
     """
-    for n, row in enumerate(rows):
-        try:
-            yield _problem(row, n)
-        except DataError as error:
-            raise DataError(f"row {n}: {error.message}", error.advice or ADVICE) from error
-
-
-def _problem(row: Mapping[str, Any], n: int) -> Problem:
     for name in ("input", "label", "task"):
         if not isinstance(row.get(name), str):
-            raise DataError(f"{name}: must be a text")
+            raise DataError(f"{name}: must be a text", ADVICE)
     question, pieces = _parts(row["input"])
     verdicts = _verdicts(row["label"], pieces)
     steps = [piece.strip() for piece in pieces]
@@ -61,10 +51,7 @@ def _problem(row: Mapping[str, Any], n: int) -> Problem:
     fields = {
         "id": identity, "task": "gsm8k" if row["task"] == "GSM8K" else "math", "question": question, "paths": [path],
     }  # fmt: skip
-    try:
-        return Problem.model_validate(fields)
-    except ValidationError as error:
-        raise DataError(first_fault(error)) from error
+    return Problem.from_row(fields)
 
 
 def _parts(text: str) -> tuple[str, list[str]]:

@@ -43,14 +43,25 @@ def problems(rows: Iterable[Mapping[str, Any]], split: MbppSplit, steps: StepRul
         DataError: `row N: field: what is wrong`, rows counted from 0.
     """
     for n, row in enumerate(rows):
-        identity = row.get("task_id")
-        if not isinstance(identity, int) or isinstance(identity, bool):
-            raise DataError(f"row {n}: task_id: must be a whole number", "Is this the official MBPP file?")
-        if identity in TASK_IDS[split]:
-            try:
-                yield problem(row, split, steps)
-            except (DataError, ValueError, SyntaxError) as error:
-                raise DataError(f"row {n}: {error}", "Is this the official MBPP file?") from error
+        try:
+            made = problem_of_split(row, split, steps)
+        except DataError as error:
+            raise error.at(f"row {n}") from error
+        if made is not None:
+            yield made
+
+
+def problem_of_split(row: Mapping[str, Any], split: MbppSplit, steps: StepRule = LINES) -> Problem | None:
+    """One row as a problem, or None if it is of another split. Raises DataError (`field: what is wrong`)."""
+    identity = row.get("task_id")
+    if not isinstance(identity, int) or isinstance(identity, bool):
+        raise DataError("task_id: must be a whole number", "Is this the official MBPP file?")
+    if identity not in TASK_IDS[split]:
+        return None
+    try:
+        return problem(row, split, steps)
+    except (DataError, ValueError, SyntaxError) as error:
+        raise DataError(str(error), "Is this the official MBPP file?") from error
 
 
 def problem(row: Mapping[str, Any], split: MbppSplit, steps: StepRule = LINES) -> Problem:

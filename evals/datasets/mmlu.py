@@ -51,26 +51,51 @@ def problems(
     Raises:
         DataError: `subject row N: what is wrong`.
     """
-    shots = [] if mode == "number" else [_shot(row, subject, n) for n, row in enumerate(dev[:SHOTS])]
+    shots = shots_of(dev, subject, mode)
     for n, row in enumerate(rows):
-        question, *choices, letter = _checked(row, subject, n)
-        right = choices[letters.LETTERS.index(letter)]
-        damaged = any(_DAMAGED.fullmatch(choice.strip()) for choice in choices)
-        fields: dict[str, Any] = {
-            "id": f"mmlu/{split}/{subject}/{n}", "task": "mmlu_math", "question": question, "subject": subject,
-            "mode": mode, "choices": choices, "answer": letter,
-        }  # fmt: skip
-        if mode == "number":
-            value = None if damaged else free_number(right)
-            if value is None:
-                counts["left out: damaged by a spreadsheet" if damaged else "left out: right choice is no number"] += 1
-                continue
-            fields |= {"answer": value, "letter": letter}
-        elif damaged:
-            counts["kept though damaged by a spreadsheet"] += 1
-        if shots:
-            fields["shots"] = shots
-        yield Problem.model_validate(fields)
+        try:
+            made = problem_of(row, n, subject, split, mode, shots, counts)
+        except DataError as error:
+            raise error.at(f"{subject} row {n}") from error
+        if made is not None:
+            yield made
+
+
+def problem_of(
+    row: Sequence[str], n: int, subject: str, split: str, mode: Mode, shots: Sequence[Shot], counts: Counter[str]
+) -> Problem | None:
+    """A subject's n-th row as a problem, or None if it has no place in the mode; see `problems`.
+
+    Raises:
+        DataError: what is wrong with the row.
+    """
+    question, *choices, letter = _checked(row)
+    right = choices[letters.LETTERS.index(letter)]
+    damaged = any(_DAMAGED.fullmatch(choice.strip()) for choice in choices)
+    fields: dict[str, Any] = {
+        "id": f"mmlu/{split}/{subject}/{n}", "task": "mmlu_math", "question": question, "subject": subject,
+        "mode": mode, "choices": choices, "answer": letter,
+    }  # fmt: skip
+    if mode == "number":
+        value = None if damaged else free_number(right)
+        if value is None:
+            counts["left out: damaged by a spreadsheet" if damaged else "left out: right choice is no number"] += 1
+            return None
+        fields |= {"answer": value, "letter": letter}
+    elif damaged:
+        counts["kept though damaged by a spreadsheet"] += 1
+    if shots:
+        fields["shots"] = list(shots)
+    return Problem.model_validate(fields)
+
+
+def shots_of(dev: Sequence[Sequence[str]], subject: str, mode: Mode) -> list[Shot]:
+    """The worked examples that go with a subject's problems; none where a number is asked for.
+
+    Raises:
+        DataError: `subject row N of dev: what is wrong`.
+    """
+    return [] if mode == "number" else [_shot(row, subject, n) for n, row in enumerate(dev[:SHOTS])]
 
 
 def free_number(choice: str) -> str | None:
@@ -80,17 +105,19 @@ def free_number(choice: str) -> str | None:
     return None if value is None else numbers.written(value)
 
 
-def _checked(row: Sequence[str], subject: str, n: int) -> Sequence[str]:
-    where = f"{subject} row {n}"
+def _checked(row: Sequence[str]) -> Sequence[str]:
     if len(row) != len(letters.LETTERS) + 2:
-        raise DataError(f"{where}: {len(row)} fields instead of question, four choices and a letter")
+        raise DataError(f"{len(row)} fields instead of question, four choices and a letter")
     if len(row[-1]) != 1 or row[-1] not in letters.LETTERS:
-        raise DataError(f"{where}: {row[-1]!r} is no letter A to D", "Is this the official MMLU file?")
+        raise DataError(f"{row[-1]!r} is no letter A to D", "Is this the official MMLU file?")
     if not row[0].strip():
-        raise DataError(f"{where}: the question is empty", "Is this the official MMLU file?")
+        raise DataError("the question is empty", "Is this the official MMLU file?")
     return row
 
 
 def _shot(row: Sequence[str], subject: str, n: int) -> Shot:
-    question, *choices, letter = _checked(row, subject, n)
+    try:
+        question, *choices, letter = _checked(row)
+    except DataError as error:
+        raise error.at(f"{subject} dev row {n}") from error
     return Shot(id=f"mmlu/dev/{subject}/{n}", question=asked(question, choices), answer=letter)

@@ -10,16 +10,15 @@ F1 their harmonic mean (Zheng et al., arXiv 2412.06559). The threshold is chosen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from evals.errors import DataError
 from evals.metrics import combined, first_wrong_step, harmonic, wilson
-from evals.records import Problem, first_fault
+from evals.records import Problem
 
+ADVICE = "Is this the official ProcessBench file?"
 BETWEEN_STEPS = "\n\n"
 """What the steps of a text are joined with: many of them are paragraphs of several lines."""
 
@@ -32,43 +31,30 @@ class Item:
     label: int
 
 
-def problems(rows: Iterable[Any]) -> Iterator[Problem]:
-    """The published rows as problems with one path each, whose steps are given and whose `first_error` is the label.
+def problem(row: Mapping[str, Any]) -> Problem:
+    """A published row as a problem with one path, whose steps are given and whose `first_error` is the label.
 
     Raises:
-        DataError: `row N: field: what is wrong`.
+        DataError: `field: what is wrong`.
     """
-    for n, row in enumerate(rows):
-        if not isinstance(row, Mapping):
-            raise DataError(f"row {n}: must be a JSON object", "Is this the official ProcessBench file?")
-        try:
-            yield _problem(row)
-        except DataError as error:
-            raise DataError(f"row {n}: {error.message}", "Is this the official ProcessBench file?") from error
-
-
-def _problem(row: Mapping[str, Any]) -> Problem:
     for name, kind in (("id", str), ("problem", str), ("steps", list), ("label", int), ("final_answer_correct", bool)):
         if not isinstance(row.get(name), kind) or (kind is int and isinstance(row[name], bool)):
-            raise DataError(f"{name}: missing, or of another kind")
+            raise DataError(f"{name}: missing, or of another kind", ADVICE)
     steps = row["steps"]
     if not steps or not all(isinstance(step, str) and step.strip() for step in steps):
-        raise DataError("steps: must be texts, at least one")
+        raise DataError("steps: must be texts, at least one", ADVICE)
     identity = f"processbench/{row['id']}"
     path = {
         "id": f"{identity}#0", "text": BETWEEN_STEPS.join(steps), "steps": steps, "split": "given",
         "first_error": row["label"], "correct": row["final_answer_correct"],
     }  # fmt: skip
     task = "gsm8k" if row["id"].startswith("gsm8k") else "math"
-    try:
-        return Problem.model_validate(
-            {
-                "id": identity, "task": task, "question": row["problem"], "generator": row.get("generator"),
-                "paths": [path],
-            }
-        )  # fmt: skip
-    except ValidationError as error:
-        raise DataError(first_fault(error)) from error
+    return Problem.from_row(
+        {
+            "id": identity, "task": task, "question": row["problem"], "generator": row.get("generator"),
+            "paths": [path],
+        }
+    )  # fmt: skip
 
 
 def first_below(scores: Sequence[float], threshold: float) -> int:

@@ -17,7 +17,8 @@ from evals.errors import DataError
 from evals.metrics import combined, majority, mcnemar, mean_interval, pass_at_k, wilson
 from evals.reading.answers import same
 from evals.records import Path, Problem
-from stages.files.lines import read_problems
+from stages.files.problems import read_problems
+from stages.files.reading import BadLines
 
 RULES = ("strict", "flexible", "robust")
 OUTCOME = "outcome"
@@ -195,12 +196,7 @@ def compare_files(first: str, second: str) -> dict[str, Any]:
 
 def all_results(source: str) -> Iterator[Problem]:
     """All problems of a file, none of them bad."""
-
-    def refuse(error: DataError) -> None:
-        raise error
-
-    for _, problem in read_problems(source, on_bad=refuse):
-        yield problem
+    return read_problems(source, BadLines(strict=True))
 
 
 def rate(successes: int, n: int) -> dict[str, Any]:

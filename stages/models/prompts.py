@@ -273,3 +273,20 @@ def _head(tokenizer: Any) -> tuple[int, ...]:
         if full[start : start + len(bare)] == bare:
             return tuple(full[:start])
     return ()
+
+
+def exported_prompt(problem: Problem, template: str) -> str | list[dict[str, str]]:
+    """The prompt in the field's pair format: text for a plain template, messages for "chat".
+
+    `sipf orpo` builds the prompt from task and question again, for the model that it trains; this field is for others.
+    """
+    kind = task_of(problem)
+    question = kind.question(problem)
+    if template == "chat":
+        return [{"role": "user", "content": question}]
+    name = next(iter(kind.templates)) if template == "auto" else template
+    if name not in kind.templates:
+        raise DataError(
+            f"task {problem.task} has no template {name!r}", f"It has {', '.join(kind.templates)} and chat."
+        )
+    return kind.templates[name].replace("{question}", question)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 
+from evals.records import Problem
 from stages.files.atomic import StreamOutput
-from stages.files.lines import Line
+from stages.files.records import Line
 from stages.runs.journal import Journal
 from stages.runs.record import RunRecord
 
@@ -23,7 +24,7 @@ class JournalDelivery:
     def admit(self, position: int) -> None:
         """Nothing waits for it."""
 
-    def deliver(self, line: Line, position: int, counts: Mapping[str, int], payload: list[str]) -> None:
+    def deliver(self, line: Line[Problem], position: int, counts: Mapping[str, int], payload: list[str]) -> None:
         """Write it down at once; now and then also what was spent."""
         self._journal.add(line.n, line.digest, counts, payload)
         if self._record.seconds - self._noted > _NOTE_EVERY:
@@ -51,7 +52,7 @@ class StreamDelivery:
         """Its turn comes after those admitted before."""
         self._order[position] = None
 
-    def deliver(self, line: Line, position: int, counts: Mapping[str, int], payload: list[str]) -> None:
+    def deliver(self, line: Line[Problem], position: int, counts: Mapping[str, int], payload: list[str]) -> None:
         """Write it, and those that waited for it, if it is its turn."""
         self.sums.update(counts)
         self.one_each = self.one_each and len(payload) == 1

@@ -21,10 +21,11 @@ from evals.records import Problem
 from stages.files.atomic import StreamOutput, atomic_file
 from stages.files.inputs import check_source, file_fingerprint
 from stages.files.interrupts import StopFlag
-from stages.files.lines import ProblemReader
 from stages.files.locks import CHOOSE_ANOTHER, output_lock, place_of, standing
 from stages.files.manifest import manifest_path
 from stages.files.outputs import save_manifest
+from stages.files.problems import problem_reader
+from stages.files.records import RecordReader
 from stages.files.shards import Shard
 from stages.runs.delivery import JournalDelivery, StreamDelivery
 from stages.runs.journal import SEPARATOR, Journal, journal_matches
@@ -66,7 +67,7 @@ async def run_lines(
     path = place_of(run.output)
     if path is not None and run.source != "-" and place_of(run.source) == path:
         raise UsageError(f"the output {run.output} is the input", "Choose another -o.")
-    reader = ProblemReader(run.source, run.shard, check, wait=False)
+    reader = problem_reader(run.source, shard=run.shard, check=check, wait=False)
     try:
         if path is None:
             return await _to_stream(
@@ -84,7 +85,9 @@ async def run_lines(
         reporter.finish()
 
 
-async def _already(run: LineRun, made: Mapping[str, Any], path: str, reader: ProblemReader, flag: StopFlag) -> Summary:
+async def _already(
+    run: LineRun, made: Mapping[str, Any], path: str, reader: RecordReader[Problem], flag: StopFlag
+) -> Summary:
     """A complete output: only a piped input must still be read, to see that it is the same."""
     if made["failed"] and not run.skip_failed:
         raise UsageError(
@@ -105,7 +108,7 @@ async def _already(run: LineRun, made: Mapping[str, Any], path: str, reader: Pro
 async def _to_file(
     record: RunRecord,
     path: str,
-    reader: ProblemReader,
+    reader: RecordReader[Problem],
     work: Work,
     hungry: Callable[[], bool],
     reporter: Reporter,
@@ -168,7 +171,7 @@ def _in_order(journal: Journal, path: str, flag: StopFlag) -> dict[str, Any]:
 
 async def _to_stream(
     record: RunRecord,
-    reader: ProblemReader,
+    reader: RecordReader[Problem],
     work: Work,
     hungry: Callable[[], bool],
     reporter: Reporter,

@@ -18,9 +18,9 @@ from evals.errors import DataError, SomeFailed, UsageError
 from evals.records import Problem, Record
 from stages.counts import Count
 from stages.files.interrupts import StopFlag
-from stages.files.lines import Line, ProblemReader
 from stages.files.manifest import Ranges
 from stages.files.outputs import to_line
+from stages.files.records import Line, RecordReader
 
 BURST = 32
 """Problems admitted between two looks at the other tasks. An engine takes one decode step at each look, so one at a
@@ -90,7 +90,7 @@ class Delivery(Protocol):
     def admit(self, position: int) -> None:
         """The problem at this position is on its way."""
 
-    def deliver(self, line: Line, position: int, counts: Mapping[str, int], payload: list[str]) -> None:
+    def deliver(self, line: Line[Problem], position: int, counts: Mapping[str, int], payload: list[str]) -> None:
         """It is finished: its counts and its output lines."""
 
     def lose(self, position: int) -> None:
@@ -105,7 +105,7 @@ class Scheduler:
 
     def __init__(
         self,
-        reader: ProblemReader,
+        reader: RecordReader[Problem],
         work: Work,
         delivery: Delivery,
         hungry: Callable[[], bool],
@@ -155,7 +155,7 @@ class Scheduler:
         finally:
             await self._ground()
 
-    async def _take(self, line: Line) -> None:
+    async def _take(self, line: Line[Problem]) -> None:
         self.last = position = line.n // self.step
         known = self.delivery.digest(position)
         if known is not None and known != line.digest:
@@ -163,17 +163,17 @@ class Scheduler:
                 f"{self.reader.source}:{line.n + 1} is not the line that was finished before",
                 "Give the same input as before, or start over with --overwrite.",
             )
-        if line.problem is None:
+        if line.record is None:
             self._pass_over(line)
         elif known is None:
             await self._room(position)
-            self._launch(line, line.problem, position)
+            self._launch(line, line.record, position)
             return
         self._passed += 1
         if self._flying and self._passed % _SPELL == 0:
             await asyncio.sleep(0)
 
-    def _pass_over(self, line: Line) -> None:
+    def _pass_over(self, line: Line[Problem]) -> None:
         self.gaps.add(line.n)
         self.reporter.advance()
         if line.fault is None:
@@ -205,11 +205,11 @@ class Scheduler:
             self._burst = 0
             await asyncio.sleep(0)
 
-    def _launch(self, line: Line, problem: Problem, position: int) -> None:
+    def _launch(self, line: Line[Problem], problem: Problem, position: int) -> None:
         self.delivery.admit(position)
         self._flying[position] = asyncio.get_running_loop().create_task(self._one(line, problem, position))
 
-    async def _one(self, line: Line, problem: Problem, position: int) -> None:
+    async def _one(self, line: Line[Problem], problem: Problem, position: int) -> None:
         # the work fills in the problem, so what is needed of it later is kept now
         identity, tally = problem.id, Tally()
         try:

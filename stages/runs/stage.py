@@ -13,15 +13,16 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from evals.errors import DataError, Interrupted
+from evals.errors import Interrupted
 from evals.records import Problem
 from evals.tasks import check_problem
 from stages.files.interrupts import RUN_AGAIN, StopFlag, catching_signals
-from stages.files.lines import read_problems
+from stages.files.problems import read_problems
+from stages.files.reading import BadLines
 from stages.runs.record import LineRun, Summary
 from stages.runs.runner import run_lines
 from stages.runs.scheduler import Reporter, Tally
@@ -120,26 +121,21 @@ def line_run(stage: Stage, source: str, output: str, files: FileSettings) -> Lin
     )
 
 
-def estimate_stage(run: LineRun, stage: Stage, on_bad: Callable[[DataError], None]) -> Counter[str]:
+def estimate_stage(run: LineRun, stage: Stage, bad: BadLines) -> Counter[str]:
     """Read every line, do nothing, and add up what the stage would do.
 
     Args:
-        on_bad: gets each bad line's fault; raised instead with `run.strict`.
+        bad: hears of the bad lines.
 
     Returns:
         "problems", what the stage estimates by name, and "bad lines" where there are any.
     """
     counts: Counter[str] = Counter(problems=0)
-
-    def report(error: DataError) -> None:
-        if run.strict:
-            raise error
-        counts["bad lines"] += 1
-        on_bad(error)
-
-    for _, problem in read_problems(run.source, shard=run.shard, on_bad=report, check=stage.check):
+    for problem in read_problems(run.source, bad, shard=run.shard, check=stage.check):
         counts["problems"] += 1
         counts.update(stage.estimate(problem))
+    if bad.count:
+        counts["bad lines"] = bad.count
     return counts
 
 

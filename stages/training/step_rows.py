@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from evals.errors import DataError, UsageError
-from evals.records import Path, Problem, Record, StepLabel, first_fault, parse_json, parse_problem
+from evals.records import Path, Problem, Record, StepLabel
 from evals.tasks import check_problem, task_of
 from evals.tasks.base import given_split
-from stages.files.reading import read_all, unique
+from stages.files.reading import read_all
+from stages.files.records import RecordReader
 from stages.models.prompts import Prompter
 
 BRUTE = "Simulate again with --strategy brute, which makes all draws."
@@ -107,22 +108,22 @@ class LabelKind:
         return float(value > 0 if self.threshold is None else value >= self.threshold)
 
 
-def parse_example(text: str, where: str) -> Example:
-    """Read one line of either kind.
+def parse_example(row: Mapping[str, Any]) -> Example:
+    """A parsed line of either kind.
 
     Raises:
-        DataError: `file:line: field: what is wrong`.
+        DataError: `field: what is wrong`.
     """
-    try:
-        value = parse_json(text)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict) or "completions" not in value:
-        return parse_problem(text, where)
-    try:
-        return Stepwise.model_validate(value)
-    except ValidationError as error:
-        raise DataError(f"{where}: {first_fault(error)}") from error
+    if "completions" in row:
+        return Stepwise.from_row(row)
+    problem = Problem.from_row(row)
+    if any(path.split == "given" for path in problem.paths):
+        task_of(problem)  # imported steps bring their labels along, and often no right answer
+    else:
+        check_problem(problem)
+    for path in problem.paths:
+        step_ends(problem, path)
+    return problem
 
 
 def read_examples(source: str, *, strict: bool = False) -> tuple[list[Example], list[DataError]]:
@@ -132,24 +133,14 @@ def read_examples(source: str, *, strict: bool = False) -> tuple[list[Example], 
         The good lines, and what is wrong with each bad one (an id that stands twice is bad).
 
     Raises:
-        DataError: the first bad line, with `strict`.
+        DataError: the first bad line, with `strict`; or there is no good one.
     """
-    check = unique(_check)
-
-    def parse(text: str, where: str) -> Example:
-        example = parse_example(text, where)
-        return check(example, where) if isinstance(example, Problem) else example
-
-    return read_all(source, parse, strict=strict)
-
-
-def _check(problem: Problem) -> None:
-    if any(path.split == "given" for path in problem.paths):
-        task_of(problem)  # imported steps bring their labels along, and often no right answer
-    else:
-        check_problem(problem)
-    for path in problem.paths:
-        step_ends(problem, path)
+    reader: RecordReader[Example] = RecordReader(
+        source,
+        lambda row, _: parse_example(row),
+        id_of=lambda example: example.id if isinstance(example, Problem) else None,
+    )
+    return read_all(reader, strict=strict)
 
 
 def step_ends(problem: Problem, path: Path) -> list[int]:

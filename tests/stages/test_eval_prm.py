@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from evals.best_of import best_by_score, best_by_vote
-from evals.datasets.processbench import Item, best_threshold, measured, problems
+from evals.datasets.processbench import Item, best_threshold, measured, problem
 from evals.errors import DataError, UsageError
 from evals.metrics import pass_at_k
 from evals.records import Problem
 from evals.tasks import task
 from stages.eval_prm import measure
 from stages.export import export_stepwise
+from stages.files.reading import BadLines
 from stages.models.prompts import make_prompter
 from stages.scorers.hf import Scorer, to_scores
 from stages.seeds import held_out
@@ -41,7 +42,7 @@ def scored(problem: Problem, *rows: list[float], name: str = "prm") -> Problem:
 
 
 def published() -> list[Problem]:
-    return list(problems(json.loads(need("processbench/gsm8k.json").read_text(encoding="utf-8"))))
+    return [problem(row) for row in json.loads(need("processbench/gsm8k.json").read_text(encoding="utf-8"))]
 
 
 def test_the_threshold_is_chosen_on_problems_that_are_not_measured(tmp_path: Path) -> None:
@@ -152,8 +153,9 @@ def marked(first_error: int, **fields: Any) -> Problem:
 
 def exported(tmp_path: Path, lines: list[Problem], **how: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     out = tmp_path / "out.jsonl"
-    counts, bad = export_stepwise(save(tmp_path / "in.jsonl", lines), str(out), overwrite=True, **how)
-    assert not bad
+    bad = BadLines()
+    counts = export_stepwise(save(tmp_path / "in.jsonl", lines), str(out), bad, overwrite=True, **how)
+    assert not bad.count
     return [json.loads(line) for line in out.read_text().splitlines()], counts
 
 

@@ -14,8 +14,9 @@ import pytest
 from evals.errors import DataError
 from evals.records import Problem
 from stages.files.manifest import read_manifest
-from stages.pairfile import refuse_nothing, write_pairs
-from stages.pairs import SWEEP, PairReport, make_pairs, prompt_of
+from stages.files.reading import BadLines
+from stages.models.prompts import exported_prompt
+from stages.pairs import SWEEP, PairReport, make_pairs, refuse_nothing, write_pairs
 from stages.settings.pairs import PairSettings
 from tests.stages.fakes import chain_problem
 
@@ -65,9 +66,9 @@ def test_a_row_is_the_fields_pair_format_and_self_contained() -> None:
         "chosen_correct": True, "rejected_correct": True, "chosen_finish": "stop", "rejected_finish": "stop",
         "chosen_score": 0.75, "rejected_score": 0.25,
     }  # fmt: skip
-    assert prompt_of(FOUR, "chat") == [{"role": "user", "content": FOUR.question}]
+    assert exported_prompt(FOUR, "chat") == [{"role": "user", "content": FOUR.question}]
     with pytest.raises(DataError, match="no template 'paper'"):
-        prompt_of(FOUR, "paper")
+        exported_prompt(FOUR, "paper")
 
 
 @pytest.mark.parametrize(
@@ -217,7 +218,7 @@ def test_the_file_is_written_whole_with_counts_and_sweep_or_not_at_all(tmp_path:
     source.write_text("\n".join([*lines, "{"]) + "\n")
     heard: list[str] = []
     settings = PairSettings(eta=0.2, most=12)
-    summary = write_pairs(str(source), str(output), settings, warn=heard.append)
+    summary = write_pairs(str(source), str(output), settings, BadLines(tell=lambda fault: heard.append(fault.message)))
     rows = [json.loads(line) for line in output.read_text().splitlines()]
     assert len(rows) == summary["counts"]["pairs"] == 12
     assert summary["counts"]["pairs left out: most"] == 8
@@ -227,13 +228,14 @@ def test_the_file_is_written_whole_with_counts_and_sweep_or_not_at_all(tmp_path:
     assert order == sorted(order), "in input order"
     made = read_manifest(str(output))
     assert made is not None
-    assert made["counts"]["pairs"] == 12
-    assert write_pairs(str(source), str(output), settings)["already complete"]
-    again = write_pairs(str(source), str(output), replace(settings, seed=1), overwrite=True, dry_run=True)
+    assert (made["counts"]["pairs"], made["counts"]["bad lines"]) == (12, 1)
+    assert write_pairs(str(source), str(output), settings, BadLines())["already complete"]
+    how: dict[str, Any] = {"overwrite": True, "dry_run": True}
+    again = write_pairs(str(source), str(output), replace(settings, seed=1), BadLines(), **how)
     assert again["counts"]["pairs"] == 12
     assert [json.loads(line) for line in output.read_text().splitlines()] == rows, "a dry run writes nothing"
     with pytest.raises(DataError, match=":21: "):
-        write_pairs(str(source), str(tmp_path / "strict.jsonl"), settings, strict=True)
+        write_pairs(str(source), str(tmp_path / "strict.jsonl"), settings, BadLines(strict=True))
     with pytest.raises(DataError, match="next to nothing"):
-        write_pairs(str(source), str(tmp_path / "none.jsonl"), replace(settings, eta=0.9))
+        write_pairs(str(source), str(tmp_path / "none.jsonl"), replace(settings, eta=0.9), BadLines())
     assert sorted(path.name for path in tmp_path.glob("*.jsonl")) == ["pairs.jsonl", "scored.jsonl"]

@@ -212,16 +212,15 @@ def test_a_step_that_does_not_stand_in_the_text_is_a_data_error() -> None:
 
 def test_stepwise_lines_are_read_with_bool_or_soft_labels() -> None:
     line = parse_example(
-        json.dumps({"prompt": "How many?\n", "completions": ["1+1=2", "2+2=5", "x"], "labels": [True, 0.25, None]}),
-        "f:1",
+        {"prompt": "How many?\n", "completions": ["1+1=2", "2+2=5", "x"], "labels": [True, 0.25, None]}
     )
     assert isinstance(line, Stepwise)
     rows, _ = rows_of(line, "soft")
     assert rows[0].targets == [1.0, 0.25, None]
     tokenizer = build_tokenizer()
     assert tokenizer.decode(rows[0].ids[: rows[0].positions[1] + 1]) == "<bos>How many?\n1+1=2\n2+2=5"
-    with pytest.raises(DataError, match="f:2: 1 labels for 2 completions"):
-        parse_example('{"prompt": "?", "completions": ["a", "b"], "labels": [true]}', "f:2")
+    with pytest.raises(DataError, match=r"^1 labels for 2 completions"):
+        parse_example({"prompt": "?", "completions": ["a", "b"], "labels": [True]})
 
 
 def test_the_split_is_by_problem_and_held_out_figures_are_saved(tmp_path: Path) -> None:
@@ -271,6 +270,6 @@ def test_bad_lines_are_reported_and_the_rest_is_read(tmp_path: Path) -> None:
     examples, bad = read_examples(str(tmp_path / "lines.jsonl"))
     assert examples == [good]
     said = [str(error).partition("lines.jsonl")[2] for error in bad]
-    assert said[0] == ":2: id: 'p1' stands twice"
+    assert said[0] == ":2: id: 'p1' stands in line 1 already"
     assert said[1].startswith(":3: p1#0: steps.0: ")
     assert said[2].startswith(":4: completions: ")

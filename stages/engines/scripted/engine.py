@@ -12,19 +12,20 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-
-import jsonlines
+from typing import Any
 
 from evals.errors import DataError, ModelError, UsageError
 from evals.reading.letters import LETTERS
-from evals.records import Problem, parse_json
+from evals.records import Problem
 from evals.tasks import task_of
 from evals.tasks.code import CodeTask
 from stages.engines.base import Completion, Draw, Request, Usage
 from stages.engines.scripted.programs import write_program
+from stages.files.reading import BadLines
+from stages.files.records import Place, RecordReader
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _LETTER = re.compile(rf"(?<=The answer is )[{LETTERS}]$")
@@ -71,19 +72,7 @@ def _from_file(name: str) -> Script:
     """Completions by problem id; a draw takes the one its seed falls on."""
     if not Path(name).is_file():
         raise UsageError(f"there is no script {name!r}", "Give gold:SHARE or a JSONL file of id and completions.")
-    known: dict[str, list[str]] = {}
-    advice = 'A line is {"id": ..., "completions": ["...", ...]}.'
-    with open(name, "rb") as file, jsonlines.Reader(file, loads=parse_json) as rows:
-        try:
-            for number, row in enumerate(rows.iter(type=dict), 1):
-                identity, completions = row.get("id"), row.get("completions")
-                if not isinstance(identity, str):
-                    raise DataError(f"{name}:{number}: id: a string is needed", advice)
-                if not completions or not all(isinstance(text, str) for text in completions):
-                    raise DataError(f"{name}:{number}: completions: a list of strings is needed", advice)
-                known[identity] = completions
-        except jsonlines.InvalidLineError as error:
-            raise DataError(f"{name}:{error.lineno}: {str(error).partition(' (line')[0]}", advice) from error
+    known = dict(BadLines(strict=True).good(RecordReader(name, _answers)))
 
     def write(request: Request, draw: Draw) -> str:
         completions = known.get(request.problem.id) or known.get("*")
@@ -92,6 +81,17 @@ def _from_file(name: str) -> Script:
         return completions[draw.seed % len(completions)]
 
     return write
+
+
+def _answers(row: Mapping[str, Any], _: Place) -> tuple[str, list[str]]:
+    """A script line's problem id and completions."""
+    identity, completions = row.get("id"), row.get("completions")
+    advice = 'A line is {"id": ..., "completions": ["...", ...]}.'
+    if not isinstance(identity, str):
+        raise DataError("id: a string is needed", advice)
+    if not isinstance(completions, list) or not completions or not all(isinstance(text, str) for text in completions):
+        raise DataError("completions: a list of strings is needed", advice)
+    return identity, completions
 
 
 def _gold_policy(script: str) -> Script:

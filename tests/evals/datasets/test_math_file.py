@@ -1,8 +1,9 @@
-"""A user's own math file: lines become problems, and a bad one is named with its field."""
+"""A user's own math file: what a row may look like, and what is wrong with one."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -11,40 +12,36 @@ from evals.errors import DataError
 
 
 def test_a_line_of_ones_own_becomes_a_problem() -> None:
-    lines = [
-        '{"question": "q", "answer": "5", "solution": "2+3=5\\n\\nThe answer is 5", "level": [1, {"a": null}]}\n',
-        "\n",
-        '{"id": "mine", "question": "q", "answer": 7.5, "solution": ["a", "b", "#### 7.5"]}',
-        '{"id": 12, "question": "q", "answer": "work\\n#### 1,000"}',
-        '{"question": "q", "answer": "blue", "id": null}',
+    rows: list[dict[str, Any]] = [
+        {"question": "q", "answer": "5", "solution": "2+3=5\n\nThe answer is 5", "level": [1, {"a": None}]},
+        {"id": "mine", "question": "q", "answer": 7.5, "solution": ["a", "b", "#### 7.5"]},
+        {"id": 12, "question": "q", "answer": "work\n#### 1,000"},
+        {"question": "q", "answer": "blue", "id": None},
     ]
-    first, second, third, fourth = math_file.problems(lines, "notes")
+    first, second, third, fourth = (math_file.problem(row, f"notes/{n}") for n, row in enumerate(rows))
     assert (first.id, first.task, first.answer, first.solution) == ("notes/0", "math", "5", ["2+3=5"])
     assert json.loads(first.to_json())["level"] == [1, {"a": None}]
     assert (second.id, second.answer, second.solution) == ("mine", "7.5", ["a", "b"])
     assert (third.id, third.answer, third.solution) == ("12", "1000", ["work"])
-    assert (fourth.id, fourth.solution) == ("notes/4", None)
+    assert (fourth.id, fourth.solution) == ("notes/3", None)
 
 
 @pytest.mark.parametrize(
-    ("line", "message"),
+    ("row", "message"),
     [
-        ("{", "notes:1: not a line of JSON"),
-        ("[1]", "notes:1: a line must be a JSON object, this one is list"),
-        ('{"answer": "5"}', "notes:1: question: "),
-        ('{"question": " ", "answer": "5"}', "notes:1: question: empty"),
-        ('{"question": 5, "answer": "5"}', "notes:1: question: "),
-        ('{"question": "q"}', "notes:1: answer: "),
-        ('{"question": "q", "answer": true}', "notes:1: answer: "),
-        ('{"question": "q", "answer": NaN}', "notes:1: not a line of JSON"),
-        ('{"question": "q", "answer": "5", "solution": 5}', "notes:1: solution: "),
-        ('{"question": "q", "answer": "5", "id": ""}', "notes:1: id: "),
-        ('{"question": "q", "answer": "5", "id": true}', "notes:1: id: "),
-        ('{"question": "q", "answer": "5", "task": "algebra"}', "notes:1: task: is 'algebra'"),
-        ('{"question": "q", "answer": "5", "paths": 3}', "notes:1: paths: "),
+        ({"answer": "5"}, "question: "),
+        ({"question": " ", "answer": "5"}, "question: empty"),
+        ({"question": 5, "answer": "5"}, "question: "),
+        ({"question": "q"}, "answer: "),
+        ({"question": "q", "answer": True}, "answer: "),
+        ({"question": "q", "answer": "5", "solution": 5}, "solution: "),
+        ({"question": "q", "answer": "5", "id": ""}, "id: "),
+        ({"question": "q", "answer": "5", "id": True}, "id: "),
+        ({"question": "q", "answer": "5", "task": "algebra"}, "task: is 'algebra'"),
+        ({"question": "q", "answer": "5", "paths": 3}, "paths: "),
     ],
 )
-def test_a_bad_line_is_named_with_its_field(line: str, message: str) -> None:
+def test_what_is_wrong_with_a_row_is_named_by_its_field(row: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError) as caught:
-        list(math_file.problems([line], "notes"))
+        math_file.problem(row, "notes/0")
     assert caught.value.message.startswith(message)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from evals.datasets.math_shepherd import TAG, problems
+from evals.datasets.math_shepherd import TAG, problem
 from evals.errors import DataError
 
 QUESTION = "If Buzz bought a pizza with 78 slices, what's twenty less the number of slices that the waiter ate?"
@@ -32,9 +32,9 @@ def row(
 )
 @pytest.mark.parametrize("verdicts", ["+--", "+++", "---", "-+-"])
 def test_a_row_becomes_a_labelled_path(form: dict[str, str], verdicts: str) -> None:
-    (problem,) = problems([row(verdicts, **form)])
-    (path,) = problem.paths
-    assert (problem.id, problem.task, problem.question) == ("math-shepherd/0", "gsm8k", QUESTION)
+    made = problem(row(verdicts, **form), 0)
+    (path,) = made.paths
+    assert (made.id, made.task, made.question) == ("math-shepherd/0", "gsm8k", QUESTION)
     assert path.steps == STEPS
     assert path.text == "\n".join(STEPS)
     assert path.split == "given", "the last step states the answer and keeps its label"
@@ -47,10 +47,10 @@ def test_a_row_becomes_a_labelled_path(form: dict[str, str], verdicts: str) -> N
 def test_a_step_may_begin_or_end_with_a_sign() -> None:
     text = f"q Step 1: 5 - 2 = 3 + {TAG}\nStep 2: -3 {TAG}"
     label = "q Step 1: 5 - 2 = 3 + -\nStep 2: -3 +"
-    (problem,) = problems([{"input": text, "label": label, "task": "MATH"}])
-    assert problem.task == "math"
-    assert problem.paths[0].steps == ["Step 1: 5 - 2 = 3 +", "Step 2: -3"]
-    assert [label.hard for label in problem.paths[0].labels or []] == [False, True]
+    made = problem({"input": text, "label": label, "task": "MATH"}, 0)
+    assert made.task == "math"
+    assert made.paths[0].steps == ["Step 1: 5 - 2 = 3 +", "Step 2: -3"]
+    assert [label.hard for label in made.paths[0].labels or []] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -69,5 +69,5 @@ def test_a_step_may_begin_or_end_with_a_sign() -> None:
     ],
 )
 def test_a_row_of_another_shape_is_refused(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(DataError, match=f"^row 1: {message}"):
-        list(problems([row(), row(**changes)]))
+    with pytest.raises(DataError, match=f"^{message}"):
+        problem(row(**changes), 1)

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.datasets.processbench import Item, best_threshold, first_below, measured, problems
+from evals.datasets.processbench import Item, best_threshold, first_below, measured, problem
 from evals.errors import DataError
 from evals.metrics import wilson
-from evals.records import parse_problem
+from evals.records import Problem
 from evals.tasks import task_of
 from evals.tasks.base import split_of
 from tests.data import need
@@ -27,22 +27,21 @@ ROW = {
 
 def test_the_published_lines_become_problems_whose_steps_are_theirs() -> None:
     rows = json.loads(need("processbench/gsm8k.json").read_text(encoding="utf-8"))
-    found = list(problems(rows))
-    assert len(found) == len({problem.id for problem in found}) == 400
-    for row, problem in zip(rows, found, strict=True):
-        again = parse_problem(problem.to_json(), "x:1")
+    found = [problem(row) for row in rows]
+    assert len(found) == len({made.id for made in found}) == 400
+    for row, made in zip(rows, found, strict=True):
+        again = Problem.from_row(json.loads(made.to_json()))
         (path,) = again.paths
         assert path.steps == row["steps"]
         assert (path.first_error, path.correct) == (row["label"], row["final_answer_correct"])
         split = split_of(task_of(again), path)
         assert [path.text[:end].endswith(step) for step, end in zip(split.steps, split.ends, strict=True)]
-    assert sum(problem.paths[0].first_error == -1 for problem in found) == 193
-    assert any("\n" in step for problem in found for step in problem.paths[0].steps), "steps of several lines"
+    assert sum(made.paths[0].first_error == -1 for made in found) == 193
+    assert any("\n" in step for made in found for step in made.paths[0].steps), "steps of several lines"
 
 
 def test_one_line_in_full() -> None:
-    (problem,) = problems([ROW])
-    assert json.loads(problem.to_json()) == {
+    assert json.loads(problem(ROW).to_json()) == {
         "id": "processbench/gsm8k-7", "task": "gsm8k", "question": "2+3?", "generator": "G",
         "paths": [
             {
@@ -51,8 +50,7 @@ def test_one_line_in_full() -> None:
             }
         ],
     }  # fmt: skip
-    (other,) = problems([{**ROW, "id": "olympiadbench-3"}])
-    assert other.task == "math"
+    assert problem({**ROW, "id": "olympiadbench-3"}).task == "math"
 
 
 @pytest.mark.parametrize(
@@ -69,8 +67,8 @@ def test_one_line_in_full() -> None:
     ],
 )
 def test_a_row_of_another_shape_is_refused(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(DataError, match=f"^row 0: .*{message}"):
-        list(problems([{**ROW, **changes}]))
+    with pytest.raises(DataError, match=rf"^(paths\.0[.:] ?)?{message}"):
+        problem({**ROW, **changes})
 
 
 def test_f1_by_hand() -> None:
@@ -129,7 +127,7 @@ def test_of_equally_good_thresholds_the_one_nearest_to_a_half_is_taken() -> None
 
 def test_a_perfect_and_a_blind_scorer_on_the_published_lines() -> None:
     rows = json.loads(need("processbench/gsm8k.json").read_text(encoding="utf-8"))
-    paths = [problem.paths[0] for problem in problems(rows)]
+    paths = [problem(row).paths[0] for row in rows]
     perfect = [
         Item([0.1 if j == p.first_error else 0.9 for j in range(len(p.steps))], p.first_error or 0) for p in paths
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,8 +19,7 @@ STUB = {**ADD, "prompt": "def add(a, b):\n    '''Add.'''\n"}
 
 
 def mine(**changes: Any) -> Problem:
-    (problem,) = code_file.problems([json.dumps({**ADD, **changes})], "mine")
-    return problem
+    return code_file.problem({**ADD, **changes}, "mine/0")
 
 
 def changed(problem: Problem, **tests: Any) -> Problem:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from typing import Any
 
@@ -38,8 +37,7 @@ def judged(task: Task, made: Problem, texts: list[str]) -> list[Verdict]:
 
 def problem(**changes: Any) -> Problem:
     row = {"prompt": "Write add(a, b).", "tests": ["assert add(1, 2) == 3"], "entry_point": "add", "solution": GOLD}
-    (made,) = code_file.problems([json.dumps({**row, **changes})], "p")
-    return made
+    return code_file.problem({**row, **changes}, "p/0")
 
 
 def test_from_a_prefix_of_the_reference_it_is_the_rest_with_the_given_probability() -> None:

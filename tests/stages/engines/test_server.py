@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable
 from contextlib import aclosing
@@ -141,8 +140,8 @@ def test_chat_leaves_the_turn_open_where_a_prefix_is_continued() -> None:
 
 
 def test_a_chat_model_is_not_stopped_at_the_first_line_of_its_fenced_program() -> None:
-    rows = [{"prompt": "def add(a, b):\n", "tests": ["assert add(1, 2) == 3"], "entry_point": "add"}]
-    (code,) = code_file.problems([json.dumps(row) for row in rows], "mine")
+    row = {"prompt": "def add(a, b):\n", "tests": ["assert add(1, 2) == 3"], "entry_point": "add"}
+    code = code_file.problem(row, "mine/0")
     asked = Request(code, (Draw(1, 0.0),), max_tokens=20, stop=("\ndef",))
     with Lookalike(lambda body, _: said("Here:\n```python\ndef add(a, b):\n    return a + b\n```")) as server:
         ((answer,),) = ask(server, asked, engine_of=lambda caller: ServerEngine(caller, "m1", template="chat"))

@@ -1,152 +1,49 @@
 from __future__ import annotations
 
-import gzip
-import json
+import hashlib
+import os
 from pathlib import Path
 
-import pytest
-
-from evals.errors import DataError, UsageError
-from evals.records import Problem
-from stages.files.ids import SeenIds
-from stages.files.lines import read_lines, read_problems
-from stages.files.shards import Shard
-
-GOOD = {"id": "a", "task": "math", "question": "1+1?"}
+from stages.files.lines import TextLine, TextLines
 
 
-def line(**more: object) -> bytes:
-    return json.dumps({**GOOD, **more}).encode()
+def texts(source: Path) -> list[TextLine]:
+    return [line for line in TextLines(str(source)) if line is not None]
 
 
-def read(path: Path, shard: Shard | None = None) -> tuple[list[tuple[int, str]], list[str]]:
-    """The good lines as (number, id), and the messages of the bad ones."""
-    bad: list[str] = []
-    good = read_problems(str(path), shard=shard, on_bad=lambda error: bad.append(error.message))
-    return [(n, problem.id) for n, problem in good], bad
-
-
-BAD_LINES = [
-    (b"{oops", "not a line of JSON"),
-    (b'{"id": "b", "task": "math"', "not a line of JSON"),
-    (b"[1, 2]", "a line must be a JSON object, this one is list"),
-    (b"null", "a line must be a JSON object"),
-    (b'{"id": "b", "task": "math"}', "question: "),
-    (line(id=7), "id: "),
-    (line(id=""), "id: "),
-    (line(id="b", paths=[{"id": "b#0", "text": 3}]), "paths.0.text: "),
-    (line(id="b", paths=[{"id": "b#0", "text": "", "labels": [{"k": 0}]}]), "paths.0.labels.0.k: "),
-    (b'{"id": "b", "task": "math", "question": "?", "x": NaN}', "NaN is not JSON"),
-    (b'{"id": "b", "task": "math", "question": "?", "x": -Infinity}', "-Infinity is not JSON"),
-    (b'{"id": "b", "task": "math", "question": "?", "x": [0, 1e999]}', "x.1: the number is too large"),
-    (b'{"id": "b", "task": "math", "question": "?", "x": 1' + b"0" * 400 + b".0}", "x: the number is too large"),
-    (b'{"id": "b", "task": "math", "question": "?", "x": 1' + b"0" * 9000 + b"}", "not a line of JSON"),
-    (b'{"id": "b", "task": "math", "question": "\xff"}', "not UTF-8"),
-    (b'{"id": "b", "task": "math", "question": "\xed\xa0\x80"}', "not UTF-8"),
-    (b'{"id": "b", "task": "math", "question": "\\ud800"}', "question: holds half a surrogate"),
-    (b'{"id": "b", "task": "math", "question": "?", "x": {"y": ["\\uDFFF"]}}', "x.y.0: holds half a surrogate"),
-    (b'{"id": "b", "task": "math", "question": "?", "\\ud800": 1}', "holds half a surrogate"),
-    (b'{"id": "b", "task": "math", "question": "?", "x": ' + b"[" * 300 + b"]" * 300 + b"}", "nested"),
-    (b'{"id": "b", "task": "math", "question": "?", "x": ' + b"[" * 200000 + b"]" * 200000 + b"}", "nested"),
-    (line(id="a"), "id: 'a' stands in line 1 already"),
-    (line(id="b").decode().encode("utf-16"), "not UTF-8"),
-]
-
-
-@pytest.mark.parametrize(("bad", "said"), BAD_LINES, ids=range(len(BAD_LINES)))
-def test_bad_line_is_named_and_the_next_one_read(tmp_path: Path, bad: bytes, said: str) -> None:
+def test_lines_are_numbered_from_zero_and_start_where_they_start(tmp_path: Path) -> None:
     path = tmp_path / "in.jsonl"
-    path.write_bytes(line() + b"\n" + bad.replace(b"\n", b"") + b"\n" + line(id="z") + b"\n")
-    good, messages = read(path)
-    assert good == [(0, "a"), (2, "z")]
-    assert len(messages) == 1
-    assert messages[0].startswith(f"{path}:2: ")
-    assert said in messages[0]
-    messages[0].encode()
+    path.write_bytes(b"\xef\xbb\xbfone\r\n \t\ntwo\n\xff\nlast")
+    found = texts(path)
+    assert [(line.n, line.text) for line in found] == [(0, "one"), (1, ""), (2, "two"), (3, ""), (4, "last")]
+    data = path.read_bytes()
+    assert [data[line.start :].split(b"\n")[0] for line in found] == data.split(b"\n")
+    assert [line.fault is not None for line in found] == [False, False, False, True, False]
+    assert found[3].fault is not None
+    assert found[3].fault.message == "is not UTF-8 text (invalid start byte at byte 0)"
 
 
-def test_what_is_unusual_but_right_is_read(tmp_path: Path) -> None:
+def test_the_digest_is_that_of_the_content_without_mark_and_line_end(tmp_path: Path) -> None:
     path = tmp_path / "in.jsonl"
-    # byte order mark, Windows line ends, blank lines, a whole surrogate pair, no newline at the end
-    pair = b'{"id": "c", "task": "math", "question": "\\ud83d\\ude00", "x": 1e99}'
-    path.write_bytes(b"\xef\xbb\xbf" + line() + b"\r\n\n  \t\r\n" + line(id="b") + b"\n" + pair)
-    assert read(path) == ([(0, "a"), (3, "b"), (4, "c")], [])
+    path.write_bytes(b"\xef\xbb\xbfone\r\none\n")
+    wanted = hashlib.blake2b(b"one", digest_size=8).hexdigest()
+    assert [line.digest for line in texts(path)] == [wanted, wanted]
 
 
-def test_wide_line_is_no_deep_line(tmp_path: Path) -> None:
-    path = tmp_path / "in.jsonl"
-    path.write_bytes(line(x=[{"y": i} for i in range(5000)]) + b"\n")
-    assert read(path) == ([(0, "a")], [])
-
-
-def test_empty_file_has_no_lines(tmp_path: Path) -> None:
-    (tmp_path / "in.jsonl").write_bytes(b"")
-    assert read(tmp_path / "in.jsonl") == ([], [])
-
-
-def test_id_of_a_bad_line_is_free_for_a_good_one(tmp_path: Path) -> None:
-    path = tmp_path / "in.jsonl"
-    path.write_bytes(b'{"id": "a"}\n' + line() + b"\n")
-    assert read(path)[0] == [(1, "a")]
-
-
-def test_packed_lines_are_read_and_torn_ones_named(tmp_path: Path) -> None:
-    path = tmp_path / "in.jsonl.gz"
-    data = gzip.compress(b"".join(line(id=f"p{i}", x=hash(str(i))) + b"\n" for i in range(3000)))
-    path.write_bytes(data)
-    assert len(read(path)[0]) == 3000
-    path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(DataError, match=r"in\.jsonl\.gz:\d+: the gzip data are torn"):
-        read(path)
-    path.write_bytes(b"no gzip at all")
-    with pytest.raises(DataError, match=r"in\.jsonl\.gz:1: "):
-        read(path)
-
-
-def test_read_lines_numbers_from_zero_and_names_what_is_no_text(tmp_path: Path) -> None:
-    path = tmp_path / "in.jsonl"
-    path.write_bytes(b"\xef\xbb\xbfone\r\n\ntwo\n\xff\n")
-    lines = read_lines(str(path))
-    assert [next(lines), next(lines)] == [(0, "one"), (2, "two")]
-    with pytest.raises(DataError, match=r"in\.jsonl:4: is not UTF-8"):
-        next(lines)
-
-
-def test_unusable_inputs_are_refused_at_once(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is a folder"):
-        next(read_lines(str(tmp_path)))
-    with pytest.raises(UsageError, match="there is no file"):
-        next(read_lines(str(tmp_path / "in.jsonl")))
-    (tmp_path / "in.jsonl.part").touch()
-    with pytest.raises(UsageError) as caught:
-        next(read_lines(str(tmp_path / "in.jsonl")))
-    assert "half made" in caught.value.advice
-
-
-def test_task_check_makes_a_bad_line(tmp_path: Path) -> None:
-    path = tmp_path / "in.jsonl"
-    path.write_bytes(line() + b"\n")
-    bad: list[str] = []
-
-    def check(problem: Problem) -> None:
-        raise DataError("answer: is needed")
-
-    assert list(read_problems(str(path), on_bad=lambda e: bad.append(e.message), check=check)) == []
-    assert bad == [f"{path}:1: answer: is needed"]
-
-
-def test_shards_hold_each_line_once_and_know_each_others_ids(tmp_path: Path) -> None:
-    path = tmp_path / "in.jsonl"
-    ids = ["a", "b", "c", "a", "d", "e", "b"]
-    path.write_bytes(b"".join(line(id=name) + b"\n" for name in ids))
-    parts = [read(path, Shard(i, 3)) for i in range(3)]
-    assert sorted(pair for good, _ in parts for pair in good) == read(path)[0]
-    assert sorted(text for _, bad in parts for text in bad) == read(path)[1]
-    assert len(read(path)[1]) == 2
-
-
-def test_many_ids_are_remembered_beyond_memory() -> None:
-    with SeenIds() as seen:
-        assert all(seen.first(f"p/{i}", i) is None for i in range(100_000))
-        assert [seen.first(f"p/{i}", 0) for i in (0, 77_777, 99_999)] == [0, 77_777, 99_999]
-        assert seen.first("p/100000", 5) is None
+def test_a_pipe_is_hashed_as_it_is_read_and_need_not_be_waited_for(tmp_path: Path) -> None:
+    path = str(tmp_path / "pipe")
+    os.mkfifo(path)
+    holder = os.open(path, os.O_RDWR)  # so that neither end waits for the other
+    lines = TextLines(path, wait=False)
+    read = iter(lines)
+    assert next(read) is None
+    os.write(holder, b"one\ntw")
+    first = next(read)
+    assert first is not None
+    assert first.text == "one"
+    assert next(read) is None, "half a line has come"
+    os.write(holder, b"o\n")
+    assert (next(read) or first).text == "two"
+    os.close(holder)
+    assert next(read, None) is None
+    assert (lines.count, lines.sha256) == (2, hashlib.sha256(b"one\ntwo\n").hexdigest())

@@ -95,7 +95,7 @@ def test_a_bad_line_or_an_id_that_stands_twice_stops_the_run(tmp_path: Path) -> 
     with pytest.raises(DataError, match=r"pool\.jsonl:4: "), EarlierPaths(file):
         pass
     twice = pool_file(tmp_path, chain_problem(), chain_problem(id="d"), chain_problem())
-    with pytest.raises(DataError, match=r"pool\.jsonl:3: id: 'c' stands twice"), EarlierPaths(twice):
+    with pytest.raises(DataError, match=r"pool\.jsonl:3: id: 'c' stands in line 1 already"), EarlierPaths(twice):
         pass
 
 

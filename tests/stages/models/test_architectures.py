@@ -17,11 +17,12 @@ from evals.worlds import chain
 from stages.engines.opening import open_engine
 from stages.eval import Evaluation
 from stages.files.interrupts import StopFlag
-from stages.files.lines import read_problems
+from stages.files.problems import read_problems
+from stages.files.reading import BadLines
 from stages.joins.results import read_results
 from stages.models.loading import load_tokenizer
 from stages.orpo import read_pairs, run_orpo
-from stages.pairfile import write_pairs
+from stages.pairs import write_pairs
 from stages.runs.runner import LineRun, Quiet, Summary, run_lines
 from stages.sample import Sampler
 from stages.scorers.hf import Scorer
@@ -93,10 +94,7 @@ def lines(stage: str, source: Path, output: Path, opened: Any, work: Any, check:
 
 
 def read(source: Path) -> list[Problem]:
-    def refuse(error: Exception) -> None:
-        raise error
-
-    return [problem for _, problem in read_problems(str(source), on_bad=refuse)]
+    return list(read_problems(str(source), BadLines(strict=True)))
 
 
 def prompt_ids(name: str, problem: Problem, chat: bool) -> list[int]:
@@ -160,7 +158,7 @@ def test_the_loop_runs_and_every_stage_sees_the_same_prompt(
 
     template = "chat" if chat else "auto"
     chosen = PairSettings(name="prm0", eta=0.0, chosen_correct=False, max_per_problem=6, template=template)
-    summary = write_pairs(str(files["scored"]), str(files["pairs"]), chosen)
+    summary = write_pairs(str(files["scored"]), str(files["pairs"]), chosen, BadLines())
     assert summary["counts"]["pairs"] >= 8
 
     now("orpo")

@@ -13,6 +13,7 @@ from evals.errors import DataError
 from evals.records import Problem
 from evals.tasks.prompts import PromptChoice
 from stages.eval import Evaluation, Judging
+from stages.files.reading import BadLines
 from stages.joins.saved_answers import SavedAnswers, is_samples
 from stages.settings.evaluation import EvalSettings
 from tests.stages.fakes import InOrder, Written, chain_problem, path, work
@@ -78,7 +79,7 @@ def test_samples_are_joined_to_their_problems_in_file_order(tmp_path: Path) -> N
     file = tmp_path / "samples.jsonl"
     rows = [("c", "The answer is 76"), ("other", "?"), ("c", "The answer is 7"), ("c", "76")]
     file.write_text("".join(json.dumps({"task_id": i, "completion": text}) + "\n" for i, text in rows))
-    saved = SavedAnswers(str(file))
+    saved = SavedAnswers(str(file), BadLines())
     old = chain_problem(paths=[path(9, "40-15=25")])
     problem, _ = work(saved.joined(Judging()), old)
     assert [(p.id, p.text, p.correct) for p in problem.paths] == [
@@ -92,11 +93,17 @@ def test_samples_are_joined_to_their_problems_in_file_order(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("row", [{"task_id": "c"}, {"task_id": 3, "completion": "x"}, {"completion": "x"}])
-def test_a_sample_of_another_shape_is_refused(tmp_path: Path, row: dict[str, Any]) -> None:
+def test_a_sample_of_another_shape_is_skipped_and_counted(tmp_path: Path, row: dict[str, Any]) -> None:
     file = tmp_path / "samples.jsonl"
     file.write_text(json.dumps({"task_id": "c", "completion": ""}) + "\n" + json.dumps(row) + "\n")
-    with pytest.raises(DataError, match=r"sample 1: (task_id|completion): must be a text"):
-        SavedAnswers(str(file))
+    bad = BadLines()
+    assert SavedAnswers(str(file), bad).ids() == {"c"}, "the others are judged"
+    assert bad.count == 1
+    with pytest.raises(DataError, match=r"samples\.jsonl:2: (task_id|completion): must be a text"):
+        SavedAnswers(str(file), BadLines(strict=True))
+    file.write_text(json.dumps(row) + "\n")
+    with pytest.raises(DataError, match=r"samples\.jsonl:1: (task_id|completion): must be a text"):
+        SavedAnswers(str(file), BadLines())
 
 
 def test_the_likeliest_choice_is_the_answer_after_the_line_s_own_examples() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import pickle
 import threading
 import time
@@ -66,8 +65,7 @@ def checker(monkeypatch: pytest.MonkeyPatch) -> Checker:
 
 def problem(**changes: Any) -> Problem:
     row = {"prompt": "Write add(a, b).", "tests": ["assert add(1, 2) == 3"], "entry_point": "add", "solution": GOLD}
-    (made,) = code_file.problems([json.dumps({**row, **changes})], "p")
-    return made
+    return code_file.problem({**row, **changes}, "p/0")
 
 
 def judged(texts: list[str], made: Problem) -> tuple[list[tuple[str | None, bool]], Tally, dict[str, int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -98,7 +97,7 @@ CODE = "def total(xs):\n    result = 0\n    for x in xs:\n        result = resul
 @pytest.mark.parametrize("name", ["exact", "first-error", "binary", "mcts"])
 def test_every_strategy_labels_programs_that_are_really_run(name: str) -> None:
     row = {"prompt": "Write total(xs).", "tests": ["assert total([1, 2]) == 3"], "entry_point": "total"}
-    (problem,) = code_file.problems([json.dumps({**row, "solution": CODE})], "p")
+    problem = code_file.problem({**row, "solution": CODE}, "p/0")
     drawn, _ = work(Sampler(ScriptedEngine("gold:0.3"), SampleSettings(n=5)), problem)
     settings = SimulateSettings(strategy=name, k=2, audit=1.0, tree=TreeSettings(searches=5))
     labelled, counts = work(Simulation(ScriptedEngine("gold:1.0"), settings), drawn)

@@ -1,0 +1,40 @@
+"""How the commands that write a whole file tell of bad lines: the first ones by name on stderr, all of them counted."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from evals.errors import SipfError
+    from stages.files.reading import BadLines
+
+SHOWN = 20
+"""Bad lines that are named; all are counted."""
+
+
+def named(fault: SipfError) -> None:
+    """Name a line that is skipped, on stderr."""
+    print(f"sipf: bad line skipped: {fault}", file=sys.stderr)
+
+
+def skipping_bad_lines(*, strict: bool) -> BadLines:
+    """Bad lines are named on stderr as they are met, the first ones; with `strict` the first one ends the command."""
+    from stages.files.reading import BadLines
+
+    def tell(fault: SipfError) -> None:
+        if bad.count <= SHOWN:
+            named(fault)
+        elif bad.count == SHOWN + 1:
+            print(f"sipf: more than {SHOWN} bad lines; further ones are counted, not named", file=sys.stderr)
+
+    bad = BadLines(strict=strict, tell=tell)
+    return bad
+
+
+def end_after(count: int) -> None:
+    """End with exit code 3 when lines were bad."""
+    if count:
+        raise typer.Exit(3)

@@ -1,0 +1,86 @@
+"""A file whose records are looked up by id: only where each line begins is kept, so it may be larger than the memory.
+
+with RecordIndex("r0/labelled.jsonl", parse, lambda problem: problem.id) as index:
+    index.get("gsm8k/train/17")
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from types import TracebackType
+from typing import IO, Any, Generic, Self, TypeVar
+
+from evals.errors import UsageError
+from stages.files.inputs import check_source, is_file
+from stages.files.records import Parse, RecordReader
+
+T = TypeVar("T")
+
+
+class RecordIndex(Generic[T]):
+    """Records of a file by id. A bad line, or an id that stands twice, is an error: what is looked up must be whole.
+
+    As a context manager it is read on entering and closed at the end.
+    """
+
+    def __init__(self, source: str, parse: Parse[T], id_of: Callable[[T], str]) -> None:
+        self.source = source
+        self._id_of = id_of
+        self._reader = RecordReader(source, parse, id_of=id_of)
+        self._starts: dict[str, int] = {}
+        self._file: IO[bytes] | None = None
+
+    def read(self) -> None:
+        """Find where each line begins.
+
+        Raises:
+            UsageError: there is no such file, or it is a pipe.
+            DataError: a bad line.
+        """
+        check_source(self.source)
+        if not is_file(self.source):
+            raise UsageError(f"{self.source} is no file: its lines are looked up in any order", "Name a file.")
+        for line in self._reader:
+            assert line is not None, "a reader that waits gets lines only"
+            if line.fault is not None:
+                raise line.fault
+            if line.record is not None:
+                self._starts[self._id_of(line.record)] = line.start
+
+    def close(self) -> None:
+        """Close the file; the ids stay known."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> Self:
+        self.read()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def ids(self) -> set[str]:
+        """All ids."""
+        return set(self._starts)
+
+    def get(self, identity: str) -> T | None:
+        """The record of this id, read from the file once more.
+
+        Raises:
+            DataError: the line is not what it was.
+        """
+        start = self._starts.get(identity)
+        if start is None:
+            return None
+        if self._file is None:
+            opener: Any = gzip.open if self.source.endswith(".gz") else open
+            self._file = opener(self.source, "rb")
+        self._file.seek(start)
+        line = self._reader.reread(self._file.readline(), start)
+        if line.fault is not None:
+            raise line.fault
+        return line.record

@@ -1,0 +1,248 @@
+"""The one reader of JSON that is handed in: problems, pairs, earlier paths, saved answers, published and private rows.
+
+    reader = RecordReader("pairs.jsonl", parse_pair)
+    for line in reader: ...        # Line(n=6, record=None, fault=DataError("pairs.jsonl:7: chosen: must be text"))
+
+A line is bad if it is no JSON object, if it could not be written back, if `parse` refuses it, or if its id stood in an
+earlier good line. Nothing a line holds is in the way of the next; what becomes of bad ones is up to the caller
+(stages.files.reading).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from evals.errors import DataError
+from evals.records import parse_json
+from stages.files.ids import SeenIds
+from stages.files.lines import TextLine, TextLines, text_line
+from stages.files.shards import Shard
+
+T = TypeVar("T")
+
+_SUSPECT = re.compile(r"\\u[dD][89a-fA-F]|\d[eE]\+?\d{3}|\d{309}")
+"""Half a surrogate pair, or a number beyond a double: Python reads them, JSON writers cannot write them back."""
+_MAX_DEPTH = 200
+"""The JSON writer gives up at about 250 levels."""
+
+
+class Place(NamedTuple):
+    """Where a record comes from: the words for it (`file:line`), its number from 0 with and without the blank lines
+    before it, and what it is a number of."""
+
+    words: str
+    line: int
+    row: int
+    unit: str = "line"
+
+
+Parse = Callable[[Any, Place], T | None]
+"""A parsed JSON object (or another kind of row) to a record, or to None if it is to be passed over.
+
+Raises:
+    DataError: `field: what is wrong`; the reader puts the place before it.
+"""
+
+
+class Line(NamedTuple, Generic[T]):
+    """One line of the input: a record, a fault, or neither if it is passed over. `n` counts from 0; `start` is its
+    first byte (unpacked), `digest` that of its content, where it is a line of text."""
+
+    n: int
+    digest: str = ""
+    record: T | None = None
+    fault: DataError | None = None
+    start: int = 0
+
+
+class RecordReader(Generic[T]):
+    """Reads a source (.jsonl, .jsonl.gz, a pipe, or `-`) once, line by line, in bounded memory.
+
+    Of a shard only its own lines come out, but every line is read: an id that stands twice is a bad line in whichever
+    shard it falls, so that shards put together again equal the whole.
+
+    Args:
+        parse: see `Parse`.
+        id_of: what must not stand twice; None for a record without an id, or as a whole where nothing is unique.
+        shard: give out only its lines.
+        listed: the source may as well be one JSON list of objects; that is held in memory.
+        wait: see `TextLines`.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        parse: Parse[T],
+        *,
+        id_of: Callable[[T], str | None] | None = None,
+        shard: Shard | None = None,
+        listed: bool = False,
+        wait: bool = True,
+    ) -> None:
+        self.source, self.shard = source, shard
+        self.good = 0
+        """Good lines read so far, those of other shards included."""
+        self._listed = listed
+        self._parse, self._id_of = parse, id_of
+        self._text = TextLines(source, wait=wait)
+
+    @property
+    def lines(self) -> int:
+        """Lines read so far, blank and bad ones included."""
+        return self._text.count
+
+    @property
+    def sha256(self) -> str:
+        """See `TextLines`."""
+        return self._text.sha256
+
+    def __iter__(self) -> Iterator[Line[T] | None]:
+        """Every line of the shard, and None where a pipe has nothing yet (never with `wait`).
+
+        Raises:
+            UsageError, DataError: as `TextLines`; a list that cannot be read is a DataError, too.
+        """
+        with _Records(self._parse, self._id_of) as records:
+            for line in self._lines(records):
+                if line is None:
+                    yield None
+                    continue
+                self.good += line.record is not None
+                if self.shard is None or self.shard.holds(line.n):
+                    yield line
+
+    def reread(self, raw: bytes, start: int) -> Line[T]:
+        """A line that was read before, from the byte it starts at; its id may stand where it stood."""
+        with _Records(self._parse, None) as records:
+            return records.of_text(text_line(raw, start, start), Place(self.source, 0, 0))
+
+    def _lines(self, records: _Records[T]) -> Iterator[Line[T] | None]:
+        text, row = iter(self._text), 0
+        for line in text:
+            if line is None:
+                yield None
+            elif not line.text and line.fault is None:
+                yield Line(line.n, line.digest, start=line.start)
+            elif self._listed and row == 0 and line.text.lstrip().startswith("["):
+                yield from self._items(line, text, records)
+            else:
+                yield records.of_text(line, Place(f"{self.source}:{line.n + 1}", line.n, row))
+                row += 1
+
+    def _items(self, first: TextLine, rest: Iterator[TextLine | None], records: _Records[T]) -> Iterator[Line[T]]:
+        """The objects of a source that is one JSON list."""
+        lines = [first, *(line for line in rest if line is not None)]
+        for line in lines:
+            if line.fault is not None:
+                raise line.fault.at(f"{self.source}:{line.n + 1}")
+        try:
+            items: list[Any] = parse_json("\n".join(line.text for line in lines))
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{self.source}: begins like a JSON list but is none ({error})") from error
+        for n, item in enumerate(items):
+            yield records.of_value(item, Place(f"{self.source}: item {n + 1}", n, n, "item"), Line(n))
+
+
+class _Records(Generic[T]):
+    """What turns lines and values into records, and remembers the ids of the good ones while it is open."""
+
+    def __init__(self, parse: Parse[T], id_of: Callable[[T], str | None] | None) -> None:
+        self._parse, self._id_of = parse, id_of
+        self._open = ExitStack()
+
+    def __enter__(self) -> _Records[T]:
+        self._seen = None if self._id_of is None else self._open.enter_context(SeenIds())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def of_text(self, line: TextLine, place: Place) -> Line[T]:
+        """A line of text that is not blank."""
+        bare: Line[T] = Line(line.n, line.digest, start=line.start)
+        if line.fault is not None:
+            return bare._replace(fault=line.fault.at(place.words))
+        try:
+            value = _value(line.text)
+        except DataError as fault:
+            return bare._replace(fault=fault.at(place.words))
+        return self.of_value(value, place, bare, safe=True)
+
+    def of_value(self, value: Any, place: Place, bare: Line[T], *, safe: bool = False) -> Line[T]:
+        """A parsed row; `safe` if it is known to be an object that can be written back."""
+        try:
+            if not safe:
+                _check_value(value)
+            record = self._parse(value, place)
+        except DataError as fault:
+            return bare._replace(fault=fault.at(place.words))
+        if record is not None and self._seen is not None and self._id_of is not None:
+            identity = self._id_of(record)
+            before = None if identity is None else self._seen.first(identity, place.line)
+            if before is not None:
+                said = f"{place.words}: id: {identity!r} stands in {place.unit} {before + 1} already"
+                return bare._replace(fault=DataError(said, "Give every problem its own id."))
+        return bare._replace(record=record)
+
+
+def records_of(rows: Iterable[tuple[str, Any]], parse: Parse[T]) -> Iterator[Line[T]]:
+    """Rows that were parsed by others (a dataset of the hub, a CSV file), treated as those of a file are.
+
+    Args:
+        rows: each with the words for its place.
+    """
+    with _Records(parse, None) as records:
+        for n, (words, row) in enumerate(rows):
+            yield records.of_value(row, Place(words, n, n), Line(n), safe=True)
+
+
+def _value(text: str) -> dict[str, Any]:
+    """The object that a line holds. Raises DataError without a place."""
+    try:
+        value = parse_json(text)
+    except ValueError as error:
+        raise DataError(f"not a line of JSON ({error})") from error
+    except RecursionError as error:
+        raise DataError("nested too deeply") from error
+    if not isinstance(value, dict):
+        raise DataError(f"a line must be a JSON object, this one is {type(value).__name__}")
+    if _SUSPECT.search(text) is not None or text.count("[") + text.count("{") > _MAX_DEPTH:
+        _check_value(value)
+    return value
+
+
+def _check_value(value: Any) -> None:
+    """Refuse what is no object, and what could not be written back as JSON."""
+    if not isinstance(value, dict):
+        raise DataError(f"must be a JSON object, this one is {type(value).__name__}")
+    fault = _fault_in(value)
+    if fault is not None:
+        raise DataError(fault)
+
+
+def _fault_in(value: Any) -> str | None:
+    """The first thing in a parsed line that could not be written back as JSON."""
+    rest: list[tuple[tuple[Any, ...], Any]] = [((), value)]
+    while rest:
+        path, part = rest.pop()
+        if len(path) > _MAX_DEPTH:
+            return f"{_field(path)}: nested more than {_MAX_DEPTH} levels deep"
+        if isinstance(part, dict):
+            rest += [((*path, key), item) for key, item in part.items()]
+            rest += [((*path, key), key) for key in part]
+        elif isinstance(part, list):
+            rest += [((*path, i), item) for i, item in enumerate(part)]
+        elif isinstance(part, float) and math.isinf(part):
+            return f"{_field(path)}: the number is too large for JSON readers"
+        elif isinstance(part, str) and any("\ud800" <= letter <= "\udfff" for letter in part):
+            return f"{_field(path)}: holds half a surrogate pair, which is no text"
+    return None
+
+
+def _field(path: tuple[Any, ...]) -> str:
+    shown = ".".join(str(part) for part in path[:4])
+    return (shown + "..." if len(path) > 4 else shown).encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,90 @@
+"""How a command writes one file as a whole from another, or not at all: `data`, `pairs` and `export`.
+
+    run = WholeFile("export", "labels.jsonl", "stepwise.jsonl", {"labels": "hard"})
+    run.write(rows, counts, bad).summary()        # {"paths": 48, "steps": 131, "bad lines": 1}
+
+The rows may be drawn from the input one by one: the output appears under its name only after the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from evals.records import Record
+from stages.files.inputs import is_file
+from stages.files.interrupts import catching_signals
+from stages.files.manifest import hash_file, parent_of
+from stages.files.outputs import atomic_lines
+from stages.files.reading import BadLines
+
+
+class Written(NamedTuple):
+    """What the manifest of an output says, and whether the output was complete before, so that nothing was done."""
+
+    manifest: Mapping[str, Any]
+    already: bool = False
+
+    def summary(self, part: str = "counts") -> dict[str, Any]:
+        """A part of the manifest; "already complete" stands before it where that is so."""
+        return {**({"already complete": True} if self.already else {}), **self.manifest[part]}
+
+
+@dataclass(frozen=True, slots=True)
+class WholeFile:
+    """What is read, what is written, and what decides the data.
+
+    Args:
+        source: the file of lines that the rows are made from, or `-`; None where they come from elsewhere.
+        options: what decides which rows there are.
+        overwrite: replace an output that is there and is something else.
+        manifest: where the manifest goes as well.
+    """
+
+    stage: str
+    source: str | None
+    output: str
+    options: Mapping[str, Any]
+    overwrite: bool = False
+    manifest: str | None = None
+
+    def write(
+        self,
+        rows: Iterable[Record | Mapping[str, Any]],
+        counts: Mapping[str, int],
+        bad: BadLines | None = None,
+        more: Callable[[], Mapping[str, Any]] = dict,
+    ) -> Written:
+        """Write the rows, with a manifest beside them; a signal stops it at once and nothing is left behind.
+
+        Args:
+            rows: taken one by one, unless the output is complete already.
+            counts: what was seen and made; read after the last row.
+            bad: the bad lines among those that the rows were made from; None where no line was read.
+            more: further entries of the manifest, asked for after the last row.
+
+        Raises:
+            UsageError: the output is in use, or is there and is something else.
+            Interrupted: stopped by a signal, or there is no room.
+        """
+        sha256 = hash_file(self.source) if self.source is not None and is_file(self.source) else None
+        read = None if self.source is None else {"path": self.source, "sha256": sha256}
+        identity = {"stage": self.stage, "options": self.options, "input": read}
+        with (
+            catching_signals() as flag,
+            atomic_lines(
+                self.output, identity=identity, overwrite=self.overwrite, manifest=self.manifest, flag=flag
+            ) as out,
+        ):
+            if out.already is not None:
+                return Written(out.already, already=True)
+            with flag.at_once():  # a row may take as long as the whole input
+                for row in rows:
+                    with flag.at_leisure():  # but no line is written by halves
+                        out.write(row)
+            out.extra["counts"] = {**counts, **({} if bad is None else {"bad lines": bad.count})}
+            out.extra |= more()
+            if self.source is not None:
+                out.extra["parents"] = [parent_of(self.source, sha256)]
+        return Written(out.extra)
