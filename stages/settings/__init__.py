@@ -1,1 +1,1 @@
-"""How a run is done, as frozen dataclasses that are light to import: neither pydantic nor a model library."""
+"""Every setting, declared once: light to import, so that a help needs nothing else."""
