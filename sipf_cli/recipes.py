@@ -31,13 +31,17 @@ class Recipe:
     files: tuple[str, ...]
 
 
-RECIPES = {
-    "loop": Recipe("The whole loop on a model and task of your choice.", ("loop.sh",)),
-    "gsm8k": Recipe("The loop with the published settings for GSM8K, on one GPU.", ("loop.sh", "gsm8k.toml")),
-    "demo": Recipe("Two rounds on the embedded world, on a laptop.", ("demo.sh", "demo.toml", "loop.sh")),
-}
+class RecipeName(StrEnum):
+    loop = "loop"
+    gsm8k = "gsm8k"
+    demo = "demo"
 
-RecipeName = StrEnum("RecipeName", {name: name for name in RECIPES})
+
+RECIPES = {
+    RecipeName.loop: Recipe("The whole loop on a model and task of your choice.", ("loop.sh",)),
+    RecipeName.gsm8k: Recipe("The loop with the published settings for GSM8K, on one GPU.", ("loop.sh", "gsm8k.toml")),
+    RecipeName.demo: Recipe("Two rounds on the embedded world, on a laptop.", ("demo.sh", "demo.toml", "loop.sh")),
+}
 
 
 @app.command()
@@ -48,7 +52,7 @@ def ls(config: Config = None, json: Json = False, debug: Debug = False) -> None:
     Example:
       sipf recipes ls
     """
-    rows = [(name, recipe.sentence, recipe.files) for name, recipe in RECIPES.items()]
+    rows = [(name.value, recipe.sentence, recipe.files) for name, recipe in RECIPES.items()]
     summary = {name: {"what": what, "files": list(files)} for name, what, files in rows}
     emit(summary, Table(("recipe", "what it is", "files"), rows), json=json)
 
@@ -67,9 +71,8 @@ def cp(
     \b
     Example:
       sipf recipes cp demo mine
-      bash mine/loop.sh --help
     """
-    files = RECIPES[name.value].files
+    files = RECIPES[name].files
     changed = [file for file in files if not overwrite and _differs(folder / file, FOLDER / file)]
     if changed:
         raise UsageError(f"{folder / changed[0]} exists and differs", "Choose another folder, or add --overwrite.")
