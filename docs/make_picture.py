@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,10 +31,11 @@ sft sft.jsonl --model chain-base -o m0
 sample problems.jsonl --model m0 -o paths.jsonl
 simulate paths.jsonl --model m0 --share 0.5 -o labels.jsonl
 train-prm labels.jsonl --model m0 -o prm
-data chain --split validation -n 10 -o validation.jsonl
+data chain --split validation -n 24 -o validation.jsonl
 sample validation.jsonl --model m0 --temperature 0.5 -n 6 -o sampled.jsonl
 simulate sampled.jsonl --model m0 --strategy brute --share 1 -o simulated.jsonl
 score simulated.jsonl --model prm -o scored.jsonl
+pairs scored.jsonl -o pairs.jsonl
 """
 
 STYLE = """
@@ -57,24 +59,28 @@ ROLLOUTS, LABEL, SCORE, PAIR = 270, 500, 610, 760
 """Where the columns begin (pixels)."""
 
 
-def shown_line(work: Path) -> dict[str, Any]:
-    """Run the commands in the folder `work`; the line of the problem that is shown."""
+def run(work: Path) -> None:
+    """Run the commands in the folder `work`."""
     work.mkdir(parents=True, exist_ok=True)
     for command in COMMANDS.strip().splitlines():
         print(f"+ sipf {command}", file=sys.stderr)
         line = [sys.executable, "-m", "sipf_cli", "--config", str(SETTINGS), *command.split()]
         subprocess.run(line, cwd=work, check=True, stdout=subprocess.DEVNULL)
-    lines = map(json.loads, (work / "scored.jsonl").read_text(encoding="utf-8").splitlines())
-    return next(line for line in lines if line["id"] == SHOWN)
 
 
-def chosen_and_rejected(line: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The right path with the highest mean score and, of the wrong ones that state an answer, the lowest."""
-    paths = [path for path in line["paths"] if path["source"] == "sample" and "The answer is" in path["text"]]
-    by_score = sorted(paths, key=lambda path: path["scores"]["prm"]["mean"])
-    return next(path for path in reversed(by_score) if path["correct"]), next(
-        path for path in by_score if not path["correct"]
-    )
+def shown(work: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The scored line of the problem that is shown, and the two paths of its first pair that both state an answer."""
+    line = next(line for line in read(work / "scored.jsonl") if line["id"] == SHOWN)
+    paths = {path["text"]: path for path in line["paths"]}
+    for pair in read(work / "pairs.jsonl"):
+        if pair["problem"] == SHOWN and "The answer is" in pair["chosen"] and "The answer is" in pair["rejected"]:
+            return line, paths[pair["chosen"]], paths[pair["rejected"]]
+    raise SystemExit(f"pairs.jsonl holds no pair of {SHOWN} in which both paths state an answer")
+
+
+def read(file: Path) -> list[dict[str, Any]]:
+    """The objects of a file of lines."""
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def text(x: float, y: float, what: str, style: str = "") -> str:
@@ -105,13 +111,11 @@ def path_rows(y: float, path: dict[str, Any], pair: str) -> Iterator[str]:
     yield text(ROLLOUTS, y + len(path["steps"]) * ROW, verdict, "faint")
 
 
-def drawing(line: dict[str, Any]) -> str:
+def drawing(line: dict[str, Any], chosen: dict[str, Any], rejected: dict[str, Any]) -> str:
     """The picture of the line, as SVG."""
-    chosen, rejected = chosen_and_rejected(line)
-    parts = [
-        text(LEFT, 32, line["question"], "strong"),
-        text(LEFT, 54, f"{line['id']}, answer {line['answer']}", "faint"),
-    ]
+    sentences = re.split(r"(?<=\.) (?=How)", line["question"])
+    parts = [text(LEFT, 34 + 20 * i, sentence, "strong") for i, sentence in enumerate(sentences)]
+    parts.append(text(PAIR, 34, f"answer: {line['answer']}", "strong"))
     columns = {
         LEFT: ("sipf sample", "adds paths"),
         ROLLOUTS: ("sipf simulate", "adds labels: 8 rollouts after each step"),
@@ -120,15 +124,15 @@ def drawing(line: dict[str, Any]) -> str:
     }
     for x, (command, adds) in columns.items():
         parts += [text(x, 94, command, "mono strong"), text(x, 114, adds, "faint")]
-    y = 150
+    y = 152
     for path, pair in ((chosen, "chosen"), (rejected, "rejected")):
         parts.append(f'<path d="M{LEFT} {y - 22}H{WIDTH - LEFT}" class="rule"/>')
         parts += path_rows(y, path, pair)
         y += (len(path["steps"]) + 1) * ROW + 18
     parts.append(f'<circle cx="{LEFT + 6}" cy="{y - 5}" r="5" class="dot hit"/>')
     parts.append(text(LEFT + 18, y, "rollout that reaches the answer", "faint"))
-    parts.append(f'<circle cx="{ROLLOUTS + 6}" cy="{y - 5}" r="5" class="dot"/>')
-    parts.append(text(ROLLOUTS + 18, y, "rollout that does not", "faint"))
+    parts.append(f'<circle cx="{LABEL - 194}" cy="{y - 5}" r="5" class="dot"/>')
+    parts.append(text(LABEL - 182, y, "rollout that does not", "faint"))
     height = y + 20
     title = "One problem: its paths, the labels of their steps, the scores, and the pair made of them"
     return "\n".join(
@@ -143,9 +147,9 @@ def drawing(line: dict[str, Any]) -> str:
     )
 
 
-def shortened(line: dict[str, Any]) -> dict[str, Any]:
-    """The line with its rejected path alone, and two rollouts of each step's eight."""
-    path = json.loads(json.dumps(chosen_and_rejected(line)[1]))
+def shortened(line: dict[str, Any], path: dict[str, Any]) -> dict[str, Any]:
+    """The line with this path alone, and two rollouts of each step's eight."""
+    path = json.loads(json.dumps(path))
     for label in path["labels"]:
         label["rollouts"] = label["rollouts"][:2]
     return {**line, "paths": [path]}
@@ -175,10 +179,12 @@ def indented(value: Any, depth: int = 0) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=DOCS.parent / "runs/docs", help="folder the commands run in")
-    line = shown_line(parser.parse_args().work)
-    (DOCS / "line.svg").write_text(drawing(line), encoding="utf-8")
+    work = parser.parse_args().work
+    run(work)
+    line, chosen, rejected = shown(work)
+    (DOCS / "line.svg").write_text(drawing(line, chosen, rejected), encoding="utf-8")
     page = DOCS / "line.md"
-    page.write_text(with_line(page.read_text(encoding="utf-8"), shortened(line)), encoding="utf-8")
+    page.write_text(with_line(page.read_text(encoding="utf-8"), shortened(line, rejected)), encoding="utf-8")
 
 
 if __name__ == "__main__":
