@@ -71,7 +71,7 @@ def run(work: Path) -> None:
 def shown(work: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """The scored line of the problem that is shown, and the two paths of its first pair that both state an answer."""
     line = next(line for line in read(work / "scored.jsonl") if line["id"] == SHOWN)
-    paths = {path["text"]: path for path in line["paths"]}
+    paths = {path["text"]: path for path in line["paths"] if path["source"] == "sample"}
     for pair in read(work / "pairs.jsonl"):
         if pair["problem"] == SHOWN and "The answer is" in pair["chosen"] and "The answer is" in pair["rejected"]:
             return line, paths[pair["chosen"]], paths[pair["rejected"]]
@@ -115,7 +115,7 @@ def drawing(line: dict[str, Any], chosen: dict[str, Any], rejected: dict[str, An
     """The picture of the line, as SVG."""
     sentences = re.split(r"(?<=\.) (?=How)", line["question"])
     parts = [text(LEFT, 34 + 20 * i, sentence, "strong") for i, sentence in enumerate(sentences)]
-    parts.append(text(PAIR, 34, f"answer: {line['answer']}", "strong"))
+    parts.append(text(PAIR, 54, f"answer: {line['answer']}", "strong"))
     columns = {
         LEFT: ("sipf sample", "adds paths"),
         ROLLOUTS: ("sipf simulate", "adds labels: 8 rollouts after each step"),
