@@ -7,7 +7,7 @@ VLLM_VENV := .venv-vllm
 VLLM_BIN := $(CURDIR)/$(VLLM_VENV)/bin
 VLLM_STAMP := $(VLLM_VENV)/.installed
 
-.PHONY: setup test setup-vllm test-vllm demo lint types floors pins clean
+.PHONY: setup test setup-vllm test-vllm demo docs lint types floors pins clean
 
 setup: $(STAMP)
 
@@ -36,6 +36,10 @@ test-vllm: setup-vllm
 
 demo: setup
 	PATH="$(BIN):$$PATH" bash examples/demo.sh
+
+# The picture in the README, and the line in docs/line.md, from what the commands write now. About five minutes.
+docs: setup
+	$(BIN)/python docs/make_picture.py
 
 lint: setup
 	$(BIN)/ruff check .

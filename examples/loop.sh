@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The whole loop, one line a stage. Usable as it stands:
+# The whole loop, one line per stage. Ready to use:
 #
-#   examples/loop.sh --model google/gemma-2b --task gsm8k --rounds 3 --config examples/gsm8k.toml --out runs/gemma
-#   examples/loop.sh --model chain-base --task chain --rounds 2 --config examples/demo.toml --out runs/demo
+#   bash loop.sh --model google/gemma-2b --task gsm8k --rounds 3 --config gsm8k.toml --out runs/gemma
+#   bash loop.sh --model chain-base --task chain --rounds 2 --config demo.toml --out runs/chain
 #
-# A stage that is complete is not run again, so the same command goes on wherever it was stopped. Every file has its
-# manifest beside it. Settings belong into the config file (a table a command) or SIPF_<COMMAND>_<OPTION> variables.
+# A stage that is complete is not run again, so the same command resumes where it was stopped. Every file has its
+# manifest beside it. Settings belong in the config file (one table per command) or in SIPF_<COMMAND>_<OPTION> variables.
 set -euo pipefail
 
 MODEL=chain-base TASK=chain ROUNDS=2 MODE=restart BASE=m0 FEEDBACK=process CONFIG="" OUT=runs/loop DATA=hub SFT_FROM="" SEED=0
@@ -20,10 +20,10 @@ usage: loop.sh [options]
   --data DIR           GSM8K's train.jsonl and test.jsonl, or mbpp.jsonl, instead of the hub
   --rounds N           rounds of sample ... orpo                           (2)
   --restart            ORPO starts from --base in every round, as the paper does (default)
-  --continue           ORPO goes on from the round before
+  --continue           ORPO continues from the round before
   --base model|m0      what --restart restarts from: --model itself, or the fine-tuned M0  (m0)
   --feedback process|outcome   pairs by step scores, or by right and wrong alone (process)
-  --config FILE        TOML file of settings, a table a command
+  --config FILE        TOML file of settings, one table per command
   --sft-from DIR       take data and M0 from another loop's folder
   --out DIR            everything is written here                          (runs/loop)
   --seed N             seed of data, sampling and simulation               (0)
@@ -53,7 +53,7 @@ sipf() { echo "+ sipf $*" >&2; command sipf ${CONFIG:+--config "$CONFIG"} "$@"; 
 path() { if [ "$DATA" = hub ]; then echo hub; else echo "$DATA/$1.jsonl"; fi; }
 mkdir -p "$OUT/data" "$OUT/eval"
 
-# data: problems, one a line. Seconds. The splits of the chain world never share a problem; GSM8K and MBPP train on their train split.
+# data: problems, one per line. Takes seconds. The splits of the chain world share no problem; GSM8K and MBPP train on their train split.
 if [ -n "$SFT_FROM" ]; then
   SOURCE=$SFT_FROM
 else
@@ -74,7 +74,7 @@ else
     sipf data gsm8k --split test --path "$(path test)" -o "$OUT/data/eval.jsonl"
   fi
 
-  # sft: M0, the base fine-tuned on gold solutions. Everything after this line needs no gold solution, only answers.
+  # sft: M0, the base fine-tuned on gold solutions. From here on no gold solution is needed, only answers.
   sipf sft "$OUT/data/sft.jsonl" --model "$MODEL" -o "$OUT/m0"
   sipf eval "$OUT/data/eval.jsonl" --model "$MODEL" -o "$OUT/eval/base.jsonl"
   sipf eval "$OUT/data/eval.jsonl" --model "$OUT/m0" -o "$OUT/eval/sft.jsonl"
@@ -87,20 +87,20 @@ for i in $(seq 0 $((ROUNDS - 1))); do
   QUESTIONS=$SOURCE/data/questions.$i.jsonl
   [ -f "$QUESTIONS" ] || QUESTIONS=$SOURCE/data/sft.jsonl
 
-  # sample: paths from this round's policy. Decoding is what it costs. The same questions again draw on from the pool.
+  # sample: paths from this round's policy. The cost is decoding. Where the questions are the same, the pool's paths stay.
   POOL=""
   [ "$i" -gt 0 ] && [ "$QUESTIONS" = "$SOURCE/data/sft.jsonl" ] && POOL=$OUT/r$((i - 1))/pool.jsonl
   sipf sample "$QUESTIONS" --model "$POLICY" --round "$i" --seed "$SEED" ${POOL:+--pool "$POOL"} -o "$R/paths.jsonl"
 
   if [ "$FEEDBACK" = process ]; then
-    # simulate: is the answer still in reach after this step? The dearest stage: rollouts from every prefix of a share.
+    # simulate: can the answer still be reached after this step? The most expensive stage: rollouts from every prefix.
     sipf simulate "$R/paths.jsonl" --model "$POLICY" --seed "$SEED" -o "$R/labels.jsonl"
     LABELLED=$R/labels.jsonl
   else
     LABELLED=$R/paths.jsonl
   fi
 
-  # the pool: D_{i+1} = D_i and the new samples. A restarted policy learns from all of it, one that goes on from the new.
+  # the pool: D_{i+1} = D_i and the new samples. A restarted policy learns from all of it, a continued one from the new.
   if [ "$i" -gt 0 ] && [ -z "$POOL" ]; then
     cat "$OUT/r$((i - 1))/pool.jsonl" "$LABELLED" > "$R/pool.jsonl"
   else
@@ -109,15 +109,15 @@ for i in $(seq 0 $((ROUNDS - 1))); do
   if [ "$MODE" = restart ]; then LEARN_FROM=$R/pool.jsonl; else LEARN_FROM=$LABELLED; fi
 
   if [ "$FEEDBACK" = process ]; then
-    # train-prm, score: the labels of a share become scores for every path of the pool.
+    # train-prm, score: the labels of some paths become scores for all of them.
     sipf train-prm "$R/pool.jsonl" --model "$SOURCE/m0" -o "$R/prm"
     sipf score "$LEARN_FROM" --model "$R/prm" --name "prm$i" -o "$R/scored.jsonl"
     sipf pairs "$R/scored.jsonl" --name "prm$i" --seed "$SEED" -o "$R/pairs.jsonl"
   else
-    # pairs: without a reward model, right paths above wrong ones. As many pairs as another arm had, where PAIRS_FROM names it.
+    # pairs: without a reward model, right paths are preferred to wrong ones. PAIRS_FROM names an arm to match in number.
     MOST=""
     if [ -n "${PAIRS_FROM:-}" ]; then
-      until [ -f "$PAIRS_FROM/r$i/pairs.jsonl.manifest.json" ]; do sleep 1; done  # that arm may be at work beside this one
+      until [ -f "$PAIRS_FROM/r$i/pairs.jsonl.manifest.json" ]; do sleep 1; done  # that arm may still be running
       MOST=$(wc -l < "$PAIRS_FROM/r$i/pairs.jsonl")
     fi
     sipf pairs "$LEARN_FROM" --feedback outcome --seed "$SEED" ${MOST:+--most "$MOST"} -o "$R/pairs.jsonl"

@@ -37,6 +37,7 @@ COMMANDS = {
     "export": "Write lines in a form that other tools read.",
     "merge": "Join the shards of one run into one file.",
     "doctor": "Say what works on this machine, and what to do about the rest.",
+    "recipes": "List and copy the loop as shell scripts, with their settings.",
     "report": "Put the results of a loop, or of several with the same test problems, into one table.",
 }
 """Command names in the order of the loop, with the sentence that opens each one's help."""

@@ -1,0 +1,86 @@
+"""`sipf recipes`: the loop as shell scripts, for people who installed with pip and have no checkout.
+
+The files are those of `examples/`, which the wheel carries; `sipf_cli/examples` is a link to that folder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from shutil import copy
+from typing import Annotated
+
+import typer
+
+from evals.errors import UsageError
+from sipf_cli.app import COMMANDS, new_app
+from sipf_cli.console import Table, emit
+from sipf_cli.options import Config, Debug, Json
+
+app = new_app(help=COMMANDS["recipes"])
+
+FOLDER = Path(__file__).with_name("examples")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Files that belong together; the first is the script to run."""
+
+    sentence: str
+    files: tuple[str, ...]
+
+
+class RecipeName(StrEnum):
+    loop = "loop"
+    gsm8k = "gsm8k"
+    demo = "demo"
+
+
+RECIPES = {
+    RecipeName.loop: Recipe("The whole loop on a model and task of your choice.", ("loop.sh",)),
+    RecipeName.gsm8k: Recipe("The loop with the published settings for GSM8K, on one GPU.", ("loop.sh", "gsm8k.toml")),
+    RecipeName.demo: Recipe("Two rounds on the embedded world, on a laptop.", ("demo.sh", "demo.toml", "loop.sh")),
+}
+
+
+@app.command()
+def ls(config: Config = None, json: Json = False, debug: Debug = False) -> None:
+    """List the recipes and the files of each.
+
+    \b
+    Example:
+      sipf recipes ls
+    """
+    rows = [(name.value, recipe.sentence, recipe.files) for name, recipe in RECIPES.items()]
+    summary = {name: {"what": what, "files": list(files)} for name, what, files in rows}
+    emit(summary, Table(("recipe", "what it is", "files"), rows), json=json)
+
+
+@app.command()
+def cp(
+    name: Annotated[RecipeName, typer.Argument(metavar="NAME", help="Which recipe; see sipf recipes ls.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", file_okay=False, help="Folder to copy to.")] = Path(),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that have changed.")] = False,
+    config: Config = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Copy a recipe's files into a folder, where they can be run and edited.
+
+    \b
+    Example:
+      sipf recipes cp demo mine
+    """
+    files = RECIPES[name].files
+    changed = [file for file in files if not overwrite and _differs(folder / file, FOLDER / file)]
+    if changed:
+        raise UsageError(f"{folder / changed[0]} exists and differs", "Choose another folder, or add --overwrite.")
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        copy(FOLDER / file, folder / file)
+    emit({"copied": [str(folder / file) for file in files], "run": f"bash {folder / files[0]}"}, json=json)
+
+
+def _differs(there: Path, ours: Path) -> bool:
+    return there.exists() and there.read_bytes() != ours.read_bytes()
