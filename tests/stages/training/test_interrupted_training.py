@@ -115,7 +115,7 @@ WRITES = {
     "a later checkpoint": ("transformers.Trainer._save_rng_state", 2),
     "the final model": ("transformers.Trainer._save", 4),
     "the log that is copied": ("shutil.copyfile", 1),
-    "the manifest": ("stages.files.manifest.json.dump", 4),
+    "the manifest": ("stages.files.manifest.json.dump", 3),
 }
 
 
