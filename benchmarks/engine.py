@@ -21,10 +21,10 @@ import torch
 from evals.records import Problem
 from evals.tasks import task_of
 from evals.worlds import chain
+from stages.counts import Tally
 from stages.engines.base import Draw, Request, generate
 from stages.engines.hf.engine import HFEngine
 from stages.models.loading import load_policy
-from stages.runs.runner import Tally
 from stages.sample import Sampler
 from stages.seeds import seed_of
 from stages.settings.sample import SampleSettings

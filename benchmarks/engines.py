@@ -23,12 +23,12 @@ from typing import Any
 from engine import DRAWS, NEW_TOKENS, requests, sampled
 
 from evals.records import Problem
+from stages.counts import Tally
 from stages.engines.base import Request, generate
 from stages.engines.hf.engine import HFEngine
 from stages.engines.vllm.engine import VLLMEngine
 from stages.engines.vllm.opening import vllm_start
 from stages.models.loading import load_policy
-from stages.runs.runner import Tally
 from stages.settings.model import EngineSettings
 from stages.settings.simulate import SimulateSettings
 from stages.simulate import Simulation

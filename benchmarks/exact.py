@@ -19,9 +19,9 @@ from collections.abc import Callable, Sequence
 from evals.records import Problem
 from evals.tasks import task_of
 from evals.worlds import chain
+from stages.counts import Tally
 from stages.engines.hf.engine import HFEngine
 from stages.models.loading import load_policy
-from stages.runs.runner import Tally
 from stages.sample import Sampler
 from stages.settings.sample import SampleSettings
 from stages.settings.simulate import SimulateSettings

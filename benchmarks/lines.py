@@ -21,8 +21,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from evals.records import Problem
+from stages.counts import Tally
 from stages.files.interrupts import StopFlag
-from stages.runs.runner import LineRun, Quiet, Tally, run_lines
+from stages.runs.record import LineRun
+from stages.runs.runner import run_lines
+from stages.runs.scheduler import Quiet
 
 
 async def work(problem: Problem, tally: Tally) -> Sequence[Problem]:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from evals.records import Problem
 from evals.worlds import chain
+from stages.counts import Tally
 from stages.engines.base import Engine
 from stages.engines.hf.engine import HFEngine
 from stages.models.loading import load_policy, quiet_libraries
-from stages.runs.runner import Tally
 from stages.sample import Sampler
 from stages.settings.sample import SampleSettings
 from stages.settings.simulate import SimulateSettings

@@ -32,9 +32,9 @@ from evals.metrics import first_wrong_step, wilson
 from evals.records import Problem
 from evals.tasks import task_of
 from evals.worlds.chain import true_steps
+from stages.counts import Tally
 from stages.engines.base import Draw, Request, generate
 from stages.engines.hf.engine import HFEngine
-from stages.runs.scheduler import Tally
 from stages.score import Scoring
 from stages.scorers.hf import Scorer
 from stages.seeds import seed_of

@@ -14,9 +14,10 @@ from typing import Annotated
 import typer
 
 from evals.errors import UsageError
-from sipf_cli.app import COMMANDS, new_app
+from sipf_cli.app import COMMANDS
 from sipf_cli.console import Table, emit
-from sipf_cli.options import Config, Debug, Json
+from sipf_cli.generated import new_app
+from sipf_cli.options import ConsoleOptions, Overwrite
 
 app = new_app(help=COMMANDS["recipes"])
 
@@ -45,7 +46,7 @@ RECIPES = {
 
 
 @app.command()
-def ls(config: Config = None, json: Json = False, debug: Debug = False) -> None:
+def ls(console: ConsoleOptions) -> None:
     """List the recipes and the files of each.
 
     \b
@@ -54,17 +55,15 @@ def ls(config: Config = None, json: Json = False, debug: Debug = False) -> None:
     """
     rows = [(name.value, recipe.sentence, recipe.files) for name, recipe in RECIPES.items()]
     summary = {name: {"what": what, "files": list(files)} for name, what, files in rows}
-    emit(summary, Table(("recipe", "what it is", "files"), rows), json=json)
+    emit(summary, Table(("recipe", "what it is", "files"), rows), json=console.json)
 
 
 @app.command()
 def cp(
+    console: ConsoleOptions,
     name: Annotated[RecipeName, typer.Argument(metavar="NAME", help="Which recipe; see sipf recipes ls.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", file_okay=False, help="Folder to copy to.")] = Path(),
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that have changed.")] = False,
-    config: Config = None,
-    json: Json = False,
-    debug: Debug = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Copy a recipe's files into a folder, where they can be run and edited.
 
@@ -79,7 +78,7 @@ def cp(
     folder.mkdir(parents=True, exist_ok=True)
     for file in files:
         copy(FOLDER / file, folder / file)
-    emit({"copied": [str(folder / file) for file in files], "run": f"bash {folder / files[0]}"}, json=json)
+    emit({"copied": [str(folder / file) for file in files], "run": f"bash {folder / files[0]}"}, json=console.json)
 
 
 def _differs(there: Path, ours: Path) -> bool:

@@ -9,6 +9,7 @@ The texts are what the manifest and the summary say, so they stay as they are.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,6 +27,17 @@ class Count(StrEnum):
     PROBLEMS_LABELLED = "problems labelled"
     STEPS_LABELLED = "steps labelled"
     PAIRS = "pairs"
+
+
+class Tally:
+    """Counts of one problem, journalled with it, so that sums are right however often a run was killed."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def count(self, name: str, times: int = 1) -> None:
+        """Add `times` to the count of that name."""
+        self.counts[name] += times
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,10 @@ from evals.records import Path, Problem
 from evals.tasks import task_of
 from evals.tasks.base import Chooser, Task, Verdict
 from evals.tasks.prompts import PromptChoice
-from stages.counts import Count
+from stages.counts import Count, Tally
 from stages.engines.base import Completion, Draw, Engine, Request, generate
 from stages.joins.earlier_paths import EarlierPaths
 from stages.joins.saved_answers import SavedAnswers
-from stages.runs.scheduler import Tally
 from stages.runs.stage import Stage
 from stages.runs.verdicts import Verdicts, write_verdict
 from stages.sample import to_path

@@ -16,8 +16,7 @@ from typing import ClassVar
 from evals.errors import DataError
 from evals.records import LIVE, Problem, StepLabel
 from evals.tasks import task_of
-from stages.counts import LABELS
-from stages.runs.scheduler import Tally
+from stages.counts import LABELS, Tally
 from stages.runs.stage import Stage
 from stages.settings.labels import RelabelSettings
 from stages.simulate import check_paths

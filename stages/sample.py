@@ -18,10 +18,9 @@ from evals.reading.equations import distance
 from evals.records import Path, Problem
 from evals.tasks import task_of
 from evals.tasks.base import Task, Verdict
-from stages.counts import DROPPED, Count
+from stages.counts import DROPPED, Count, Tally
 from stages.engines.base import Completion, Draw, Engine, Request, generate
 from stages.joins.earlier_paths import EarlierPaths
-from stages.runs.scheduler import Tally
 from stages.runs.stage import Stage
 from stages.runs.verdicts import Verdicts, write_verdict
 from stages.seeds import seed_of

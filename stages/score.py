@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from evals.records import Path, Problem, StepScores
-from stages.counts import UNSCORED
-from stages.runs.scheduler import Tally
+from stages.counts import UNSCORED, Tally
 from stages.runs.stage import Stage
 from stages.scorers.base import Unscored
 from stages.settings.score import ScoreSettings

@@ -17,9 +17,8 @@ from evals.errors import DataError
 from evals.records import Path, Problem, StepLabel
 from evals.tasks import task_of
 from evals.tasks.base import Task, split_of
-from stages.counts import LABELS, Count, brute_force
+from stages.counts import LABELS, Count, Tally, brute_force
 from stages.engines.base import Engine
-from stages.runs.scheduler import Tally
 from stages.runs.stage import Stage
 from stages.runs.verdicts import Verdicts, write_verdict
 from stages.seeds import in_share

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from evals.records import Problem
+from stages.counts import Tally
 from stages.files.indexed import RecordIndex
 from stages.files.manifest import hash_file
-from stages.runs.scheduler import Tally
 
 
 class EarlierPaths:

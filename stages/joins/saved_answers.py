@@ -16,12 +16,12 @@ from typing import Any
 
 from evals.errors import DataError, UsageError
 from evals.records import Path, Problem
+from stages.counts import Tally
 from stages.data import write_problems
 from stages.files.manifest import hash_file
 from stages.files.reading import BadLines
 from stages.files.records import Place, RecordReader
 from stages.joins.earlier_paths import EarlierPaths
-from stages.runs.scheduler import Tally
 from stages.runs.whole_file import WholeFile
 
 

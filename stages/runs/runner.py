@@ -26,13 +26,10 @@ from stages.files.manifest import manifest_path
 from stages.files.outputs import save_manifest
 from stages.files.problems import problem_reader
 from stages.files.records import RecordReader
-from stages.files.shards import Shard
 from stages.runs.delivery import JournalDelivery, StreamDelivery
 from stages.runs.journal import SEPARATOR, Journal, journal_matches
 from stages.runs.record import LineRun, RunRecord, Summary
-from stages.runs.scheduler import ProblemFailed, Quiet, Reporter, Scheduler, Tally, Work
-
-__all__ = ["LineRun", "ProblemFailed", "Quiet", "Reporter", "Shard", "Summary", "Tally", "Work", "run_lines"]
+from stages.runs.scheduler import Reporter, Scheduler, Work
 
 
 def _always() -> bool:

@@ -14,13 +14,14 @@ from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from evals.errors import DataError, SomeFailed, UsageError
+from evals.errors import DataError, UsageError
 from evals.records import Problem, Record
-from stages.counts import Count
+from stages.counts import Count, Tally
 from stages.files.interrupts import StopFlag
 from stages.files.manifest import Ranges
 from stages.files.outputs import to_line
 from stages.files.records import Line, RecordReader
+from stages.runs.faults import LineFault, ProblemFailed
 
 BURST = 32
 """Problems admitted between two looks at the other tasks. An engine takes one decode step at each look, so one at a
@@ -28,25 +29,6 @@ time would fill its rows one step at a time; it can be ahead of a `hungry` that 
 _POLL, _TAIL, _SPELL = 0.005, 0.05, 256
 """Seconds between two looks at `hungry` or at an idle pipe, at the stop flag; lines passed over between two breaths."""
 _WARNINGS = 20
-
-
-class ProblemFailed(SomeFailed):
-    """One problem could not be done; the others go on, and the same command tries it again."""
-
-
-class LineFault(DataError):
-    """A line that turned out bad only while it was worked on; it is skipped and counted as any bad line is."""
-
-
-class Tally:
-    """Counts of one problem, journalled with it, so that sums are right however often a run was killed."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-
-    def count(self, name: str, times: int = 1) -> None:
-        """Add `times` to the count of that name."""
-        self.counts[name] += times
 
 
 class Reporter(Protocol):

@@ -20,12 +20,13 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from evals.errors import Interrupted
 from evals.records import Problem
 from evals.tasks import check_problem
+from stages.counts import Tally
 from stages.files.interrupts import RUN_AGAIN, StopFlag, catching_signals
 from stages.files.problems import read_problems
 from stages.files.reading import BadLines
 from stages.runs.record import LineRun, Summary
 from stages.runs.runner import run_lines
-from stages.runs.scheduler import Reporter, Tally
+from stages.runs.scheduler import Reporter
 from stages.settings.files import FileSettings
 
 

@@ -25,8 +25,8 @@ from evals.programs.checks import CheckResult, CodeTests
 from evals.records import Path, Problem, Rollout
 from evals.tasks.base import AnswerReader, Task, Verdict
 from evals.tasks.code import CodeTask, tests_of
-from stages.counts import OUTCOMES
-from stages.runs.scheduler import LineFault, Tally
+from stages.counts import OUTCOMES, Tally
+from stages.runs.faults import LineFault
 from stages.settings.checks import CheckSettings
 
 REMEMBERED = 20_000

@@ -14,8 +14,7 @@ from dataclasses import replace
 
 from evals.metrics import first_wrong_step, wilson
 from evals.records import Path, Problem, StepLabel
-from stages.counts import AUDIT, Count
-from stages.runs.scheduler import Tally
+from stages.counts import AUDIT, Count, Tally
 from stages.strategies.prefixes import Simulator, prefixes, together
 
 COSTS = (AUDIT.of("problems"), AUDIT.of("rollouts"), AUDIT.of("rollout tokens"))

@@ -17,9 +17,8 @@ from typing import Any, TypeVar
 
 from evals.records import Path, Problem, Rollout, StepLabel
 from evals.tasks.base import Task, split_of
-from stages.counts import Count
+from stages.counts import Count, Tally
 from stages.engines.base import Completion, Draw, Engine, Request
-from stages.runs.scheduler import Tally
 from stages.runs.verdicts import Verdicts, write_verdict
 from stages.seeds import seed_of
 from stages.settings.simulate import SimulateSettings

@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 from evals.records import Problem
+from stages.counts import Tally
 from stages.engines.base import Completion, Draw, Request, Usage
-from stages.runs.scheduler import Tally
 from stages.runs.verdicts import Verdicts
 
 

@@ -11,10 +11,15 @@ import pytest
 
 from evals.errors import DataError, UsageError
 from evals.records import Problem
+from stages.counts import Tally
 from stages.files.interrupts import StopFlag
 from stages.files.manifest import read_manifest
+from stages.files.shards import Shard
 from stages.merge import merge
-from stages.runs.runner import LineRun, ProblemFailed, Quiet, Shard, Summary, Tally, run_lines
+from stages.runs.faults import ProblemFailed
+from stages.runs.record import LineRun, Summary
+from stages.runs.runner import run_lines
+from stages.runs.scheduler import Quiet
 
 
 async def copy(problem: Problem, tally: Tally) -> Sequence[Problem]:

@@ -196,7 +196,7 @@ def test_many_problems_may_be_under_way_at_once(n: int) -> None:
     stage = Sampler(engine, SampleSettings(n=n))
 
     async def together() -> list[Problem]:
-        from stages.runs.scheduler import Tally
+        from stages.counts import Tally
 
         done = await asyncio.gather(*(stage(one.model_copy(deep=True), Tally()) for one in problems))
         return [lines[0] for lines in done]

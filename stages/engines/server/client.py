@@ -30,7 +30,7 @@ from typing import Any, TypeVar
 import httpx2
 
 from evals.errors import ModelError
-from stages.runs.scheduler import ProblemFailed
+from stages.runs.faults import ProblemFailed
 from stages.settings.model import ServerSettings
 
 Read = TypeVar("Read")

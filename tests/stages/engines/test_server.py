@@ -19,7 +19,7 @@ from stages.engines.base import Completion, Draw, Request, generate
 from stages.engines.server import client
 from stages.engines.server.client import RetryingClient
 from stages.engines.server.engine import ServerEngine, base_url
-from stages.runs.scheduler import ProblemFailed
+from stages.runs.faults import ProblemFailed
 from tests.models import build_tokenizer
 from tests.stages.engines.lookalike import Lookalike, Reply, said, wrote
 

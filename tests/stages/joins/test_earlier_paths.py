@@ -11,8 +11,8 @@ import pytest
 
 from evals.errors import DataError
 from evals.records import Problem
+from stages.counts import Tally
 from stages.joins.earlier_paths import EarlierPaths
-from stages.runs.scheduler import Tally
 from stages.sample import DRAWN, Sampler
 from stages.settings.sample import SampleSettings
 from tests.stages.fakes import Written, chain_problem, path, work

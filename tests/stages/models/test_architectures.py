@@ -23,7 +23,9 @@ from stages.joins.results import read_results
 from stages.models.loading import load_tokenizer
 from stages.orpo import read_pairs, run_orpo
 from stages.pairs import write_pairs
-from stages.runs.runner import LineRun, Quiet, Summary, run_lines
+from stages.runs.record import LineRun, Summary
+from stages.runs.runner import run_lines
+from stages.runs.scheduler import Quiet
 from stages.sample import Sampler
 from stages.scorers.hf import Scorer
 from stages.settings.evaluation import EvalSettings

@@ -21,8 +21,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from evals.errors import SipfError
 from evals.records import Problem
+from stages.counts import Tally
 from stages.files.interrupts import catching_signals
-from stages.runs.runner import LineRun, ProblemFailed, Quiet, Shard, Tally, run_lines
+from stages.files.shards import Shard
+from stages.runs.faults import ProblemFailed
+from stages.runs.record import LineRun
+from stages.runs.runner import run_lines
+from stages.runs.scheduler import Quiet
 
 
 def main() -> int:

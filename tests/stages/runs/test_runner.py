@@ -16,9 +16,14 @@ import pytest
 
 from evals.errors import DataError, Interrupted, UsageError
 from evals.records import Problem
+from stages.counts import Tally
 from stages.files.interrupts import StopFlag, catching_signals
 from stages.files.manifest import read_manifest
-from stages.runs.runner import LineRun, ProblemFailed, Quiet, Shard, Summary, Tally, run_lines
+from stages.files.shards import Shard
+from stages.runs.faults import ProblemFailed
+from stages.runs.record import LineRun, Summary
+from stages.runs.runner import run_lines
+from stages.runs.scheduler import Quiet
 
 
 class Heard(Quiet):

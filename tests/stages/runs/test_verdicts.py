@@ -14,9 +14,9 @@ from evals.datasets import code_file
 from evals.programs.checks import CheckLimits, CheckResult, CodeTests
 from evals.records import Problem
 from evals.tasks import task_of
+from stages.counts import Tally
 from stages.engines.base import Completion
 from stages.eval import Evaluation
-from stages.runs.scheduler import Tally
 from stages.runs.verdicts import Verdicts
 from stages.sample import Sampler
 from stages.settings.checks import CheckSettings

@@ -11,7 +11,7 @@ import pytest
 
 from evals.errors import ModelError, UsageError
 from evals.records import Problem
-from stages.runs.scheduler import Tally
+from stages.counts import Tally
 from stages.scorers.hf import Scorer
 from stages.scorers.opening import describe_scorer
 from stages.settings.training import TrainSettings

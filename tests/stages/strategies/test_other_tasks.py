@@ -12,9 +12,9 @@ from evals.datasets import code_file
 from evals.records import Path, Problem
 from evals.split import Split
 from evals.tasks.base import Verdict
+from stages.counts import Tally
 from stages.engines.base import Draw, Request
 from stages.engines.scripted.engine import ScriptedEngine
-from stages.runs.scheduler import Tally
 from stages.sample import Sampler
 from stages.seeds import seed_of
 from stages.settings.sample import SampleSettings

@@ -8,9 +8,9 @@ from typing import Any
 
 from evals.records import Problem
 from evals.tasks import task_of
+from stages.counts import Tally
 from stages.engines.base import Draw, Request
 from stages.engines.scripted.engine import ScriptedEngine
-from stages.runs.scheduler import Tally
 from stages.seeds import seed_of
 from stages.settings.simulate import SimulateSettings
 from stages.strategies import strategy
