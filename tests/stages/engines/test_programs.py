@@ -14,7 +14,7 @@ from evals.datasets import code_file
 from evals.errors import DataError
 from evals.records import Problem
 from evals.sandbox import checker
-from evals.sandbox.checks import CacheLimits
+from evals.sandbox.checks import CheckLimits
 from evals.tasks import humaneval, task_of
 from stages.engines.base import Draw, Request, generate
 from stages.engines.scripted.engine import ScriptedEngine
@@ -26,7 +26,7 @@ GOLD = "def add(a, b):\n    c = a + b\n\n    return c"
 
 @pytest.fixture
 def limits() -> Iterator[None]:
-    checker.configure(workers=2, limits=CacheLimits(cpu_s=0.5, wall_s=5.0))
+    checker.configure(workers=2, limits=CheckLimits(cpu_s=0.5, wall_s=5.0))
     yield
     checker.configure()
 

@@ -41,7 +41,7 @@ def wait_for(path: Path, size: int, process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture(scope="module")
-def joined_path(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A problem file and what an uninterrupted run makes of it."""
     folder = tmp_path_factory.mktemp("whole")
     source, output = write_problems(folder / "in.jsonl"), folder / "out.jsonl"
