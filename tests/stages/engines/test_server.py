@@ -352,10 +352,10 @@ def test_closing_the_engine_ends_open_streams_with_an_error() -> None:
     async def go(server: Lookalike) -> None:
         engine = ServerEngine(RetryingClient(server.url), "m1")
         taker = asyncio.ensure_future(anext(engine.stream(request())))
-        await asyncio.to_thread(server.asked.wait, 5)
+        await asyncio.to_thread(server.asked.wait, 60)
         await engine.close()
         with pytest.raises(ModelError, match="closed"):
-            await asyncio.wait_for(taker, 5)
+            await asyncio.wait_for(taker, 60)
 
     with Lookalike(lambda body, number: Reply(by_seed(body, number), delay=0.3)) as server:
         asyncio.run(go(server))
