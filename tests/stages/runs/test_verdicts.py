@@ -35,11 +35,14 @@ class Checker:
         self.may_end = threading.Event()
         """Until this is set no check ends, except that a test must end some time."""
         self.may_end.set()
+        self.busy = threading.Event()
+        """Set when a check has begun."""
 
     def check(self, program: str, tests: CodeTests) -> CheckResult:
         assert tests.names == ("add",)
         self.asked.append(program)
         self.threads.add(threading.current_thread().name)
+        self.busy.set()
         self.may_end.wait(60)
         self.ended.append(program)
         outcome: Any = program[2:].partition("\n")[0] if program.startswith("# ") else "passed"
@@ -103,8 +106,8 @@ def test_the_loop_goes_on_while_programs_are_checked(checker: Checker) -> None:
     async def go() -> None:
         made = problem()
         checking = asyncio.ensure_future(judge(task_of(made), made, "x = 1"))
-        while not checker.asked:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(checker.busy.wait, 60)
+        assert checker.asked
         assert not checker.ended
         checker.may_end.set()
         await checking
@@ -118,8 +121,7 @@ def test_a_run_that_is_given_up_does_not_wait_for_its_checks(checker: Checker) -
     async def go() -> None:
         made = problem()
         waiting = [asyncio.ensure_future(judge(task_of(made), made, f"x = {n}")) for n in range(40)]
-        while len(checker.asked) < Checker.workers:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(checker.busy.wait, 60)
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
