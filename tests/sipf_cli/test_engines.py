@@ -108,7 +108,8 @@ def test_simulate_on_a_server_that_is_killed_goes_on_with_nothing_lost_or_double
             release(process, sort)
             code, said = end(process)
             assert code == (-9 if sort == signal.SIGKILL else 75), said
-            print("AFTER", sort, before, finished(tmp_path / "out.jsonl.part") - before)
+            # four requests are on their way at a time
+            assert finished(tmp_path / "out.jsonl.part") - before <= (0 if sort == signal.SIGKILL else 4)
             size = (tmp_path / "out.jsonl.part").stat().st_size
         before = len(server.bodies)
         # the server's address may be another when the run goes on

@@ -25,6 +25,8 @@ from tests.sipf_cli.commands import (
 MODEL = ("-m", "chain-base", "--device", "cpu")
 SFT = ("sft", "problems.jsonl", *MODEL, "--epochs", 8, "--lr", "5e-4", "--batch", 8, "--logging-steps", 1)
 UPDATES = 40
+AFTERWARDS = 2
+"""Updates that may still be made after SIGTERM: the one under way, and one more if it came just behind the look."""
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,7 @@ def test_sft_that_is_stopped_and_killed_ends_in_the_weights_of_a_whole_run(
         release(process, sort)
         ended, said = end(process)
         assert ended == code, said
-        print("AFTER", sort, logged, updates(here / "again.part") - logged)
+        assert updates(here / "again.part") - logged <= (0 if sort == signal.SIGKILL else AFTERWARDS)
         assert "Traceback" not in said
         assert not (here / "again").exists()
         if code == 75:
@@ -96,7 +98,7 @@ def test_sigterm_is_heard_before_the_first_update(here: Path, after: float) -> N
     release(process, signal.SIGTERM)
     code, said = end(process)
     assert code == 75, said
-    print("AFTER", logged, updates(here / "model.part") - logged)
+    assert updates(here / "model.part") - logged <= AFTERWARDS
     assert "Traceback" not in said
     assert not (here / "model").exists()
 
