@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.sipf_cli.commands import end, read, run, start, wait_for
+from tests.sipf_cli.commands import end, read, run, start, wait_for, wait_until_it_listens
 from tests.vllm.conftest import Sipf
 
 VLLM = ("--engine", "vllm", "-m", "chain-base")
@@ -110,6 +110,7 @@ def test_killed_and_stopped_runs_go_on_with_nothing_lost_or_doubled(whole: Path,
 
 def test_sigterm_is_heard_while_vllm_is_loaded(whole: Path, tmp_path: Path) -> None:
     process = start(tmp_path, "simulate", whole / "paths.jsonl", *VLLM, "--k", 4, "-o", "out.jsonl")
+    wait_until_it_listens(process)
     time.sleep(4)
     process.terminate()
     code, said = end(process)
