@@ -2,11 +2,12 @@
 
     python -m tests.net.outputs              # the commands that need no model: scripted engine, files, programs
     python -m tests.net.outputs --models     # those on the embedded model, too: training, scoring, every engine call
+    python -m tests.net.outputs --keep there # leave the files in a new folder, to compare those of two commits
     python -m tests.net.outputs --save       # write tests/net/expected.json, which test_outputs.py compares
 
 Each command runs in a process of its own, one thread, float32. Of a model folder the logged losses are hashed (its
 weights with --models as well), of a summary everything but times. Hashes of the commands on a model depend on the
-processor; all others are the same everywhere.
+processor; all others are the same everywhere, as no result of a model is in them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -159,13 +161,18 @@ def main() -> None:
     """Print a line for each output; with --save keep those that are the same everywhere."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", action="store_true")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER")
     parser.add_argument("--save", action="store_true")
     given = parser.parse_args()
+    if given.save and given.models:
+        parser.error("--save is for the commands without a model, whose outputs are the same everywhere")
     found = {}
     with tempfile.TemporaryDirectory() as name:
         for output, value in outputs(Path(name), models=given.models):
             print(f"{value}  {output}", flush=True)
             found[output] = value
+        if given.keep:
+            shutil.copytree(name, given.keep)
     if given.save:
         EXPECTED.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 PROGRAM = [str(Path(sys.executable).with_name("sipf"))]
 if not Path(PROGRAM[0]).exists():
@@ -39,10 +42,48 @@ def run(folder: Path, *arguments: object, code: int = 0, **how: Any) -> subproce
     return done
 
 
-def end(process: subprocess.Popen[bytes], seconds: float = 60) -> tuple[int, str]:
-    """Wait for a process; its exit code and what it said on stderr."""
-    said = process.communicate(timeout=seconds)[1]
+def end(process: subprocess.Popen[bytes]) -> tuple[int, str]:
+    """Wait for a process; its exit code and what it said on stderr.
+
+    No test states how soon that is, since other work may keep the machine busy. One that never ends is killed, which
+    fails the test.
+    """
+    try:
+        said = process.communicate(timeout=120)[1]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
     return process.returncode, (said or b"").decode()
+
+
+def hold(process: subprocess.Popen[bytes]) -> None:
+    """Halt a process where it stands, so that its files stay as they are until `release`."""
+    process.send_signal(signal.SIGSTOP)
+    while process.poll() is None and psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
+        time.sleep(0.001)
+
+
+def release(process: subprocess.Popen[bytes], sort: signal.Signals) -> None:
+    """Let a process that was held go on with a signal, which is the first that it hears of."""
+    process.send_signal(sort)
+    process.send_signal(signal.SIGCONT)
+
+
+def finished(part: Path) -> int:
+    """How many problems are in the journal of a run, OUT.part."""
+    lines = part.read_bytes().splitlines() if part.exists() else []
+    return sum(line[:1].isdigit() for line in lines)
+
+
+def wait_until_it_listens(process: subprocess.Popen[bytes]) -> None:
+    """Until the program has taken over SIGTERM, which before that ends it as it ends any process."""
+    status = Path(f"/proc/{process.pid}/status")
+    while process.poll() is None and status.exists():  # where there is no /proc, the signal may come too early
+        (caught,) = [line.split()[1] for line in status.read_text().splitlines() if line.startswith("SigCgt:")]
+        if int(caught, 16) >> (signal.SIGTERM - 1) & 1:
+            return
+        time.sleep(0.01)
 
 
 def wait_for(path: Path, size: int, process: subprocess.Popen[bytes]) -> None:

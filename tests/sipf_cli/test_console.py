@@ -87,7 +87,7 @@ def on_a_terminal(monkeypatch: pytest.MonkeyPatch, **env: str) -> str:
         reporter.advance(tokens=5)
         reporter.advance(tokens=5)
         reporter.finish()
-    reader.join(timeout=10)
+    reader.join(timeout=60)
     os.close(outer)
     return b"".join(written).decode()
 

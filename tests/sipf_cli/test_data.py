@@ -179,5 +179,5 @@ def test_real_gsm8k_lines(sipf: Any, tmp_path: Path) -> None:
     path = need("gsm8k/train.jsonl")
     result = sipf("data", "gsm8k", "--path", str(path), "--split", "train", "-o", "p.jsonl", "--json")
     assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout)["problems"] == 7473
+    assert json.loads(result.stdout)["problems"] == len(path.read_bytes().splitlines())
     assert all(row["solution"] and row["answer"] for row in lines(tmp_path / "p.jsonl"))

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -90,15 +89,14 @@ def test_wrong_usage_ends_with_2(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
 def test_signals_end_the_program_with_their_code(tmp_path: Path, number: signal.Signals, code: int) -> None:
-    line = command(tmp_path, "print('ready', flush=True); import time; time.sleep(30)", "merge")
+    line = command(tmp_path, "print('ready', flush=True); import time; time.sleep(50); print('waited')", "merge")
     process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    begun = time.monotonic()
     process.send_signal(number)
-    _, told = process.communicate(timeout=20)
+    out, told = process.communicate(timeout=60)
     assert process.returncode == code
-    assert time.monotonic() - begun < 5
+    assert "waited" not in out
     assert "Traceback" not in told
 
 

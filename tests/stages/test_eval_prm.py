@@ -25,7 +25,7 @@ from stages.settings.evaluation import PrmSettings
 from stages.settings.training import TrainSettings
 from stages.train_prm import run_train_prm
 from stages.training.step_rows import LabelKind, read_examples, step_rows
-from tests.data import need
+from tests.data import need, need_whole
 from tests.lines import labelled_problem
 from tests.models import build_model, build_tokenizer
 
@@ -45,30 +45,40 @@ def published() -> list[Problem]:
     return [problem(row) for row in json.loads(need("processbench/gsm8k.json").read_text(encoding="utf-8"))]
 
 
-def test_the_threshold_is_chosen_on_problems_that_are_not_measured(tmp_path: Path) -> None:
-    """A stub that sees errors through noise scores the 400 published lines."""
+def noisily_scored() -> list[Problem]:
+    """The published lines, with the scores of a stub that sees errors through noise."""
     rng = random.Random(0)
 
     def noisy(path: Any) -> list[float]:
         return [rng.gauss(0.4 if j == path.first_error else 0.8, 0.15) % 1 for j in range(len(path.steps))]
 
-    lines = [scored(line, noisy(line.paths[0])) for line in published()]
+    return [scored(line, noisy(line.paths[0])) for line in published()]
+
+
+def test_on_the_400_lines_of_the_whole_file_the_chosen_threshold_is_better_than_a_half(tmp_path: Path) -> None:
+    need_whole("processbench/gsm8k.json")
+    found = measure(save(tmp_path / "s.jsonl", noisily_scored()), PrmSettings(seed=5))["first errors"]["prm"]
+    assert found["n"] + found["threshold chosen on"] == 400
+    assert found["f1"]["rate"] > found["at 0.5"]["rate"] > 0
+
+
+def test_the_threshold_is_chosen_on_problems_that_are_not_measured(tmp_path: Path) -> None:
+    lines = noisily_scored()
     found = measure(save(tmp_path / "s.jsonl", lines), PrmSettings(seed=5))["first errors"]["prm"]
     items = {line.id: Item(line.paths[0].scores["prm"].steps, line.paths[0].first_error or 0) for line in lines}  # type: ignore[index]  # just scored
     inside = [item for identity, item in items.items() if held_out(identity, 5, 0.25)]
     outside = [item for identity, item in items.items() if not held_out(identity, 5, 0.25)]
-    assert 60 < len(inside) < 140
+    assert 0.15 < len(inside) / len(lines) < 0.35
     assert found["threshold"] == best_threshold(inside)
     assert found["threshold chosen on"] == len(inside)
     assert {key: found[key] for key in ("acc_err", "acc_ok", "f1", "n")} == {
         key: measured(outside, found["threshold"])[key] for key in ("acc_err", "acc_ok", "f1", "n")
     }
-    assert found["acc_err"]["n"] + found["acc_ok"]["n"] + len(inside) == 400
-    assert found["f1"]["rate"] > found["at 0.5"]["rate"] > 0
+    assert found["acc_err"]["n"] + found["acc_ok"]["n"] + len(inside) == len(lines)
     again = measure(str(tmp_path / "s.jsonl"), PrmSettings(seed=5))["first errors"]["prm"]
     assert again == found, "by id and seed alone"
     fixed = measure(str(tmp_path / "s.jsonl"), PrmSettings(threshold=0.5))["first errors"]["prm"]
-    assert fixed["n"] == 400
+    assert fixed["n"] == len(lines)
     assert fixed["f1"] == measured(list(items.values()), 0.5)["f1"]
 
 

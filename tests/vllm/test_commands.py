@@ -11,12 +11,10 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.sipf_cli.commands import end, read, run, start, wait_for
+from tests.sipf_cli.commands import end, read, run, start, wait_for, wait_until_it_listens
 from tests.vllm.conftest import Sipf
 
 VLLM = ("--engine", "vllm", "-m", "chain-base")
-SECONDS = 10
-"""Within which a stopped command must be gone."""
 
 
 def test_sample_then_simulate_exactly_and_by_brute_force(made: Path, tmp_path: Path, sipf: Sipf) -> None:
@@ -93,11 +91,10 @@ def test_killed_and_stopped_runs_go_on_with_nothing_lost_or_doubled(whole: Path,
         process = start(tmp_path, *line)
         wait_for(tmp_path / "out.jsonl.part", size + 20_000, process)
         below = psutil.Process(process.pid).children(recursive=True)
-        begun = time.monotonic()
         process.send_signal(sort)
         code, said = end(process)
         codes.append(code)
-        assert time.monotonic() - begun < SECONDS
+        assert not (tmp_path / "out.jsonl").exists()
         assert "Traceback" not in said
         assert not [child for child in below if child.is_running()], "nothing is left behind"
         size = (tmp_path / "out.jsonl.part").stat().st_size
@@ -113,10 +110,10 @@ def test_killed_and_stopped_runs_go_on_with_nothing_lost_or_doubled(whole: Path,
 
 def test_sigterm_is_heard_while_vllm_is_loaded(whole: Path, tmp_path: Path) -> None:
     process = start(tmp_path, "simulate", whole / "paths.jsonl", *VLLM, "--k", 4, "-o", "out.jsonl")
+    wait_until_it_listens(process)
     time.sleep(4)
-    begun = time.monotonic()
     process.terminate()
     code, said = end(process)
     assert code == 75, said
-    assert time.monotonic() - begun < SECONDS
+    assert not (tmp_path / "out.jsonl").exists()
     assert "Traceback" not in said

@@ -20,7 +20,7 @@ def test_closing_ends_open_streams_with_an_error_and_another_engine_can_be_opene
         await asyncio.sleep(0)
         await opened.engine.close()
         with pytest.raises(ModelError, match="closed"):
-            await asyncio.wait_for(taker, 5)
+            await asyncio.wait_for(taker, 60)
 
     opened.loop.run_until_complete(close_midway())
     opened.loop.close()

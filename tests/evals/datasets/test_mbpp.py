@@ -12,7 +12,7 @@ from evals.errors import DataError
 from evals.programs.steps import StepRule
 from evals.records import parse_problem
 from evals.tasks import check_problem, task_of
-from tests.data import need
+from tests.data import need, need_whole
 
 
 def rows() -> list[dict[str, Any]]:
@@ -21,11 +21,21 @@ def rows() -> list[dict[str, Any]]:
 
 def test_the_splits_of_mbpp_are_the_published_task_ids() -> None:
     everything = rows()
+    first = {split: next(mbpp.problems(everything, split)).id for split in mbpp.TASK_IDS}
+    assert first == {
+        "prompt": "mbpp/prompt/1", "test": "mbpp/test/11", "validation": "mbpp/validation/511",
+        "train": "mbpp/train/601",
+    }  # fmt: skip
+    found = [problem.id for split in mbpp.TASK_IDS for problem in mbpp.problems(everything, split)]
+    assert [int(name.rpartition("/")[2]) for name in found] == [row["task_id"] for row in everything]
+
+
+def test_the_splits_of_the_whole_mbpp_are_as_large_as_is_published() -> None:
+    need_whole("mbpp/mbpp.jsonl")
+    everything = rows()
     sizes = {split: len(list(mbpp.problems(everything, split))) for split in mbpp.TASK_IDS}
     assert sizes == {"prompt": 10, "test": 500, "validation": 90, "train": 374}
-    first = next(mbpp.problems(everything, "test"))
-    assert first.id == "mbpp/test/11"
-    sanitized = json.loads(need("mbpp/sanitized-mbpp.json").read_text(encoding="utf-8"))
+    sanitized = json.loads(need_whole("mbpp/sanitized-mbpp.json").read_text(encoding="utf-8"))
     assert [len(list(mbpp.problems(sanitized, split))) for split in mbpp.TASK_IDS] == [7, 257, 43, 120]
 
 

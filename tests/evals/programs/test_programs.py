@@ -77,7 +77,7 @@ PARTS = [
 ]
 
 
-@settings(max_examples=500, deadline=1000)
+@settings(max_examples=500, deadline=None)
 @given(st.lists(st.sampled_from(PARTS), max_size=12).map("\n".join), st.sampled_from(["lines:1", "lines:2", "blocks"]))
 def test_a_prefix_is_read_as_the_text_that_it_was_cut_from(text: str, rule: str) -> None:
     start, end = program_span(text)

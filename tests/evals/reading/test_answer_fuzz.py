@@ -18,7 +18,7 @@ MARKS = ["#### ", "####", "\\boxed{", "The answer is ", "Answer: ", "answer:\n",
 FORMS = ["The answer is {}", "#### {}", "\\boxed{{{}}}", "Answer: {}."]
 TEXTS = st.lists(st.one_of(st.sampled_from(list(WITHOUT_SEVEN)), st.sampled_from(MARKS)), max_size=80).map("".join)
 ANYTHING = st.one_of(TEXTS, st.text(max_size=300))
-SETTINGS = settings(max_examples=300, deadline=1000)
+SETTINGS = settings(max_examples=300, deadline=None)
 
 
 @SETTINGS

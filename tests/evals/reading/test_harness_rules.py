@@ -147,7 +147,7 @@ NUMBERISH = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=400, deadline=1000)
+@settings(max_examples=400, deadline=None)
 @given(st.sampled_from(["18", "1,000", "-3", "0.5", "so\n#### 18"]), NUMBERISH)
 def test_any_text_is_judged_as_the_harness_does(gold: str, text: str) -> None:
     _, match = answers.match(gold, text)

@@ -36,7 +36,7 @@ def siege(way: str) -> dict[str, Any]:
     """What `siege.py` reports for one sandbox and user."""
     layer, user = way.split(", ")
     if layer == "bubblewrap" and shutil.which("bwrap") is None:
-        return {"missing": "bubblewrap is not installed"}
+        return {"missing": "bubblewrap is not installed (apt-get install bubblewrap)"}
     if layer == "landlock" and not landlock.abi():
         return {"missing": "this kernel has no landlock"}
     with tempfile.TemporaryDirectory() as place:  # a folder that every user may read

@@ -77,7 +77,7 @@ LINES = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=1000)
+@settings(max_examples=300, deadline=None)
 @given(st.one_of(st.lists(LINES, max_size=12).map("\n".join), st.text(max_size=200)))
 def test_every_step_stands_where_its_end_says(text: str) -> None:
     split = MATH.split(text)

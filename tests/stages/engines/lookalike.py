@@ -43,7 +43,6 @@ class Lookalike:
         self.bodies: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.headers: list[dict[str, str]] = []
-        self.times: list[float] = []
         self.now = self.most = 0
         """Requests being answered, now and at most."""
         self.lock, self.asked = threading.Lock(), threading.Event()
@@ -65,7 +64,6 @@ class Lookalike:
                     outer.bodies.append(body)
                     outer.paths.append(self.path)
                     outer.headers.append(dict(self.headers))
-                    outer.times.append(time.monotonic())
                     outer.now += 1
                     outer.most = max(outer.most, outer.now)
                 outer.asked.set()

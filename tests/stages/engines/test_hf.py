@@ -213,7 +213,7 @@ def test_closing_the_engine_ends_open_streams_with_an_error() -> None:
             await asyncio.sleep(0)
         await engine.close()
         with pytest.raises(ModelError, match="closed"):
-            await asyncio.wait_for(taker, 5)
+            await asyncio.wait_for(taker, 60)
 
     asyncio.run(go())
 
@@ -228,6 +228,6 @@ def test_an_error_in_the_model_reaches_everybody_who_waits(monkeypatch: pytest.M
 
     async def go() -> list[object]:
         streams = [anext(engine.stream(request(i))) for i in range(3)]
-        return await asyncio.wait_for(asyncio.gather(*streams, return_exceptions=True), 5)
+        return await asyncio.wait_for(asyncio.gather(*streams, return_exceptions=True), 60)
 
     assert [str(error) for error in asyncio.run(go())] == ["a kernel is broken"] * 3

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -43,7 +43,7 @@ def request(i: int = 0, draws: int = 1, **more: Any) -> Request:
 def ask(
     server: Lookalike,
     *requests: Request,
-    timeout: float = 5.0,
+    timeout: float = 60.0,
     retries: int = 4,
     key: str | None = None,
     concurrency: int = 8,
@@ -194,7 +194,7 @@ FIRST_TRIES: dict[str, Reply] = {
     "503": Reply(status=503, json={"error": {"message": "loading"}}),
     "429": Reply(status=429, json={"error": {"message": "slow down"}}),
     "dropped": Reply(drop=True),
-    "too slow": Reply(json={}, delay=0.6),
+    "too slow": Reply(json={}, delay=3.0),
     "no JSON": Reply(raw=b'{"choices": [{"te'),
     "no choices": Reply(json={"choices": []}),
     "no text": Reply(json={"choices": [{"finish_reason": "stop"}], "usage": {}}),
@@ -207,28 +207,36 @@ FIRST_TRIES: dict[str, Reply] = {
 @pytest.mark.parametrize("kind", FIRST_TRIES)
 def test_what_passes_is_tried_again(kind: str) -> None:
     with Lookalike(lambda body, number: FIRST_TRIES[kind] if number < 2 else by_seed(body, number)) as server:
-        ((answer,),) = ask(server, request(), timeout=0.25)
+        ((answer,),) = ask(server, request(), timeout=1.0 if kind == "too slow" else 60.0)
     assert answer.text.startswith("seed")
     assert [body["seed"] for body in server.bodies] == [answer.seed] * 3
     assert server.engine.spent()["requests tried again"] == 2
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
-def test_retry_after_holds_everybody_back(form: str) -> None:
-    asked_at = []
+def test_retry_after_holds_everybody_back(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that goes on only while the client sleeps."""
+    now, sleep, asked_at = 0.0, asyncio.sleep, list[float]()
+
+    async def pass_time(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        await sleep(0)
 
     def busy_once(body: dict[str, Any], number: int) -> Reply:
+        asked_at.append(now)
         if number:
             return by_seed(body, number)
-        asked_at.append(time.monotonic())
-        # a date has whole seconds only
-        later = "0.4" if form == "seconds" else format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
-        return Reply(status=429, json={}, headers={"Retry-After": later})
+        later = format_datetime(datetime.now(UTC) + timedelta(seconds=250), usegmt=True)
+        return Reply(status=429, json={}, headers={"Retry-After": "250" if form == "seconds" else later})
 
+    monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(client, "asyncio", SimpleNamespace(sleep=pass_time, Semaphore=asyncio.Semaphore))
     with Lookalike(busy_once) as server:
         answers = ask(server, request(0), request(1, 3), concurrency=1)
     assert all(isinstance(row, list) for row in answers)
-    assert min(server.times[1:]) - asked_at[0] > (0.39 if form == "seconds" else 0.9)
+    # a date is that of another clock, which goes on while the test runs
+    assert min(asked_at[1:]) - asked_at[0] >= (250 if form == "seconds" else 150)
 
 
 def test_a_pause_of_hours_stops_the_run() -> None:
@@ -351,10 +359,10 @@ def test_closing_the_engine_ends_open_streams_with_an_error() -> None:
     async def go(server: Lookalike) -> None:
         engine = ServerEngine(RetryingClient(server.url), "m1")
         taker = asyncio.ensure_future(anext(engine.stream(request())))
-        await asyncio.to_thread(server.asked.wait, 5)
+        await asyncio.to_thread(server.asked.wait, 60)
         await engine.close()
         with pytest.raises(ModelError, match="closed"):
-            await asyncio.wait_for(taker, 5)
+            await asyncio.wait_for(taker, 60)
 
     with Lookalike(lambda body, number: Reply(by_seed(body, number), delay=0.3)) as server:
         asyncio.run(go(server))

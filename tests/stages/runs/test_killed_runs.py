@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import json
 import random
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -59,7 +62,7 @@ def test_kills_at_random_points_leave_the_same_bytes(tmp_path: Path, whole: tupl
         process = start(source, output, "--delay", 0.02)
         wait_for(part, size + 1 + int(draws.random() * final / 8), process)
         process.send_signal(sort)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
         size = part.stat().st_size
         codes.add(process.returncode)
         assert not output.exists()
@@ -80,19 +83,17 @@ def test_costs_add_up_over_a_stop_and_a_resume(tmp_path: Path, whole: tuple[Path
     process = start(source, output, "--delay", 0.02)
     wait_for(tmp_path / "out.jsonl.part", 8000, process)
     process.terminate()
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     run(source, output)
     made, plain = (json.loads(Path(f"{path}.manifest.json").read_text()) for path in (output, expected))
     assert made["usage"] == plain["usage"] == {"tokens": plain["counts"]["tokens"]}
 
 
-def test_sigterm_says_how_to_go_on_and_exits_within_seconds(tmp_path: Path, whole: tuple[Path, Path]) -> None:
-    process = start(whole[0], tmp_path / "out.jsonl", "--delay", 5)
+def test_sigterm_says_how_to_go_on_and_waits_for_no_work(tmp_path: Path, whole: tuple[Path, Path]) -> None:
+    process = start(whole[0], tmp_path / "out.jsonl", "--delay", 3600)
     wait_for(tmp_path / "out.jsonl.part", 1, process)
-    begun = time.monotonic()
     process.terminate()
-    said = process.communicate(timeout=20)[1].decode()
-    assert time.monotonic() - begun < 3
+    said = process.communicate(timeout=60)[1].decode()
     assert process.returncode == 75
     assert said.splitlines()[0] == "stopped by SIGTERM"
     assert "same command again" in said
@@ -104,7 +105,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path, whole: tuple[Path, Path]) -> 
     process = start(source, output, "--delay", 0.01)
     wait_for(tmp_path / "out.jsonl.part", 3000, process)
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=20)[1].decode()
+    said = process.communicate(timeout=60)[1].decode()
     assert process.returncode == 130
     assert "Traceback" not in said
     assert "never retrieved" not in said
@@ -212,19 +213,38 @@ def test_closed_pipe_ends_the_run_without_a_traceback(whole: tuple[Path, Path]) 
     assert process.stderr is not None
     said = process.stderr.read().decode()
     process.stderr.close()
-    assert process.wait(timeout=20) == 75
+    assert process.wait(timeout=60) == 75
     assert "the reader of stdout has gone" in said
     assert "Traceback" not in said
     assert "BrokenPipe" not in said
 
 
+PIPE_IS_FULL = 60_000
+"""Bytes, of the usual 65,536, behind which a line of 4,000 finds no room."""
+
+
+def unread(process: subprocess.Popen[bytes]) -> int:
+    """The bytes that wait in a process's stdout."""
+    assert process.stdout is not None
+    count = array.array("i", [0])
+    fcntl.ioctl(process.stdout, termios.FIONREAD, count)
+    return count[0]
+
+
 def test_sigterm_is_heard_while_nobody_reads_and_nobody_writes(whole: tuple[Path, Path]) -> None:
     stuck = start(whole[0], "-", "--pad", 2000, stdout=subprocess.PIPE)
-    idle = start("-", "-", stdin=subprocess.PIPE)
-    time.sleep(1.5)
+    idle = start("-", "-", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert stuck.stdout is not None
+    while unread(stuck) < PIPE_IS_FULL:
+        time.sleep(0.01)
+    assert idle.stdin is not None
+    assert idle.stdout is not None
+    idle.stdin.write(b'{"id": "a", "task": "math", "question": "?"}\n')
+    idle.stdin.flush()
+    idle.stdout.readline()
     for process in (stuck, idle):
         process.terminate()
-        assert process.wait(timeout=5) == 75
+        assert process.wait(timeout=60) == 75
         for stream in (process.stdin, process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
@@ -238,7 +258,7 @@ def test_problems_from_a_slow_pipe_go_through_at_once() -> None:
         process.stdin.write(b'{"id": "%d", "task": "math", "question": "?"}\n' % i)
         process.stdin.flush()
         assert json.loads(process.stdout.readline())["id"] == str(i)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     assert process.returncode == 0
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import pickle
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -34,8 +33,13 @@ class Checker:
 
     workers = 4
 
-    def __init__(self, seconds: float = 0.0) -> None:
-        self.seconds, self.asked, self.threads = seconds, list[str](), set[str]()
+    def __init__(self) -> None:
+        self.asked, self.ended, self.threads = list[str](), list[str](), set[str]()
+        self.may_end = threading.Event()
+        """Until this is set no check ends, except that a test must end some time."""
+        self.may_end.set()
+        self.busy = threading.Event()
+        """Set when a check has begun."""
         self.settings: list[dict[str, Any]] = []
         self.closed = 0
 
@@ -43,7 +47,9 @@ class Checker:
         assert tests.names == ("add",)
         self.asked.append(program)
         self.threads.add(threading.current_thread().name)
-        time.sleep(self.seconds)
+        self.busy.set()
+        self.may_end.wait(60)
+        self.ended.append(program)
         outcome: Any = program[2:].partition("\n")[0] if program.startswith("# ") else "passed"
         return CheckResult(outcome, weak=tests.weak, cpu_s=0.25, wall_s=0.5, rerun=outcome == "timeout")
 
@@ -107,34 +113,35 @@ def test_what_one_run_has_checked_another_checks_anew(checker: Checker) -> None:
 
 
 def test_the_loop_goes_on_while_programs_are_checked(checker: Checker) -> None:
-    checker.seconds = 0.2
+    checker.may_end.clear()
 
-    async def go() -> int:
-        made, ticks = problem(), 0
+    async def go() -> None:
+        made = problem()
         checking = asyncio.ensure_future(Verdicts().of(task_of(made), made, "x = 1"))
-        while not checking.done():
-            await asyncio.sleep(0.01)
-            ticks += 1
-        return ticks
+        await asyncio.to_thread(checker.busy.wait, 60)
+        assert checker.asked
+        assert not checker.ended
+        checker.may_end.set()
+        await checking
 
-    assert asyncio.run(go()) >= 5
+    asyncio.run(go())
 
 
 def test_a_run_that_is_given_up_does_not_wait_for_its_checks(checker: Checker) -> None:
-    checker.seconds = 1.0
+    checker.may_end.clear()
 
     async def go() -> None:
         made, verdicts = problem(), Verdicts()
         waiting = [asyncio.ensure_future(verdicts.of(task_of(made), made, f"x = {n}")) for n in range(40)]
-        await asyncio.sleep(0.1)
+        await asyncio.to_thread(checker.busy.wait, 60)
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
         await verdicts.close()
 
-    began = time.monotonic()
     asyncio.run(go())
-    assert time.monotonic() - began < 0.9
+    assert not checker.ended
+    checker.may_end.set()
     assert len(checker.asked) <= Checker.workers + 4  # those that wait were never begun
 
 
