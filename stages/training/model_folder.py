@@ -18,8 +18,11 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
+
+import jsonlines
 
 from evals.errors import UsageError
 from stages.files.atomic import NO_ROOM, cannot_write
@@ -115,10 +118,9 @@ class ModelFolder:
         Raises:
             Interrupted: there is no room.
         """
-        text = json.dumps({**line, "seconds": round(self.seconds(), 3)}, allow_nan=False)
         try:
-            with self.log_file.open("a", encoding="utf-8") as stream:
-                stream.write(text + "\n")
+            with jsonlines.open(self.log_file, "a", dumps=partial(json.dumps, allow_nan=False)) as log:
+                log.write({**line, "seconds": round(self.seconds(), 3)})
         except OSError as error:
             raise cannot_write(str(self.log_file), error) from error
 
