@@ -37,8 +37,10 @@ test-vllm: setup-vllm
 demo: setup
 	PATH="$(BIN):$$PATH" bash examples/demo.sh
 
-# The picture in the README, and the line in docs/line.md, from what the commands write now. About five minutes.
+# The page of options, the picture in the README and the line in docs/line.md, from what the commands are and write now.
+# About five minutes.
 docs: setup
+	$(BIN)/python docs/make_options.py
 	$(BIN)/python docs/make_picture.py
 
 lint: setup

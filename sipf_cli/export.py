@@ -34,8 +34,7 @@ def stepwise(
     from stages.export import export_stepwise
 
     counts = export_stepwise(
-        str(lines), str(output), skipping_bad_lines(strict=files.strict), labels=settings.labels,
-        template=settings.template, overwrite=files.overwrite,
+        str(lines), str(output), skipping_bad_lines(strict=files.strict), settings, overwrite=files.overwrite,
         manifest=None if files.manifest is None else str(files.manifest),
     )  # fmt: skip
     emit({"output": str(output), **counts}, json=console.json, data_on_stdout=str(output) == "-")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from evals.errors import DataError
@@ -19,6 +20,7 @@ from stages.files.problems import read_problems
 from stages.files.reading import BadLines
 from stages.models.prompts import exported_prompt
 from stages.runs.whole_file import WholeFile
+from stages.settings.labels import StepwiseSettings
 from stages.simulate import check_steps
 from stages.training.step_rows import LabelKind
 
@@ -27,9 +29,8 @@ def export_stepwise(
     source: str,
     output: str,
     bad: BadLines,
+    settings: StepwiseSettings,
     *,
-    labels: str = "hard",
-    template: str = "auto",
     overwrite: bool = False,
     manifest: str | None = None,
 ) -> dict[str, Any]:
@@ -38,8 +39,7 @@ def export_stepwise(
     Args:
         source: lines with paths.
         bad: hears of the bad lines.
-        labels: hard, soft, or threshold:T, as for `train-prm`.
-        template: a template of the task for the prompt, "chat" for messages; "auto": the task's first.
+        settings: which labels, and which prompt ("chat": messages; "auto": the task's first template).
 
     Returns:
         Counts: paths and steps written, what was left out and why, and bad lines.
@@ -48,16 +48,16 @@ def export_stepwise(
         UsageError: the output is something else.
         DataError: there is nothing to write; or a bad line, if `bad` is strict.
     """
-    kind = LabelKind.parse(labels)
+    kind = LabelKind.parse(settings.labels)
     counts: Counter[str] = Counter({"paths": 0, "steps": 0})
 
     def rows() -> Iterator[dict[str, Any]]:
         for problem in read_problems(source, bad, check=check_steps):
-            yield from _rows(problem, kind, template, counts)
+            yield from _rows(problem, kind, settings.template, counts)
         if not counts["paths"]:
             raise bad.first or DataError("no path is labelled", "Run sipf simulate on the lines first.")
 
-    options = {"format": "stepwise", "labels": labels, "template": template}
+    options = {"format": "stepwise", **asdict(settings)}
     return WholeFile("export", source, output, options, overwrite, manifest).write(rows(), counts, bad).summary()
 
 
@@ -79,7 +79,7 @@ def _rows(problem: Problem, kind: LabelKind, template: str, counts: Counter[str]
 
 
 def step_labels(path: Path, kind: LabelKind) -> list[bool | float | None] | None:
-    """A label a step, None where it is not known; None for a path that nobody has labelled.
+    """One label per step, None where it is not known; None for a path without labels.
 
     A person's first wrong step says that the steps before it are right, and nothing of those behind it.
     """

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from evals.records import parse_problem
+from evals.records import Problem
 from tests.docs.pages import PAGES, ROOT, blocks
 
 FOLDERS = tuple(f"{path.name}/" for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith("."))
@@ -71,7 +71,7 @@ def keys(value: Any) -> Iterator[str]:
 def test_the_line_on_its_page_is_a_problem_with_labels_and_scores_and_every_key_is_explained() -> None:
     page = ROOT / "docs/line.md"
     (shown,) = [block.text for block in blocks(page) if block.language == "json"]
-    (path,) = parse_problem(shown.replace("\n", " "), "docs/line.md").paths
+    (path,) = Problem.from_row(json.loads(shown)).paths
     assert path.labels
     assert path.scores
     explained = set(re.findall(r"`(\w+)`", prose(page)))

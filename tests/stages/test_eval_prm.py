@@ -22,6 +22,7 @@ from stages.models.prompts import make_prompter
 from stages.scorers.hf import Scorer, to_scores
 from stages.seeds import held_out
 from stages.settings.evaluation import PrmSettings
+from stages.settings.labels import StepwiseSettings
 from stages.settings.training import TrainSettings
 from stages.train_prm import run_train_prm
 from stages.training.step_rows import LabelKind, read_examples, step_rows
@@ -164,7 +165,7 @@ def marked(first_error: int, **fields: Any) -> Problem:
 def exported(tmp_path: Path, lines: list[Problem], **how: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     out = tmp_path / "out.jsonl"
     bad = BadLines()
-    counts = export_stepwise(save(tmp_path / "in.jsonl", lines), str(out), bad, overwrite=True, **how)
+    counts = export_stepwise(save(tmp_path / "in.jsonl", lines), str(out), bad, StepwiseSettings(**how), overwrite=True)
     assert not bad.count
     return [json.loads(line) for line in out.read_text().splitlines()], counts
 
