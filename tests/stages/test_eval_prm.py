@@ -19,7 +19,8 @@ from stages.eval_prm import measure
 from stages.export import export_stepwise
 from stages.files.reading import BadLines
 from stages.models.prompts import make_prompter
-from stages.scorers.hf import Scorer, to_scores
+from stages.scorers.base import to_scores
+from stages.scorers.hf import Scorer
 from stages.seeds import held_out
 from stages.settings.evaluation import PrmSettings
 from stages.settings.training import TrainSettings

@@ -10,7 +10,7 @@ import pytest
 from evals.datasets import gsm8k
 from evals.errors import DataError
 from evals.reading import answers
-from evals.records import parse_problem
+from evals.records import Problem
 from evals.tasks.math import MathTask
 from tests.data import need
 
@@ -36,7 +36,7 @@ def test_annotations_can_be_stripped_from_the_solution() -> None:
     (stripped,) = gsm8k.problems(rows, "train", "strip")
     assert (kept.id, kept.answer, kept.solution) == ("gsm8k/train/0", "1010", ["5+5 = <<5+5=10>>10"])
     assert stripped.solution == ["5+5 = 10"]
-    assert parse_problem(kept.to_json(), "x:1") == kept
+    assert Problem.from_row(json.loads(kept.to_json())) == kept
 
 
 @pytest.mark.parametrize("split", SIZES)

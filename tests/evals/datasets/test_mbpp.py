@@ -10,7 +10,7 @@ import pytest
 from evals.datasets import mbpp
 from evals.errors import DataError
 from evals.programs.steps import StepRule
-from evals.records import parse_problem
+from evals.records import Problem
 from evals.tasks import check_problem, task_of
 from tests.data import need
 
@@ -38,7 +38,7 @@ def test_an_mbpp_line_has_the_reference_with_plain_line_breaks_and_stands_for_it
     assert problem.tests is not None
     assert problem.tests["shown"] == row["test_list"]
     assert problem.tests["steps"] == "blocks"
-    again = parse_problem(problem.to_json(), "x:1")
+    again = Problem.from_row(json.loads(problem.to_json()))
     assert again == problem
     check_problem(again)
 
