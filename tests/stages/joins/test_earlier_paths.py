@@ -122,8 +122,7 @@ def test_a_bad_line_or_an_id_that_stands_twice_stops_the_run(tmp_path: Path) -> 
 
 
 def test_the_facts_change_with_the_pools_content(tmp_path: Path) -> None:
-    facts = []
-    for problem in (chain_problem(), chain_problem(drawn=1)):
-        facts.append(EarlierPaths(pool_file(tmp_path, problem)).facts())
+    pools = (chain_problem(), chain_problem(drawn=1))
+    facts = [EarlierPaths(pool_file(tmp_path, problem)).facts() for problem in pools]
     assert facts[0]["pool"] == facts[1]["pool"]
     assert facts[0]["pool_sha256"] != facts[1]["pool_sha256"]

@@ -9,7 +9,7 @@ import pytest
 
 from evals.records import Problem
 from evals.tasks import task_of
-from stages.engines.hf.chains import Chain
+from stages.engines.hf.chains import PrefixChain
 from stages.engines.hf.engine import HFEngine
 from stages.models.loading import load_policy
 from stages.sample import Sampler
@@ -28,10 +28,10 @@ def test_a_chat_model_with_another_tokenizer_labels_what_a_plain_one_sampled(nam
     problem = chain_problem(paths=[path(0, "40-15=25", "25*3=75"), path(1, "café 1", "2 ½", correct=True)])
     settings = SampleSettings(n=3, max_tokens=24, keep_unfinished=True)
     sampled, _ = work(Sampler(sampler, settings), problem)
-    seen: list[Chain] = []
+    seen: list[PrefixChain] = []
     submit = simulator.loop.submit
 
-    def watched(chain: Chain) -> None:
+    def watched(chain: PrefixChain) -> None:
         seen.append(chain)
         submit(chain)
 
