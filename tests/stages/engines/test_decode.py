@@ -13,8 +13,8 @@ import torch
 
 from evals.errors import ModelError
 from stages.engines.base import Completion, Draw
-from stages.engines.hf.chains import PrefixChain, leaves_of
 from stages.engines.hf import decode
+from stages.engines.hf.chains import PrefixChain, leaves_of
 from stages.engines.hf.engine import HFEngine
 from stages.engines.hf.slots import bytes_per_column
 from stages.engines.stops import TextReader
