@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +13,32 @@ from typer.testing import CliRunner
 
 from sipf_cli import app as framework
 from sipf_cli import presets
-from sipf_cli.app import COMMANDS, LazyCommand, LazyGroup, new_app
-from sipf_cli.options import Config, Debug, Epochs, Lora, Preset, Seed, TopP
-from sipf_cli.settings import option_names
+from sipf_cli.app import COMMANDS, LazyCommand, LazyGroup
+from sipf_cli.configuration import option_names
+from sipf_cli.generated import new_app
+from sipf_cli.options import ConsoleOptions, PresetOptions
+from stages.settings.declare import setting
+
+
+@dataclass(frozen=True)
+class SeedSettings:
+    seed: int = setting(1, "Seed.", low=0)
+
+
+@dataclass(frozen=True)
+class ProbeSettings(SeedSettings):
+    epochs: float = setting(1.0, "Passes.", low=0.0)
+    top_p: float = setting(0.5, "Mass.", low=0.0, high=1.0)
+    lora: bool = setting(False, "Adapter.")
+
 
 PROBE = new_app()
-"""A command with a few shared options, which prints what it was given. It stands in for `train-prm`."""
+"""A command with a few settings, which prints what it was given. It stands in for `train-prm`."""
 
 
 @PROBE.command()
-def probe(
-    config: Config = None,
-    preset: Preset = None,
-    debug: Debug = False,
-    seed: Seed = 1,
-    epochs: Epochs = 1.0,
-    top_p: TopP = 0.5,
-    lora: Lora = False,
-) -> None:
-    print(json.dumps({"seed": seed, "epochs": epochs, "top_p": top_p, "lora": lora}))
+def probe(settings: ProbeSettings, console: PresetOptions) -> None:
+    print(json.dumps(asdict(settings)))
 
 
 NESTED = new_app()
@@ -42,8 +50,8 @@ def nested() -> None:
 
 
 @NESTED.command("chain")
-def chain(config: Config = None, seed: Seed = 1) -> None:
-    print(json.dumps({"seed": seed}))
+def chain(settings: SeedSettings, console: ConsoleOptions) -> None:
+    print(json.dumps(asdict(settings)))
 
 
 @pytest.fixture

@@ -68,8 +68,9 @@ def whole(read: tuple[list[Any], list[DataError]]) -> tuple[int, list[str]]:
 
 
 def earlier_paths(source: str) -> set[str]:
-    with EarlierPaths(Path(source)) as pool:
-        return pool.ids()
+    pool = EarlierPaths(Path(source))
+    pool.open()
+    return pool.ids()
 
 
 def samples(source: str, bad: BadLines) -> Iterator[str]:

@@ -27,11 +27,13 @@ from stages.runs.record import LineRun, Summary
 from stages.runs.runner import run_lines
 from stages.runs.scheduler import Quiet
 from stages.sample import Sampler
+from stages.score import Scoring
 from stages.scorers.hf import Scorer
 from stages.settings.evaluation import EvalSettings
-from stages.settings.model import EngineSettings
+from stages.settings.model import EngineSettings, ScorerSettings
 from stages.settings.pairs import PairSettings
 from stages.settings.sample import SampleSettings
+from stages.settings.score import ScoreSettings
 from stages.settings.simulate import SimulateSettings
 from stages.settings.training import TrainSettings
 from stages.sft import run_sft
@@ -151,8 +153,9 @@ def test_the_loop_runs_and_every_stage_sees_the_same_prompt(
     assert made["counts"]["paths"] == drawn.counts["kept"] + 5
 
     now("score")
-    scorer = Scorer(str(tmp_path / "prm"), device="cpu", label="prm0")
-    scored = lines("score", files["labels"], files["scored"], scorer, scorer.work)
+    scorer = Scorer(str(tmp_path / "prm"), ScorerSettings(device="cpu"))
+    scoring = Scoring(scorer, ScoreSettings(name="prm0"))
+    scored = lines("score", files["labels"], files["scored"], scorer, scoring)
     assert scored.counts["paths scored"] == drawn.counts["kept"] + 5
     for path in (path for problem in read(files["scored"]) for path in problem.paths):
         assert path.scores is not None

@@ -52,7 +52,7 @@ def test_a_verdict_that_was_brought_along_is_not_believed() -> None:
         {"id": "c#2", "text": "40-15=25\nThe answer is 76"},
         {"id": "c#gold", "source": "gold", "text": "x", "correct": True},
     ]
-    problem, counts = work(Judging(), chain_problem(paths=brought))
+    problem, counts = work(Judging("answers.jsonl"), chain_problem(paths=brought))
     assert [(p.id, p.source, p.answer, p.correct) for p in problem.paths] == [
         ("c#0", "eval", "76", True), ("c#1", "eval", "2", False), ("c#2", "eval", "76", True),
     ]  # fmt: skip
@@ -64,13 +64,13 @@ def test_a_verdict_that_was_brought_along_is_not_believed() -> None:
 def test_what_else_a_path_carries_stays() -> None:
     scores = {"prm": {"steps": [0.5], "mean": 0.5, "min": 0.5, "product": 0.5, "last": 0.5}}
     given = {**path(0, "40-15=25", mine="x"), "scores": scores, "seed": 4}
-    problem, _ = work(Judging(), chain_problem(paths=[given]))
+    problem, _ = work(Judging("answers.jsonl"), chain_problem(paths=[given]))
     made = json.loads(problem.to_json())["paths"][0]
     assert (made["scores"], made["mine"], made["seed"]) == (scores, "x", 4)
 
 
 def test_a_problem_without_an_answer_stays_and_is_counted() -> None:
-    problem, counts = work(Judging(), chain_problem())
+    problem, counts = work(Judging("answers.jsonl"), chain_problem())
     assert problem.paths == []
     assert counts["problems without an answer"] == 1
 
@@ -80,8 +80,9 @@ def test_samples_are_joined_to_their_problems_in_file_order(tmp_path: Path) -> N
     rows = [("c", "The answer is 76"), ("other", "?"), ("c", "The answer is 7"), ("c", "76")]
     file.write_text("".join(json.dumps({"task_id": i, "completion": text}) + "\n" for i, text in rows))
     saved = SavedAnswers(str(file), BadLines())
+    saved.open()
     old = chain_problem(paths=[path(9, "40-15=25")])
-    problem, _ = work(saved.joined(Judging()), old)
+    problem, _ = work(Judging(str(file), saved), old)
     assert [(p.id, p.text, p.correct) for p in problem.paths] == [
         ("c#0", "The answer is 76", True), ("c#1", "The answer is 7", False), ("c#2", "76", True),
     ]  # fmt: skip
@@ -100,10 +101,10 @@ def test_a_sample_of_another_shape_is_skipped_and_counted(tmp_path: Path, row: d
     assert SavedAnswers(str(file), bad).ids() == {"c"}, "the others are judged"
     assert bad.count == 1
     with pytest.raises(DataError, match=r"samples\.jsonl:2: (task_id|completion): must be a text"):
-        SavedAnswers(str(file), BadLines(strict=True))
+        SavedAnswers(str(file), BadLines(strict=True)).open()
     file.write_text(json.dumps(row) + "\n")
     with pytest.raises(DataError, match=r"samples\.jsonl:1: (task_id|completion): must be a text"):
-        SavedAnswers(str(file), BadLines())
+        SavedAnswers(str(file), BadLines()).open()
 
 
 def test_the_likeliest_choice_is_the_answer_after_the_line_s_own_examples() -> None:
@@ -116,7 +117,7 @@ def test_the_likeliest_choice_is_the_answer_after_the_line_s_own_examples() -> N
     assert made.match is None, "nothing was written that rules could read differently"
     assert json.loads(problem.to_json())["paths"][0]["loglikelihoods"] == {"A": -3.0, "B": -1.0, "C": -2.0, "D": -9.0}
     assert counts == {"answers": 1, "choices compared": 4}
-    again, _ = work(Judging(), problem)
+    again, _ = work(Judging("answers.jsonl"), problem)
     assert again.paths[0].correct, "and it can be judged again from the file"
     tied, _ = work(Evaluation(Likely(-1.0, -1.0, -1.0, -1.0), EvalSettings()), mmlu())
     assert tied.paths[0].answer == "A", "the first of equals"
