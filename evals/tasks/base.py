@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from evals.errors import DataError
-from evals.programs.checks import Outcome
+from evals.programs.checks import CheckResult, CodeTests, Outcome
 from evals.records import Match, Path, Problem
 from evals.split import Split
 
@@ -65,11 +65,27 @@ class Task(Protocol):
 
 @runtime_checkable
 class AnswerReader(Protocol):
-    """What a task has, besides, whose answer stands in the text. A program has none: its verdict comes from a check
-    (`evals.tasks.code.CodeTask.verdict`)."""
+    """What a task has, besides, whose answer stands in the text."""
 
     def judge(self, problem: Problem, text: str) -> Verdict:
         """Read the answer of a whole path and compare it with the problem's."""
+
+
+@runtime_checkable
+class ProgramTask(Protocol):
+    """What a task has, besides, whose problems are solved by a program: its verdict comes from a check."""
+
+    def program(self, problem: Problem, text: str) -> str:
+        """The program that a text stands for: what is run, and what may be checked only once."""
+
+    def tests(self, problem: Problem) -> CodeTests:
+        """What the problem's programs are checked against."""
+
+    def verdict(self, result: CheckResult) -> Verdict:
+        """What a check says of its program."""
+
+    def resumed(self, prefix: str, text: str) -> str:
+        """A prefix and what was written after it, as if in one go."""
 
 
 @runtime_checkable
@@ -92,6 +108,22 @@ def split_of(task: Task, path: Path) -> Split:
     if len(split.steps) != len(path.steps):
         raise DataError(f"steps: {len(path.steps)} steps, but the text has {len(split.steps)}")
     return split
+
+
+def step_ends(task: Task, path: Path) -> list[int]:
+    """Character offsets in the path's text just past each of its steps.
+
+    Raises:
+        DataError: `id: steps...`: a step does not stand in the text.
+    """
+    if path.split != "given":
+        split = task.split(path.text)
+        if split.steps == path.steps:
+            return list(split.ends)
+    try:
+        return given_split(path).ends
+    except DataError as error:
+        raise DataError(f"{path.id}: {error.message}", error.advice) from error
 
 
 def given_split(path: Path) -> Split:

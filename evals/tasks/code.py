@@ -83,6 +83,10 @@ class CodeTask:
         start, end = program_span(text)
         return joined(stub(problem), _entry_point(problem), text[start:end])
 
+    def tests(self, problem: Problem) -> CodeTests:
+        """See `tests_of`."""
+        return tests_of(problem)
+
     def verdict(self, result: CheckResult) -> Verdict:
         """What a check of the program says of the path."""
         return Verdict(None, result.passed, outcome=result.outcome, weak=result.weak)

@@ -17,7 +17,6 @@ from typing import Any
 from evals.errors import DataError, UsageError
 from evals.records import Path, Problem
 from stages.counts import Tally
-from stages.data import write_problems
 from stages.files.manifest import hash_file
 from stages.files.reading import BadLines
 from stages.files.records import Place, RecordReader
@@ -94,7 +93,7 @@ def humaneval_lines(output: FilePath) -> FilePath:
             "HumanEval's problems are written beside the output", "Give -o FILE, or the problems as LINES."
         )
     path = output.with_name(f"{output.name}.problems.jsonl")
-    write_problems(problems(), WholeFile("data", None, str(path), {"task": "humaneval"}))
+    WholeFile("data", None, str(path), {"task": "humaneval"}).write(problems(), {})
     return path
 
 

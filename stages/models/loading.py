@@ -27,6 +27,8 @@ from stages.settings.model import ModelSettings
 
 CHAIN_BASE = "chain-base"
 CARD = "sipf.json"
+HEADS = ("score", "classifier")
+"""What transformers calls the head of a token classifier."""
 # What decides how a model behaves: weights, configuration, tokenizer, chat template.
 COUNTED = (
     *("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "adapter_config.json"),

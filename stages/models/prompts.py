@@ -20,7 +20,7 @@ from typing import Any
 from evals.errors import DataError, ModelError, UsageError
 from evals.records import Problem, Prompting
 from evals.tasks import task_of
-from evals.tasks.code import CodeTask
+from evals.tasks.base import ProgramTask
 from evals.tasks.prompts import CHAT, SLOT, plain_prompt, turns
 from stages.settings.model import ModelSettings
 
@@ -84,7 +84,7 @@ class Prompter:
         A chat model writes its program into a fenced block, where the strings that end the raw continuation of a
         function would cut it off at its first line.
         """
-        chat_code = self.text is None and isinstance(task_of(problem), CodeTask)
+        chat_code = self.text is None and isinstance(task_of(problem), ProgramTask)
         return () if chat_code else tuple(stop)
 
     def prompt_ids(self, problem: Problem) -> list[int]:

@@ -23,8 +23,7 @@ from typing import Any
 from evals.errors import DataError
 from evals.programs.checks import CheckResult, CodeTests
 from evals.records import Path, Problem, Rollout
-from evals.tasks.base import AnswerReader, Task, Verdict
-from evals.tasks.code import CodeTask, tests_of
+from evals.tasks.base import AnswerReader, ProgramTask, Task, Verdict
 from stages.counts import OUTCOMES, Tally
 from stages.runs.faults import LineFault
 from stages.settings.checks import CheckSettings
@@ -64,10 +63,10 @@ class Verdicts:
             LineFault: the problem's tests are at fault, whatever the program.
         """
         text = joined_path(task, prefix, text)
-        if not isinstance(task, CodeTask):
+        if not isinstance(task, ProgramTask):
             assert isinstance(task, AnswerReader), "what is no program is an answer"
             return task.judge(problem, text)
-        verdict = task.verdict(await self._result(problem, task.program(problem, text)))
+        verdict = task.verdict(await self._result(task, problem, task.program(problem, text)))
         if tally is not None:
             tally.count(OUTCOMES.of(str(verdict.outcome)))
             tally.count("weak verdicts", verdict.weak)
@@ -77,7 +76,7 @@ class Verdicts:
         self, task: Task, problem: Problem, texts: Sequence[str], tally: Tally | None = None
     ) -> list[Verdict]:
         """The verdicts of several paths of one problem, in their order; programs are checked side by side."""
-        if not isinstance(task, CodeTask):
+        if not isinstance(task, ProgramTask):
             return [await self.of(task, problem, text, tally=tally) for text in texts]
         return await asyncio.gather(*[self.of(task, problem, text, tally=tally) for text in texts])
 
@@ -102,7 +101,7 @@ class Verdicts:
         if threads is not None:
             threads.close()
 
-    async def _result(self, problem: Problem, program: str) -> CheckResult:
+    async def _result(self, task: ProgramTask, problem: Problem, program: str) -> CheckResult:
         """The check of a program, made now or before."""
         key = problem.id, program
         future = self._known.get(key)
@@ -110,7 +109,7 @@ class Verdicts:
             if future is None or future.cancelled():
                 if self._threads is None:
                     self._threads = _CheckThreads(self.settings)
-                future = self._known[key] = self._threads.check(program, tests_of(problem))
+                future = self._known[key] = self._threads.check(program, task.tests(problem))
                 future.add_done_callback(self._count)
                 if len(self._known) > REMEMBERED:
                     self._known.popitem(last=False)
@@ -134,7 +133,7 @@ class Verdicts:
 
 def joined_path(task: Task, prefix: str, text: str) -> str:
     """A prefix and what was written after it as one path: the text that is judged."""
-    return task.resumed(prefix, text) if isinstance(task, CodeTask) and prefix else prefix + text
+    return task.resumed(prefix, text) if isinstance(task, ProgramTask) and prefix else prefix + text
 
 
 def write_verdict(verdict: Verdict, record: Path | Rollout) -> None:

@@ -18,10 +18,10 @@ from typing import Any
 from evals.errors import ModelError, UsageError
 from evals.records import Path, Problem, StepScores
 from evals.tasks import task_of
+from evals.tasks.base import step_ends
 from stages.models.loading import load_tokenizer, read_card
 from stages.models.prompts import Prompter, make_prompter
 from stages.settings.model import ScorerSettings
-from stages.training.step_rows import step_ends
 
 NO_NUMBERS = "the reward model gives scores that are not numbers"
 
@@ -131,7 +131,7 @@ class PathScorer(ABC):
         if not path.steps:
             self.counts[Reason.NO_STEPS] += 1
             return Unscored(Reason.NO_STEPS)
-        ids, positions = self.prompter(problem).step_positions(problem, path.text, step_ends(problem, path))
+        ids, positions = self.prompter(problem).step_positions(problem, path.text, step_ends(task_of(problem), path))
         if len(ids) > self.max_length:
             self.counts[Reason.TOO_LONG] += 1
             return Unscored(Reason.TOO_LONG, f"{len(ids)} tokens, the model takes {self.max_length}")

@@ -20,11 +20,10 @@ import torch
 from evals.errors import ModelError
 from evals.records import Path, Problem
 from stages.models.devices import choose_device, choose_dtype
-from stages.models.loading import is_adapter, load_weights
+from stages.models.loading import HEADS, is_adapter, load_weights
 from stages.scorers.base import Job, PathScorer
 from stages.settings.model import ScorerSettings
 
-HEADS = ("score", "classifier")
 LENGTH_CLASS = 16
 RIGHT = 1
 

@@ -16,9 +16,9 @@ from typing import Any, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from evals.errors import DataError, UsageError
-from evals.records import Path, Problem, Record, StepLabel
+from evals.records import Problem, Record, StepLabel
 from evals.tasks import check_problem, task_of
-from evals.tasks.base import given_split
+from evals.tasks.base import step_ends
 from stages.files.reading import read_all
 from stages.files.records import RecordReader
 from stages.models.prompts import Prompter
@@ -122,7 +122,7 @@ def parse_example(row: Mapping[str, Any]) -> Example:
     else:
         check_problem(problem)
     for path in problem.paths:
-        step_ends(problem, path)
+        step_ends(task_of(problem), path)
     return problem
 
 
@@ -141,22 +141,6 @@ def read_examples(source: str, *, strict: bool = False) -> tuple[list[Example], 
         id_of=lambda example: example.id if isinstance(example, Problem) else None,
     )
     return read_all(reader, strict=strict)
-
-
-def step_ends(problem: Problem, path: Path) -> list[int]:
-    """Character offsets in the path's text just past each of its steps.
-
-    Raises:
-        DataError: a step does not stand in the text.
-    """
-    if path.split != "given":
-        split = task_of(problem).split(path.text)
-        if split.steps == path.steps:
-            return list(split.ends)
-    try:
-        return given_split(path).ends
-    except DataError as error:
-        raise DataError(f"{path.id}: {error.message}") from error
 
 
 def step_rows(
@@ -236,7 +220,7 @@ def _problem(problem: Problem, prompter: Prompter, kind: LabelKind, outcome: boo
         else:
             targets = [_decided(kind, label, path.id, j) for j, label in enumerate(path.labels)]
             inferred = [label.inferred for label in path.labels]
-        ids, positions = prompter.step_positions(problem, path.text, step_ends(problem, path))
+        ids, positions = prompter.step_positions(problem, path.text, step_ends(task_of(problem), path))
         yield StepRow(problem.id, ids, positions, targets, inferred)
 
 

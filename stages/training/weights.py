@@ -15,8 +15,7 @@ import transformers
 
 from evals.errors import UsageError
 from stages.models.devices import choose_device, choose_training_dtype
-from stages.models.loading import CHAIN_BASE, adapter_base, is_adapter, load_weights, read_card, resolve
-from stages.scorers.hf import HEADS
+from stages.models.loading import CHAIN_BASE, HEADS, adapter_base, is_adapter, load_weights, read_card, resolve
 from stages.settings.training import TrainSettings
 from stages.training.model_folder import ModelFolder
 from stages.training.processes import is_main_process

@@ -230,9 +230,9 @@ def test_a_tiny_model_is_trained_and_scores_and_pairs_are_what_the_definition_sa
 def test_every_step_of_a_program_ends_in_the_token_that_its_score_is_read_from(folder: Path, tmp_path: Path) -> None:
     from evals.records import Problem
     from evals.tasks import task_of
+    from evals.tasks.base import step_ends
     from stages.models.loading import load_tokenizer
     from stages.models.prompts import make_prompter
-    from stages.training.step_rows import step_ends
 
     tokenizer = load_tokenizer(build_model(tmp_path / "base"))
     for row in read(folder / "exact.jsonl")[:10]:
@@ -240,7 +240,7 @@ def test_every_step_of_a_program_ends_in_the_token_that_its_score_is_read_from(f
         prompter = make_prompter(tokenizer, task_of(problem).templates)
         prompt = prompter.prompt(problem)
         for path in problem.paths:
-            ids, positions = prompter.step_positions(problem, path.text, step_ends(problem, path))
+            ids, positions = prompter.step_positions(problem, path.text, step_ends(task_of(problem), path))
             assert len(positions) == len(path.steps)
             for step, position in zip(path.steps, positions, strict=True):
                 text = tokenizer.decode(ids[: position + 1], skip_special_tokens=True)

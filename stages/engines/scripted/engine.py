@@ -21,7 +21,7 @@ from evals.errors import DataError, ModelError, UsageError
 from evals.reading.letters import LETTERS
 from evals.records import Problem
 from evals.tasks import task_of
-from evals.tasks.code import CodeTask
+from evals.tasks.base import ProgramTask
 from stages.engines.base import Completion, Draw, Request, Usage
 from stages.engines.scripted.programs import write_program
 from stages.files.reading import BadLines
@@ -103,7 +103,7 @@ def _gold_policy(script: str) -> Script:
         raise UsageError(f"{script!r}: the share of right answers must be between 0 and 1", "For example gold:0.4.")
 
     def write(request: Request, draw: Draw) -> str:
-        if isinstance(task_of(request.problem), CodeTask):
+        if isinstance(task_of(request.problem), ProgramTask):
             return write_program(request.problem, request.prefix, share, draw.seed)
         rng = random.Random(draw.seed)
         gold = _gold_lines(request.problem)
