@@ -21,7 +21,7 @@ import typer
 from evals import errors
 from evals.errors import Interrupted
 from sipf_cli import app as framework, main
-from sipf_cli.options import Config, Debug
+from sipf_cli.configuration import Config, Debug
 
 fake = framework.new_app()
 
