@@ -14,7 +14,7 @@ knows are refused by name (exit 2).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -62,6 +62,20 @@ def on_preset(ctx: typer.Context, preset: str | None) -> str | None:
     table = checked(PRESETS[preset][" ".join(names)], ctx.command, f"preset {preset!r}")
     ctx.default_map = {**table, **(ctx.default_map or {})}
     return preset
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", callback=on_config, is_eager=True, metavar="FILE",
+        help="TOML file with one table of options per command.",
+    ),
+]  # fmt: skip
+"""Stands here and not with the other options, as the root takes it too, whose help imports no setting."""
+Debug = Annotated[
+    bool, typer.Option("--debug", callback=on_debug, is_eager=True, help="Show the traceback of expected errors too.")
+]
+"""As `Config`."""
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from sipf_cli.app import LazyGroup
-from sipf_cli.options import Config, Debug
+from sipf_cli.configuration import Config, Debug
 
 
 def _print_version(wanted: bool) -> None:

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from sipf_cli.configuration import on_config, on_debug, on_preset
+from sipf_cli.configuration import Config, Debug, on_preset
 from stages.settings.declare import Panel
 
 Input = Annotated[
@@ -45,13 +45,6 @@ Model = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", rich_help_panel=Panel.FILES, help="Start over, replacing the output.")
 ]
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", callback=on_config, is_eager=True, metavar="FILE", rich_help_panel=Panel.MORE,
-        help="TOML file with one table of options per command.",
-    ),
-]  # fmt: skip
 Preset = Annotated[
     str | None,
     typer.Option(
@@ -62,13 +55,6 @@ Preset = Annotated[
 Json = Annotated[
     bool, typer.Option("--json", rich_help_panel=Panel.MORE, help="Print the summary as one JSON object, not a table.")
 ]
-Debug = Annotated[
-    bool,
-    typer.Option(
-        "--debug", callback=on_debug, is_eager=True, rich_help_panel=Panel.MORE,
-        help="Show the traceback of expected errors too.",
-    ),
-]  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,10 @@ import typer
 from evals import errors
 from evals.errors import Interrupted
 from sipf_cli import app as framework, main
-from sipf_cli.options import Config, Debug
+from sipf_cli.configuration import Config, Debug
+from sipf_cli.generated import new_app
 
-fake = framework.new_app()
+fake = new_app()
 
 @fake.command()
 def merge(config: Config = None, debug: Debug = False) -> None:
