@@ -17,7 +17,7 @@ class RelabelSettings:
 
     k: int | None = setting(None, "Count only the first K rollouts of a step; by default those of its label.", low=1)
     delta: int | None = setting(
-        None, "A step is right if more rollouts than this are; by default the label's own.", low=0
+        None, "A step is right if more than this many of its rollouts are right; by default the label's own.", low=0
     )
     want: Literal["hard", "soft"] = setting(
         "hard", "What every step must have: a hard label, or an unbiased soft one too."

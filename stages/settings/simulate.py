@@ -12,7 +12,7 @@ from evals.errors import UsageError
 from stages.settings.declare import Panel, check_bounds, part, setting
 
 Strategy = Literal["exact", "brute", "first-error", "binary", "mcts", "prm-guided"]
-_OMEGA = "arXiv 2406.06592"
+_OMEGAPRM = "arXiv 2406.06592"
 
 
 def temperature_range(text: str) -> tuple[float, float]:
@@ -53,16 +53,16 @@ class TreeSettings:
     """
 
     tree_alpha: float = setting(
-        0.5, "mcts: base of 1 - MC in Q.", low=0.0, high=1.0, panel=Panel.MORE, source=_OMEGA
+        0.5, "mcts: base of 1 - MC in Q.", low=0.0, high=1.0, panel=Panel.MORE, source=_OMEGAPRM
     )  # fmt: skip
     tree_beta: float = setting(
-        0.9, "mcts: base of the length in Q.", low=0.0, high=1.0, panel=Panel.MORE, source=_OMEGA
+        0.9, "mcts: base of the length in Q.", low=0.0, high=1.0, panel=Panel.MORE, source=_OMEGAPRM
     )
     tree_length: int = setting(
-        500, "mcts: words that the length in Q is counted in.", low=1, panel=Panel.MORE, source=_OMEGA
+        500, "mcts: words that the length in Q is counted in.", low=1, panel=Panel.MORE, source=_OMEGAPRM
     )
-    c_puct: float = setting(0.125, "mcts: weight of exploration.", low=0.0, panel=Panel.MORE, source=_OMEGA)
-    searches: int = setting(100, "mcts: most searches per problem.", low=0, panel=Panel.MORE, source=_OMEGA)
+    c_puct: float = setting(0.125, "mcts: weight of exploration.", low=0.0, panel=Panel.MORE, source=_OMEGAPRM)
+    searches: int = setting(100, "mcts: most searches per problem.", low=0, panel=Panel.MORE, source=_OMEGAPRM)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,9 @@ class SimulateSettings:
 
     strategy: Strategy = setting("exact", "How steps are labelled; see above.")
     k: int = setting(8, "Most rollouts per step.", low=1, source="arXiv 2412.08393, 6 for code")
-    delta: int = setting(0, "A step is right if more rollouts than this are.", low=0, source="arXiv 2412.08393")
+    delta: int = setting(
+        0, "A step is right if more than this many of its rollouts are right.", low=0, source="arXiv 2412.08393"
+    )
     temperature: tuple[float, float] = setting(
         (1.0, 1.0), "Sampling temperature, or a range that each rollout draws its own from.", metavar="T|LOW:HIGH",
         parse=temperature_range, shown="1.0",
@@ -131,7 +133,7 @@ class SimulateSettings:
         if self.confidence is not None and self.strategy in ("brute", "mcts"):
             raise UsageError(
                 f"--strategy {self.strategy} makes all draws, so --confidence has nothing to stop",
-                "Leave it out, or take --strategy exact or first-error.",
+                "Leave it out, or take a strategy that stops early, such as --strategy first-error.",
             )
         if self.run_budget is not None and self.strategy == "mcts" and self.budget is None:
             raise UsageError(

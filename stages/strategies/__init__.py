@@ -1,4 +1,4 @@
-"""How `simulate` labels the steps of one problem: one module a strategy, chosen by name.
+"""How `simulate` labels the steps of one problem: one module per strategy, chosen by name.
 
 label = strategy("exact")
 await label(simulator, problem)          # fills in path.labels of every path that is to be labelled

@@ -1,16 +1,16 @@
 """Each path is walked from the left to its first wrong step; the steps after it are wrong without a draw.
 
 SCAN (arXiv 2509.16548) labels its data so: paths with a right answer need no rollouts (here: `--trust-correct`), those
-with a wrong one are rolled out step by step up to the first prefix that has no successful rollout. Its cost is that of
-one dead prefix a path and of the short draws of the live ones before it, which stop at their first success. The first
-errors are those of `brute` by construction, as the draws are; with `--trust-correct` or `--confidence` they may differ.
+with a wrong one are rolled out step by step up to the first prefix that has no successful rollout. Per path it draws one
+dead prefix in full; each live prefix before it stops at its first success. The first errors are those of `brute` by
+construction, as the draws are; with `--trust-correct` or `--confidence` they may differ.
 """
 
 from __future__ import annotations
 
 from evals.records import Problem
 from stages.strategies.inference import survey, write_labels
-from stages.strategies.prefixes import Simulator, together
+from stages.strategies.prefixes import Simulator
 
 
 async def first_error(simulator: Simulator, problem: Problem) -> None:
@@ -22,5 +22,5 @@ async def first_error(simulator: Simulator, problem: Problem) -> None:
                 break
 
     found = survey(simulator, problem)
-    await together((walk(row) for row in found.rows), one_by_one=simulator.one_by_one)
+    await simulator.together(walk(row) for row in found.rows)
     write_labels(simulator.ledger, found, simulator.settings)

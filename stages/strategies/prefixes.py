@@ -131,6 +131,10 @@ class Simulator:
         k, delta = self.settings.k, self.settings.delta
         return hits > delta or hits + (k - draws) <= delta
 
+    async def together(self, work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+        """Do all of it side by side; under a budget one after the other."""
+        return await together(work, one_by_one=self.one_by_one)
+
     @property
     def one_by_one(self) -> bool:
         """Whether draws must follow each other, so that what a budget still covers does not depend on timing."""
@@ -170,7 +174,7 @@ class Prefixes:
     places: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     """Prefix text -> (path number, step number) of every step it stands for."""
     rows: list[list[str]] = field(default_factory=list)
-    """The prefixes of each path, one a step."""
+    """The prefixes of each path, one per step."""
 
 
 def prefixes(task: Task, paths: list[Path]) -> Prefixes:
@@ -186,13 +190,10 @@ def prefixes(task: Task, paths: list[Path]) -> Prefixes:
 
 async def label_prefixes(simulator: Simulator, problem: Problem, found: Prefixes, *, until_settled: bool) -> None:
     """Roll every distinct prefix out, all at once (one after the other under a budget)."""
-    await together(
-        (
-            simulator.label(problem, text, until_settled=until_settled)
-            for text in found.places
-            if text not in simulator.ledger.trusted
-        ),
-        one_by_one=simulator.one_by_one,
+    await simulator.together(
+        simulator.label(problem, text, until_settled=until_settled)
+        for text in found.places
+        if text not in simulator.ledger.trusted
     )
 
 
