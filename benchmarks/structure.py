@@ -1,4 +1,4 @@
-"""The shape of the code, from its own imports: what one must read to follow a command, and how the middle floor is built.
+"""The shape of the code, from its own imports: what one reads to follow a command, how the middle floor is built.
 
     python benchmarks/structure.py
 
