@@ -86,8 +86,6 @@ class SimulateSettings:
     delta: int = setting(
         0, "A step is right if more than this many of its rollouts are right.", low=0, source="arXiv 2412.08393"
     )
-        0, "A step is right if more than this many of its rollouts are right.", low=0, source="arXiv 2412.08393"
-    )
     temperature: tuple[float, float] = setting(
         (1.0, 1.0), "Sampling temperature, or a range that each rollout draws its own from.", metavar="T|LOW:HIGH",
         parse=temperature_range, shown="1.0",
