@@ -17,11 +17,11 @@ from evals.tasks.base import Chooser, Task, Verdict
 from evals.tasks.prompts import PromptChoice
 from stages.counts import Count, Tally
 from stages.engines.base import Completion, Draw, Engine, Request, generate
+from stages.engines.paths import to_path
 from stages.joins.earlier_paths import EarlierPaths
 from stages.joins.saved_answers import SavedAnswers
 from stages.runs.stage import Stage
 from stages.runs.verdicts import Verdicts, write_verdict
-from stages.sample import to_path
 from stages.seeds import seed_of
 from stages.settings.evaluation import EvalSettings
 

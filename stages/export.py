@@ -16,12 +16,12 @@ from typing import Any
 
 from evals.errors import DataError
 from evals.records import Path, Problem
+from evals.tasks import check_steps
 from stages.files.problems import read_problems
 from stages.files.reading import BadLines
 from stages.models.prompts import exported_prompt
 from stages.runs.whole_file import WholeFile
 from stages.settings.labels import StepwiseSettings
-from stages.simulate import check_steps
 from stages.training.step_rows import LabelKind
 
 

@@ -15,11 +15,10 @@ from typing import ClassVar
 
 from evals.errors import DataError
 from evals.records import LIVE, Problem, StepLabel
-from evals.tasks import task_of
+from evals.tasks import check_paths, task_of
 from stages.counts import LABELS, Tally
 from stages.runs.stage import Stage
 from stages.settings.labels import RelabelSettings
-from stages.simulate import check_paths
 from stages.strategies.inference import infer, with_inference
 from stages.strategies.prefixes import prefixes
 

@@ -16,7 +16,7 @@ from evals.errors import UsageError
 from stages.counts import Count
 from stages.files.manifest import read_manifest
 from stages.joins.results import all_results, compare, first_answer, rate
-from stages.simulate import EVERY, against_brute, cost_report
+from stages.strategies.cost import EVERY, against_brute, cost_report
 
 
 def report(folders: list[Path], against: str = "sft") -> dict[str, Any]:

@@ -17,12 +17,13 @@ from typing import Any, ClassVar
 from evals.reading.equations import distance
 from evals.records import Path, Problem
 from evals.tasks import task_of
-from evals.tasks.base import Task, Verdict
+from evals.tasks.base import Task
 from stages.counts import DROPPED, Count, Tally
-from stages.engines.base import Completion, Draw, Engine, Request, generate
+from stages.engines.base import Draw, Engine, Request, generate
+from stages.engines.paths import to_path
 from stages.joins.earlier_paths import EarlierPaths
 from stages.runs.stage import Stage
-from stages.runs.verdicts import Verdicts, write_verdict
+from stages.runs.verdicts import Verdicts
 from stages.seeds import seed_of
 from stages.settings.sample import SampleSettings
 
@@ -200,16 +201,3 @@ def next_number(problem: Problem) -> int:
     """The number of the next path: after every draw ever made, kept or not."""
     used = [int(number) for _, _, number in (path.id.rpartition("#") for path in problem.paths) if number.isdecimal()]
     return max([problem.drawn, *(number + 1 for number in used)])
-
-
-def to_path(
-    task: Task, problem: Problem, completion: Completion, verdict: Verdict, number: int, source: str, round: int
-) -> Path:
-    """A completion of the bare prompt as a path, with its verdict."""
-    path = Path.model_validate({
-        "id": f"{problem.id}#{number}", "source": source, "round": round, "text": completion.text,
-        "steps": task.split(completion.text).steps,
-        "finish": completion.finish, "tokens": completion.tokens, "seed": completion.seed,
-    })  # fmt: skip
-    write_verdict(verdict, path)
-    return path

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from evals.records import Path, Problem, StepScores
+from evals.tasks import check_steps
 from stages.counts import UNSCORED, Tally
 from stages.runs.stage import Stage
 from stages.scorers.base import Unscored
 from stages.settings.score import ScoreSettings
-from stages.simulate import check_steps
 
 
 class StepScorer(Protocol):

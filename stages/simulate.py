@@ -15,9 +15,8 @@ from typing import Any, ClassVar
 
 from evals.errors import DataError
 from evals.records import Path, Problem, StepLabel
-from evals.tasks import task_of
-from evals.tasks.base import Task, split_of
-from stages.counts import LABELS, Count, Tally, brute_force
+from evals.tasks import check_paths, task_of
+from stages.counts import Count, Tally
 from stages.engines.base import Engine
 from stages.runs.stage import Stage
 from stages.runs.verdicts import Verdicts, write_verdict
@@ -25,11 +24,10 @@ from stages.seeds import in_share
 from stages.settings.simulate import SimulateSettings
 from stages.strategies import strategy
 from stages.strategies.audit import audit, audit_report
-from stages.strategies.prefixes import Prefixes, Simulator, brute_tokens, prefixes
+from stages.strategies.cost import cost_report, count_labels, label_kinds
+from stages.strategies.prefixes import Simulator, prefixes
 from stages.strategies.run_budget import RunBudget, most_draws
 
-UNIQUE, EVERY = "unique prefixes", "every prefix"
-"""Brute force rolls out each distinct prefix once, or each step of each path."""
 OUTSIDE_SHARE = "problems outside the share"
 OVER_BUDGET = "problems left unlabelled: run budget"
 
@@ -86,30 +84,12 @@ class Simulation(Stage):
         simulator = Simulator(self.engine, task_of(problem), settings, tally, verdicts=self.verdicts)
         await strategy(settings.strategy)(simulator, problem)
         tally.count(Count.PROBLEMS_LABELLED)
-        self._count(prefixes(simulator.task, [*new, *problem.paths[before:]]), tally)
+        count_labels(prefixes(simulator.task, [*new, *problem.paths[before:]]), settings.k, tally)
         if settings.audit and in_share(problem.id, settings.audit, settings.seed, "audit/"):
             await audit(simulator, problem, new)
         if settings.gold:
             await self._add_gold(problem, tally)
         return [problem]
-
-    def _count(self, found: Prefixes, tally: Tally) -> None:
-        """What was labelled and how, and what brute force would have spent on the steps that have a label now."""
-        k = self.settings.k
-        tally.count("paths labelled", len(found.paths))
-        for prefix, places in found.places.items():
-            path, step = places[0]
-            label = (found.paths[path].labels or [])[step]
-            tally.count(LABELS.of(label.kind), len(places))
-            if label.hard is None:
-                continue
-            tokens = brute_tokens(label.rollouts, k) if label.draws else k * _left(found.paths[path], prefix)
-            tally.count(Count.STEPS_LABELLED, len(places))
-            tally.count("right steps", len(places) * label.hard)
-            tally.count(brute_force("rollouts", UNIQUE), k)
-            tally.count(brute_force("tokens", UNIQUE), tokens)
-            tally.count(brute_force("rollouts", EVERY), k * len(places))
-            tally.count(brute_force("tokens", EVERY), tokens * len(places))
 
     async def _add_gold(self, problem: Problem, tally: Tally) -> None:
         """The gold solution as an all-positive path; not a program that fails its own tests."""
@@ -134,37 +114,6 @@ class Simulation(Stage):
         tally.count("gold paths")
 
 
-def against_brute(what: str, prefixes: str) -> str:
-    """The name of a share of brute force in `cost_report`."""
-    return f"{what} against brute, {prefixes}"
-
-
-def cost_report(counts: Mapping[str, int]) -> dict[str, float]:
-    """What was spent as a share of brute force over unique prefixes and over every prefix.
-
-    Brute force is counted for the steps that have a label. Its completions are exact; the tokens of draws that were not
-    made are estimated from their prefix's other draws, or from the path's own length where there are none.
-    """
-    report = {}
-    for what, spent in (("rollouts", Count.ROLLOUTS), ("tokens", Count.ROLLOUT_TOKENS)):
-        for kind in (UNIQUE, EVERY):
-            brute = counts.get(brute_force(what, kind), 0)
-            if brute:
-                report[against_brute(what, kind)] = counts.get(spent, 0) / brute
-    return report
-
-
-def _left(path: Path, prefix: str) -> int:
-    """Tokens that the path itself wrote after a prefix, as far as its length tells (else characters / 4)."""
-    rate = path.tokens / max(1, len(path.text)) if path.tokens is not None else 0.25
-    return round(rate * max(0, len(path.text) - len(prefix)))
-
-
-def label_kinds(counts: Mapping[str, int]) -> dict[str, int]:
-    """How many labels were drawn, inferred (by kind), trusted, or left undecided."""
-    return {kind: n for kind, n in LABELS.read(counts).items() if n}
-
-
 def check_scores(problem: Problem, settings: SimulateSettings) -> None:
     """Refuse paths without the scores that `prm-guided` goes by.
 
@@ -180,23 +129,3 @@ def check_scores(problem: Problem, settings: SimulateSettings) -> None:
                 f"paths.{number}.scores.{settings.name}: missing, and prm-guided goes by it",
                 "Score the paths first: sipf score --name ...",
             )
-
-
-def check_paths(problem: Problem) -> None:
-    """Refuse a problem that its task cannot judge, and what `check_steps` refuses."""
-    task_of(problem).check(problem)
-    check_steps(problem)
-
-
-def check_steps(problem: Problem) -> None:
-    """Refuse paths whose `steps` are not the steps of their `text`.
-
-    Raises:
-        DataError: `paths.N.steps: ...`.
-    """
-    task: Task = task_of(problem)
-    for number, path in enumerate(problem.paths):
-        try:
-            split_of(task, path)
-        except DataError as error:
-            raise DataError(f"paths.{number}.{error.message}", error.advice) from error

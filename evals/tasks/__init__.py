@@ -8,7 +8,7 @@ from typing import cast
 
 from evals.errors import DataError, UsageError
 from evals.records import Problem
-from evals.tasks.base import Task
+from evals.tasks.base import Task, split_of
 
 TASKS = {
     "gsm8k": "evals.tasks.math:GSM8K",
@@ -49,3 +49,23 @@ def task_of(problem: Problem) -> Task:
 def check_problem(problem: Problem) -> None:
     """Raise DataError (`field: what is wrong`) if the problem lacks what its task needs."""
     task_of(problem).check(problem)
+
+
+def check_paths(problem: Problem) -> None:
+    """Refuse a problem that its task cannot judge, and what `check_steps` refuses."""
+    check_problem(problem)
+    check_steps(problem)
+
+
+def check_steps(problem: Problem) -> None:
+    """Refuse paths whose `steps` are not the steps of their `text`.
+
+    Raises:
+        DataError: `paths.N.steps: ...`.
+    """
+    task = task_of(problem)
+    for number, path in enumerate(problem.paths):
+        try:
+            split_of(task, path)
+        except DataError as error:
+            raise DataError(f"paths.{number}.{error.message}", error.advice) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evals.errors import DataError
+from evals.tasks import check_paths
 from evals.worlds import chain
 from stages.engines.base import Draw, Request
 from stages.engines.scripted.engine import ScriptedEngine
@@ -12,7 +13,8 @@ from stages.sample import Sampler
 from stages.seeds import in_share
 from stages.settings.sample import SampleSettings
 from stages.settings.simulate import SimulateSettings
-from stages.simulate import Simulation, check_paths, cost_report
+from stages.simulate import Simulation
+from stages.strategies.cost import cost_report
 from tests.stages.fakes import Written, chain_problem, path, work
 
 GOLD = ("40-15=25", "25*3=75", "75+1=76")

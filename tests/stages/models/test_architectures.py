@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from evals.records import Problem
-from evals.tasks import check_problem
+from evals.tasks import check_paths, check_problem
 from evals.worlds import chain
 from stages.engines.opening import open_engine
 from stages.eval import Evaluation
@@ -37,7 +37,7 @@ from stages.settings.score import ScoreSettings
 from stages.settings.simulate import SimulateSettings
 from stages.settings.training import TrainSettings
 from stages.sft import run_sft
-from stages.simulate import Simulation, check_paths
+from stages.simulate import Simulation
 from stages.train_prm import run_train_prm
 from stages.training.step_rows import read_examples
 from tests.models import Family, build_model

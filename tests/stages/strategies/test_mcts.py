@@ -7,10 +7,10 @@ import math
 import pytest
 
 from evals.records import Problem
+from evals.tasks import check_paths
 from stages.engines.base import Draw, Request
 from stages.seeds import seed_of
 from stages.settings.simulate import TreeSettings
-from stages.simulate import check_paths
 from stages.strategies.tree import Candidate, State, Tree
 from tests.stages.fakes import Written, chain_problem, path
 from tests.stages.strategies.truth import GOLD, LONG, kinds, label, long_problem, prefix_of

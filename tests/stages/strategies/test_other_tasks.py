@@ -11,6 +11,7 @@ import pytest
 from evals.datasets import code_file
 from evals.records import Path, Problem
 from evals.split import Split
+from evals.tasks import check_paths
 from evals.tasks.base import Verdict
 from stages.counts import Tally
 from stages.engines.base import Draw, Request
@@ -19,7 +20,7 @@ from stages.sample import Sampler
 from stages.seeds import seed_of
 from stages.settings.sample import SampleSettings
 from stages.settings.simulate import SimulateSettings, TreeSettings
-from stages.simulate import Simulation, check_paths
+from stages.simulate import Simulation
 from stages.strategies.prefixes import Simulator
 from tests.stages.fakes import Written, work
 from tests.stages.strategies.truth import go
