@@ -174,11 +174,12 @@ class CommandApp(typer.Typer):
     """A Typer app whose commands are declared with settings and shown in panels."""
 
     def command(self, name: str | None = None, **how: Any) -> Callable[[Any], Any]:
-        """Register a command, its settings expanded."""
-        register = super().command(name, cls=PanelCommand, **how)
+        """Register a command, its settings expanded; a list of commands shows its first sentence whole."""
+        register = super().command
 
         def decorate(function: Callable[..., None]) -> Callable[..., None]:
-            register(expanded(function))
+            sentence = " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split())
+            register(name, cls=PanelCommand, short_help=sentence, **how)(expanded(function))
             return function
 
         return decorate
