@@ -3,7 +3,7 @@
     OUT.part
     {"stage": "sample", "options": {...}, "input": {...}, "started": "..."}   the header: what decides the data
     17 \\t <digest of input line 17> \\t {"tokens": 118} \\t <output lines, joined by \\x1e> \\n  one line per problem
-    # \\t {"attempt": 0, "seconds": 12.5, "usage": {...}} \\n                   spent so far; an attempt's last one counts
+    # \\t {"attempt": 0, "seconds": 12.5, "usage": {...}} \\n                 spent so far; an attempt's last one counts
 
 JSON escapes control characters, so tabs and \\x1e occur nowhere else. Lines are in the order in which the problems
 finished; an index on disk (24 bytes per line, by position) gives them back in input order.
