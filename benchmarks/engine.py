@@ -2,9 +2,9 @@
 
     python benchmarks/engine.py [--model chain-base] [--prefixes 640] [--repeats 3] [--cpu-time]
 
-Both sides roll the same real prefixes out, 8 draws each, at temperature 1 with the same limits. Useful tokens are those
+Both sides roll out the same real prefixes, 8 draws each, at temperature 1 with the same limits. Useful tokens are those
 up to and including the end of text; what a row computes after that is not counted. Prints medians and ratios. On a
-machine that others use as well, `--cpu-time` and OMP_NUM_THREADS=1 leave their share out of it.
+shared machine, `--cpu-time` and OMP_NUM_THREADS=1 leave out the time of other processes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Clock = Callable[[], float]
 
 
 async def sampled(engine: HFEngine, problems: int, paths: int) -> list[Problem]:
-    """Problems with sampled paths, as `sipf sample` leaves them."""
+    """Problems with sampled paths, as `sipf sample` writes them."""
     sampler = Sampler(engine, SampleSettings(n=paths))
     lines = await asyncio.gather(*[sampler(p, Tally()) for p in chain.problems("train", problems, 7)])
     return [line[0] for line in lines]
@@ -54,7 +54,7 @@ def requests(lines: list[Problem], most: int) -> list[Request]:
 
 
 def plain(engine: HFEngine, wanted: list[Request], clock: Clock) -> tuple[int, float]:
-    """Useful tokens and seconds of one `generate` call a prefix."""
+    """Useful tokens and seconds of one `generate` call per prefix."""
     model, tokenizer = engine.model, engine.tokenizer
     torch.manual_seed(0)
     useful, began = 0, clock()
@@ -74,7 +74,7 @@ def plain(engine: HFEngine, wanted: list[Request], clock: Clock) -> tuple[int, f
 
 
 def all_at_once(engine: HFEngine, wanted: list[Request], clock: Clock) -> tuple[int, float]:
-    """Useful tokens and seconds of the engine fed every request at once."""
+    """Useful tokens and seconds of the engine when it gets every request at once."""
 
     async def feed() -> None:
         await asyncio.gather(*[generate(engine, request) for request in wanted])
@@ -97,7 +97,7 @@ def inside_simulate(engine: HFEngine, lines: list[Problem], clock: Clock) -> tup
 
 
 def main() -> None:
-    """Run all three sides and print what they did."""
+    """Run all three sides and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="chain-base")
     parser.add_argument("--prefixes", type=int, default=640)

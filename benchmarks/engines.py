@@ -2,10 +2,10 @@
 
     make setup-vllm; OMP_NUM_THREADS=1 .venv-vllm/bin/python benchmarks/engines.py [--prefixes 400] [--repeats 3]
 
-All sides roll the same real prefixes out, 8 draws each at temperature 1 with the same limits. "at once" feeds an engine
+All sides roll out the same real prefixes, 8 draws each at temperature 1 with the same limits. "at once" gives an engine
 every request at the same time; "in simulate" is `simulate --strategy brute` on the lines the prefixes come from, and
-`exact` the default strategy. "without sharing" is vLLM with prefix caching off. Prompt tokens say what was computed of
-the prompts; every draw on its own would have computed them all. Prints medians and ratios.
+`exact` the default strategy. "nothing shared" is vLLM with prefix caching off. Prompt tokens are those that were
+computed; without sharing, every draw would compute all of them. Prints medians and ratios.
 
 (It is not called vllm.py, because Python would then take it for the library.)
 """
@@ -67,7 +67,7 @@ async def timed(engine: Any, feed: Callable[[Any], Awaitable[None]]) -> tuple[in
 async def measure(
     name: str, engine: Any, feeds: dict[str, Callable[[Any], Awaitable[None]]], repeats: int
 ) -> dict[str, float]:
-    """Median tokens a second of each feed. The first round is for warming up."""
+    """Median tokens per second of each feed. The first round is a warm-up."""
     rates: dict[str, list[float]] = {feed: [] for feed in feeds}
     for repeat in range(repeats + 1):
         for feed, begin in feeds.items():
@@ -83,7 +83,7 @@ async def measure(
 
 
 async def compare(model: str, prefixes: int, rows: int | None, repeats: int) -> None:
-    """Run all sides, one engine after the other (vLLM is one to a process), and print what they did."""
+    """Run all sides, one engine after the other (vLLM allows one per process), and print the results."""
     hf = HFEngine(load_policy(model, device="cpu", dtype="float32"), rows=rows)
     lines = await sampled(hf, max(20, prefixes // 16), 6)
     wanted = requests(lines, prefixes)

@@ -3,9 +3,9 @@
     python benchmarks/exact.py [--model chain-base] [--problems 60] [--paths 8] [--k 8] [--repeats 3] [--cpu-time]
 
 Prints how many hard labels agree (all must), and the completions, tokens and wall-clock of `exact` as shares of brute
-force over unique prefixes and over every prefix, beside what each prefix's success rate p predicts:
-(1 - (1 - p)^K) / p draws. On a machine that others use as well, `--cpu-time` and OMP_NUM_THREADS=1 leave their share
-out of the wall-clock.
+force over unique prefixes and over every prefix, next to what each prefix's success rate p predicts:
+(1 - (1 - p)^K) / p draws. On a shared machine, `--cpu-time` and OMP_NUM_THREADS=1 leave out the time of other
+processes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Clock = Callable[[], float]
 
 
 async def sampled(engine: HFEngine, problems: int, paths: int) -> list[Problem]:
-    """Problems with sampled paths, as `sipf sample` leaves them."""
+    """Problems with sampled paths, as `sipf sample` writes them."""
     sampler = Sampler(engine, SampleSettings(n=paths))
     lines = await asyncio.gather(*[sampler(p, Tally()) for p in chain.problems("train", problems, 7)])
     return [line[0] for line in lines]
@@ -55,8 +55,8 @@ def simulate(
 
 
 def one_line_a_path(lines: Sequence[Problem]) -> list[Problem]:
-    """The same paths as problems of their own, so that nothing is shared: brute force over every prefix. Only what it
-    costs is of interest, as the draws' seeds differ."""
+    """The same paths as separate problems, so that nothing is shared: brute force over every prefix. Only its cost is
+    of interest, because the draws' seeds differ."""
     alone = []
     for line in lines:
         for path in line.paths:

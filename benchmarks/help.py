@@ -2,7 +2,7 @@
 
     python benchmarks/help.py --runs 21
 
-Runs of the alternatives alternate, so that all meet the same machine; medians are compared. The aim is a ratio of at
+The alternatives run in turn, so that all meet the same load; medians are compared. The aim is a ratio of at
 most 1.3.
 """
 
@@ -33,13 +33,13 @@ def command_{i}() -> None:
 
 
 def root_stub() -> str:
-    """The source of a Typer app with the same command names and helps, which does nothing."""
+    """The source of a Typer app with the same command names and help texts, which does nothing."""
     commands = [COMMAND.format(name=name, i=i, help=text) for i, (name, text) in enumerate(COMMANDS.items())]
     return f"{HEAD}{''.join(commands)}\napp()\n"
 
 
 def command_stub(name: str) -> str:
-    """The source of a Typer app of one command with as many options as the command of that name, with their helps."""
+    """The source of a Typer app of one command with the options and help texts of the command of that name."""
     parameters = []
     for i, param in enumerate(LazyCommand(name).load().params):
         if param.param_type_name == "option":
@@ -48,7 +48,7 @@ def command_stub(name: str) -> str:
 
 
 def seconds(command: list[str]) -> float:
-    """Wall-clock seconds of one run from a cold process."""
+    """Wall-clock seconds of one run in a new process."""
     begun = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - begun

@@ -1,13 +1,13 @@
-"""`simulate` against how others label steps, on the same model and lines, in labelled steps a second.
+"""`simulate` against how others label steps, on the same model and lines, in labelled steps per second.
 
     python benchmarks/labelling.py [--model FOLDER] [--problems 100] [--few 12] [--repeats 3]
                                    [--peer PYTHON | --install-peer]
 
 The usual research loop takes one problem, one path and one prefix at a time: `model.generate` with
 num_return_sequences=K, then judges the K texts. The peer is distilabel's Math-Shepherd completer on its transformers
-backend, run by the PYTHON of an environment of its own (--install-peer makes one in a temporary folder and installs
-it there). Both are slow, so they label the first `--few` problems of the lines only, the peer a quarter of these; steps
-a second are what is compared. All sides give hard labels (one of K = 8 rollouts reaches the answer) at temperature 1;
+backend, run by the PYTHON of its own environment (--install-peer makes one in a temporary folder and installs it
+there). Both are slow, so they label only the first `--few` problems of the lines, the peer a quarter of these; steps
+per second are compared. All sides give hard labels (one of K = 8 rollouts reaches the answer) at temperature 1;
 the peer draws nothing for a path's last step, but is credited with it. Prints a markdown table.
 """
 
@@ -39,7 +39,7 @@ PEER = ("torch==2.13.0", "transformers<5", "distilabel==1.5.3")
 
 
 Took = tuple[int, float, float]
-"""Steps labelled, seconds, and seconds of CPU, which other work on the machine does not change."""
+"""Steps labelled, seconds, and CPU seconds, which do not depend on other work on the machine."""
 
 
 def research_loop(engine: HFEngine, lines: Sequence[Problem]) -> Took:
@@ -93,7 +93,7 @@ def old_style(model: str, folder: Path) -> str:
 
 
 def peer(python: str, model: str, lines: Sequence[Problem], folder: Path) -> Took:
-    """distilabel's completer, the loading of the model not counted."""
+    """distilabel's completer; loading the model is not counted."""
     rows = [
         {
             "instruction": f"Question: {line.question}\nAnswer:\n",
@@ -151,7 +151,7 @@ def main() -> None:
     middle = {side: [statistics.median(rate) for rate in zip(*values, strict=True)] for side, values in rates.items()}
     loop = middle["research loop (generate, one prefix at a time)"]
     print(f"{torch.get_num_threads()} thread(s), median of {arguments.repeats}\n")
-    print("| | labelled steps a second | times the research loop | a CPU second | times the research loop |")
+    print("| | labelled steps per second | times the research loop | per CPU second | times the research loop |")
     print("|---|---|---|---|---|")
     for side, (rate, of_cpu) in middle.items():
         print(f"| {side} | {rate:.1f} | {rate / loop[0]:.1f} | {of_cpu:.1f} | {of_cpu / loop[1]:.1f} |")

@@ -1,8 +1,8 @@
 """How fast lines go through a run whose work costs nothing, and how memory grows with the file.
 
-    python benchmarks/lines.py                  # 10,000 and 1,000,000 lines, each in a process of its own
+    python benchmarks/lines.py                  # 10,000 and 1,000,000 lines, each in its own process
 
-Prints lines a second, peak resident memory of each, and the ratio of the two.
+Prints lines per second, peak resident memory of each, and the ratio of the two.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from stages.runs.scheduler import Quiet
 
 
 async def work(problem: Problem, tally: Tally) -> Sequence[Problem]:
-    """What a stage does at the least: count something, give the problem back."""
+    """The least a stage does: count something and return the problem."""
     tally.count("tokens", 7)
     return [problem]
 

@@ -1,12 +1,12 @@
-"""distilabel's Math-Shepherd completer on a local model; run by `labelling.py` in an environment of its own.
+"""distilabel's Math-Shepherd completer on a local model; run by `labelling.py` in its own environment.
 
     python peer_distilabel.py MODEL LINES.json [--k 8]
 
-LINES.json is a list of {"instruction", "golden_solution", "solutions"}. What is changed of the peer is what keeps it
-from working with a base model of another format at all: its prompt (the task's plain one, not an instruction for a
-large chat model) and how it splits a text into steps (at line ends instead of at "Step N:"). It asks for all N
-completions of a prefix in a single text, which a small model cannot write, so every solution is given to it K times
-with N = 1, and a step is right where one of the K copies is tagged right. Prints {"steps", "seconds", "cpu", "right"}.
+LINES.json is a list of {"instruction", "golden_solution", "solutions"}. The peer is changed only where it otherwise
+could not work with a base model of another format: its prompt (the task's plain one, not an instruction for a large
+chat model) and how it splits a text into steps (at line ends instead of at "Step N:"). It asks for all N completions of
+a prefix in a single text, which a small model cannot write, so it gets every solution K times with N = 1, and a step is
+right if one of the K copies is tagged right. Prints {"steps", "seconds", "cpu", "right"}.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CHAT = "{{ messages[0]['content'].replace('Answer:\\n ', 'Answer:\\n') }}\n"
 
 
 class LineCompleter(MathShepherdCompleter):
-    """The completer for texts of one step a line."""
+    """The completer for texts with one step per line."""
 
     def load(self) -> None:
         """Use the instruction itself as the prompt."""

@@ -1,7 +1,7 @@
-"""What the benchmarks of labelling share: a policy made on the spot, sampled lines, and a stage run over them.
+"""What the labelling benchmarks share: a policy made when needed, sampled lines, and a stage run over them.
 
-The policy is the embedded base after the demo's short fine-tuning (72 problems), so it is right on about one draw in
-six, as in `make demo`.
+The policy is the embedded base after the demo's short fine-tuning (72 problems), so about one draw in six is right, as
+in `make demo`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def open_policy(name: str) -> HFEngine:
 
 
 def sampled(engine: Engine, problems: int, paths: int, seed: int = 7) -> list[Problem]:
-    """Problems with sampled paths, as `sipf sample` leaves them."""
+    """Problems with sampled paths, as `sipf sample` writes them."""
 
     async def draw() -> list[Problem]:
         sampler = Sampler(engine, SampleSettings(n=paths))
@@ -70,8 +70,8 @@ def simulated(
 
 
 def one_line_a_path(lines: Sequence[Problem]) -> list[Problem]:
-    """The same paths as problems of their own, so that nothing is shared: brute force over every prefix. Only what it
-    costs is of interest, as the draws' seeds differ."""
+    """The same paths as separate problems, so that nothing is shared: brute force over every prefix. Only its cost is
+    of interest, because the draws' seeds differ."""
     alone = []
     for line in lines:
         for path in line.paths:

@@ -1,4 +1,4 @@
-"""A long file through `sipf sample` with the scripted engine: lines a second, and memory against a short file's.
+"""A long file through `sipf sample` with the scripted engine: lines per second, and memory against a short file's.
 
     python benchmarks/sample.py [--lines 1000000] [--short 10000] [-n 2]
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 
 def write(path: Path, lines: int) -> None:
-    """A file of small problems, every one different."""
+    """A file of small problems, all different."""
     with path.open("w", encoding="utf-8") as file:
         for i in range(lines):
             a, b = i % 90 + 5, i // 90 % 80 + 3

@@ -3,15 +3,15 @@
     python benchmarks/strategies.py [--model FOLDER] [--problems 100] [--paths 8] [--k 8] [--repeats 3]
                                     [--cpu-time]
 
-Prints a markdown table. Costs are shares of what brute force spends a labelled step, over every prefix ("every") and
-over unique prefixes ("unique"); wall-clock is the median of the repeats over that of every-prefix brute force, which is
-run as well. First errors are compared on the paths of the lines; "decided" is the share of these paths whose first
-error the strategy gives. mcts labels the paths of its tree as well, which is why its cost a step is so low. The truth
-is the chain world's own. "Saturation" is tokens a second against the engine fed with every request at once. The oracle
-knows brute's first errors beforehand and has only to show them: all K draws of the dead prefix, and the draws of the
-one before it up to its first success. Without --model the policy is made first (see benchmarks/policy.py), and a PRM
-for `prm-guided` is trained on 60 other problems. On a machine that others use as well, `--cpu-time` and
-OMP_NUM_THREADS=1 leave their share out of the seconds.
+Prints a markdown table. Costs are shares of what brute force spends per labelled step, over every prefix ("every") and
+over unique prefixes ("unique"); wall-clock is the median of the repeats divided by that of every-prefix brute force,
+which is also run. First errors are compared on the paths of the lines; "decided" is the share of these paths whose
+first error the strategy gives. mcts also labels the paths of its tree, which is why its cost per step is so low. The
+truth is the chain world's own. "Saturation" is tokens per second compared with the engine given every request at once.
+The oracle knows brute's first errors in advance and only has to confirm them: all K draws of the dead prefix, and the
+draws of the one before it up to its first success. Without --model the policy is made first (see benchmarks/policy.py),
+and a PRM for `prm-guided` is trained on 60 other problems. On a shared machine, `--cpu-time` and OMP_NUM_THREADS=1
+leave out the time of other processes.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _part(flags: Sequence[bool]) -> tuple[int, int]:
 
 
 def oracle(brute: Sequence[Problem]) -> Row:
-    """What it costs to show brute's first errors to somebody who was told them."""
+    """The cost of confirming brute's first errors when they are known in advance."""
     row = Row(steps=sum(len(path.steps) for line in brute for path in line.paths))
     for line in brute:
         shown: dict[str, int] = {}
@@ -136,7 +136,7 @@ def every_prefix(brute: Sequence[Problem]) -> tuple[int, int]:
 
 
 def all_at_once(engine: HFEngine, lines: Sequence[Problem], k: int, clock: Clock) -> float:
-    """Tokens a second of the engine when every request of brute force is there from the start."""
+    """Tokens per second of the engine when it gets every request of brute force at the start."""
     wanted = []
     for line in lines:
         task = task_of(line)
@@ -195,7 +195,7 @@ def table(rows: dict[str, Row], brute: Row, every: tuple[int, int], whole: float
 
 
 def main() -> None:
-    """Make what is needed, run every strategy on it, print the table."""
+    """Make the policy, the lines and the PRM, run every strategy, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model")
     parser.add_argument("--problems", type=int, default=100)
@@ -226,8 +226,8 @@ def main() -> None:
 def _run(
     engine: HFEngine, lines: list[Problem], k: int, repeats: int, clock: Clock
 ) -> tuple[dict[str, Row], list[Problem], list[float], list[float]]:
-    """Every strategy, each as often as there are repeats; the lines as brute labels them; the seconds of every-prefix
-    brute force; the engine's rate when it is fed at once."""
+    """Every strategy, each `repeats` times; the lines as brute labels them; the seconds of every-prefix brute force;
+    the engine's rate when it gets every request at once."""
     rows: dict[str, Row] = {name: Row() for name in strategies(k)}
     reference: list[Problem] = []
     clocks, rates = [], []

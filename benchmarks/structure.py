@@ -1,9 +1,9 @@
-"""The shape of the code, from its own imports: what one reads to follow a command, how the middle floor is built.
+"""The structure of the code, from its imports: the files to read to follow a command, and the middle floor.
 
     python benchmarks/structure.py
 
-Counts imports inside functions as well. Rooms of the middle floor are its files and folders; a room's level is the
-longest way down from it.
+Imports inside functions count too. The rooms of the middle floor are its files and folders; a room's level is the
+length of the longest chain of imports from it.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python benchmarks/training.py [--model chain-base] [--pairs 320] [--batch 16] [--repeats 3]
 
-Both train the same pairs of the embedded world for one epoch, in turn. Prints CPU seconds a step (loading left out),
-medians, their ratio, and the last logged loss of each, which must hardly differ.
+Both train the same pairs of the embedded world for one epoch, in turn. Prints CPU seconds per step (without
+loading), medians, their ratio, and the last logged loss of each; the losses should hardly differ.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from stages.settings.training import TrainSettings
 
 
 def pairs(n: int) -> list[dict[str, Any]]:
-    """A gold solution above one whose last result is off by one, for each of n problems."""
+    """For each of n problems, a pair of a gold solution (chosen) and one whose last result is off by one (rejected)."""
     made = []
     for problem in chain.problems("train", n, 7):
         *steps, last = problem.solution or []
@@ -41,7 +41,7 @@ def pairs(n: int) -> list[dict[str, Any]]:
 
 
 def epoch(rows: list[dict[str, list[int]]], model: str, options: TrainSettings) -> tuple[float, float]:
-    """CPU seconds a step, and the last loss."""
+    """CPU seconds per step, and the last loss."""
     with tempfile.TemporaryDirectory() as folder:
         trainer = orpo_trainer(rows, load_tokenizer(model), model, options, str(Path(folder) / "c"), beta=0.1)
         trainer.remove_callback(PrinterCallback)
@@ -53,7 +53,7 @@ def epoch(rows: list[dict[str, list[int]]], model: str, options: TrainSettings) 
 
 
 def main() -> None:
-    """Run both sides in turn and print what they took."""
+    """Run both sides in turn and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="chain-base")
     parser.add_argument("--pairs", type=int, default=320)
@@ -74,7 +74,7 @@ def main() -> None:
         for dtype, taken in seconds.items():
             spent, loss = epoch(rows, arguments.model, replace(options, dtype=dtype))
             taken.append(spent)
-            print(f"  {dtype:8} {1000 * spent:7.1f} ms of CPU a step, last loss {loss:.4f}", flush=True)
+            print(f"  {dtype:8} {1000 * spent:7.1f} ms of CPU per step, last loss {loss:.4f}", flush=True)
     middle = {dtype: statistics.median(taken) for dtype, taken in seconds.items()}
     print(f"float32 / bfloat16: {middle['float32'] / middle['bfloat16']:.2f} times")
     print(f"training chooses {choose_training_dtype('auto', 'cpu')} on this CPU")

@@ -1,11 +1,11 @@
-"""Best of n: how often the path that is picked out of n draws is right, for growing n.
+"""Best of n: how often the path picked out of n draws is right, for growing n.
 
 Every problem has N judged paths, and a curve's point at n is the mean over all of their subsets of size n:
 
     oracle     any of the n is right: 1 - C(N-c, n)/C(N, n), exact
-    a score    the n's highest score decides, equal ones by lot: exact, by rank
-    majority   the n's most frequent answer, ties by lot: over all subsets where they are few, else over a seeded draw
-               of `SUBSETS` of them
+    a score    the highest score among the n decides, ties by lot: exact, by rank
+    majority   the most frequent answer among the n, ties by lot: over all subsets if there are few, else over a seeded
+               draw of `SUBSETS` of them
 
 >>> best_by_score([0.9, 0.2], [False, True], 1)
 0.5
@@ -23,11 +23,11 @@ from fractions import Fraction
 from evals.reading.answers import normal
 
 SUBSETS = 1000
-"""Subsets that a majority is taken over; all of them where there are no more."""
+"""Subsets that a majority is averaged over; all of them if there are no more."""
 
 
 def best_by_score(scores: Sequence[float], right: Sequence[bool], n: int) -> float:
-    """The chance that the highest-scored of n of the paths is right; paths of equal score are picked by lot.
+    """The chance that the highest-scored of n drawn paths is right; ties are broken by lot.
 
     A group of equal scores on ranks [a, b) holds the best of the n in C(N-a, n) - C(N-b, n) of C(N, n) subsets.
 
@@ -47,15 +47,15 @@ def best_by_score(scores: Sequence[float], right: Sequence[bool], n: int) -> flo
 
 
 def best_by_vote(answers: Sequence[str | None], right: Sequence[bool], n: int, seed: int | str = 0) -> float:
-    """The chance that the most frequent answer of n of the paths is right; ties are broken by lot.
+    """The chance that the most frequent answer of n drawn paths is right; ties are broken by lot.
 
     Equal answers vote together (`18`, `$18.00`); a path without an answer has no vote. A subset without any vote is
     wrong.
 
     Args:
         answers: what each path answered.
-        right: whether that is right.
-        seed: of the subsets, where they are too many to go through.
+        right: whether that answer is right.
+        seed: of the drawn subsets, if there are too many to enumerate.
 
     Raises:
         ValueError: n is not between 1 and the number of paths.

@@ -6,9 +6,9 @@
     ├── ModelError           4   a model, an engine or a loss that does not work
     ├── SandboxError         5   no way to run untrusted code safely
     ├── SomeFailed           6   the run ended, but some problems could not be done
-    └── Interrupted         75   stopped half-way on purpose; the same command goes on from here
+    └── Interrupted         75   stopped half-way on purpose; the same command resumes from here
 
-Everything else that is raised is a bug and shows its traceback.
+Every other exception is a bug and shows its traceback.
 """
 
 from __future__ import annotations

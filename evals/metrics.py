@@ -1,4 +1,4 @@
-"""Rates, intervals and tests that a report quotes. Pure Python, exact where a closed form exists.
+"""The rates, intervals and tests that a report quotes. Pure Python, exact where a closed form exists.
 
 >>> wilson(580, 1319)
 (0.413..., 0.466...)
@@ -31,9 +31,9 @@ def wilson(successes: int, n: int, z: float = Z95) -> tuple[float, float]:
 
 
 def mean_interval(values: Sequence[float], z: float = Z95) -> tuple[float, float]:
-    """An interval of the mean of values in [0, 1]: Wilson's, as if they were zeros and ones of the same mean.
+    """An interval for the mean of values in [0, 1]: Wilson's, as if they were zeros and ones with the same mean.
 
-    No values in [0, 1] are spread wider than those, so it is never too narrow; (0, 1) where there are none.
+    No values in [0, 1] have a larger variance than those, so it is never too narrow; (0, 1) without values.
     """
     if not all(0 <= value <= 1 for value in values):
         raise ValueError("values outside [0, 1]")
@@ -51,16 +51,16 @@ def _score_interval(rate: float, n: int, z: float) -> tuple[float, float]:
 def combined(
     estimate: float, parts: Sequence[tuple[float, tuple[float, float]]], of: Callable[[Sequence[float]], float]
 ) -> tuple[float, float]:
-    """The interval of a function of independent rates out of the rates' own intervals (MOVER, Zou and Donner 2008).
+    """The interval of a function of independent rates, from the rates' own intervals (MOVER, Zou and Donner 2008).
 
     Args:
         estimate: the function at the rates.
         parts: each rate and its interval.
-        of: the function; it must not fall when a rate rises.
+        of: the function; it must not decrease in any rate.
 
     Returns:
-        Lower and upper end: the estimate less (plus) the root of the summed squares of what each rate's lower (upper)
-        end alone would change.
+        Lower and upper end: the estimate minus (plus) the root of the summed squares of the changes that each rate's
+        lower (upper) end would cause alone.
     """
     rates = [rate for rate, _ in parts]
 
@@ -72,12 +72,12 @@ def combined(
 
 
 def harmonic(rates: Sequence[float]) -> float:
-    """The harmonic mean of rates; 0 where one of them is 0."""
+    """The harmonic mean of rates; 0 if one of them is 0."""
     return len(rates) / sum(1 / rate for rate in rates) if all(rates) else 0.0
 
 
 def pass_at_k(n: int, c: int, k: int) -> float | None:
-    """Chance that at least one of k of the n draws, c of them right, is right: 1 - C(n-c, k)/C(n, k).
+    """Chance that at least one of k out of n draws is right, when c of the n are right: 1 - C(n-c, k)/C(n, k).
 
     Returns:
         None when fewer than k were drawn: the estimate does not exist then.
@@ -90,12 +90,12 @@ def pass_at_k(n: int, c: int, k: int) -> float | None:
 
 
 def majority(answers: Sequence[str | None], seed: int | None = None) -> str | None:
-    """The most frequent answer, in the form it was first given; None where nobody gave one.
+    """The most frequent answer, in the form in which it was first given; None if there is none.
 
     Equal answers count together (`18`, `18.0`, `$18`). None and "[invalid]" have no vote.
 
     Args:
-        seed: how a tie is broken: by who came first if None, else by a draw with this seed.
+        seed: how a tie is broken: the first answer wins if None, else a draw with this seed decides.
     """
     votes: dict[str, int] = {}
     first: dict[str, str] = {}
@@ -129,10 +129,10 @@ def mcnemar(b: int, c: int) -> float:
 
 
 def auc(labels: Sequence[bool | int], scores: Sequence[float]) -> float | None:
-    """Chance that a positive scores above a negative, ties half (Mann-Whitney, by ranks, O(n log n)).
+    """Chance that a positive scores above a negative, ties counting half (Mann-Whitney, by ranks, O(n log n)).
 
     Returns:
-        None where there are no positives or no negatives.
+        None if there are no positives or no negatives.
     """
     _same_length(labels, scores)
     positives = sum(1 for label in labels if label)
@@ -154,7 +154,7 @@ def auc(labels: Sequence[bool | int], scores: Sequence[float]) -> float | None:
 def calibration_error(labels: Sequence[bool | float], scores: Sequence[float], bins: int = 10) -> float:
     """Expected calibration error: |mean score - mean label| over equal bins of [0, 1], weighted by their size.
 
-    Labels may be soft. Raises ValueError on nothing to measure.
+    Labels may be soft. Raises ValueError if there is nothing to measure.
     """
     _some(labels, scores)
     score_sum, label_sum = [0.0] * bins, [0.0] * bins
@@ -166,7 +166,7 @@ def calibration_error(labels: Sequence[bool | float], scores: Sequence[float], b
 
 
 def accuracy_at(labels: Sequence[bool | int], scores: Sequence[float], threshold: float = 0.5) -> float:
-    """Share of items whose label is what `score >= threshold` says. Raises ValueError on nothing to measure."""
+    """Share of items whose label equals `score >= threshold`. Raises ValueError if there is nothing to measure."""
     _some(labels, scores)
     hits = sum((score >= threshold) == bool(label) for label, score in zip(labels, scores, strict=True))
     return hits / len(labels)

@@ -1,4 +1,4 @@
-"""The line every stage reads and writes: one problem, and what the stages have added to it so far.
+"""The line that every stage reads and writes: one problem, and what the stages have added to it so far.
 
     {"id": "chain/test/17", "task": "chain", "question": "...", "answer": "72", "solution": ["40+32=72"],
      "paths": [{"id": "chain/test/17#0", "source": "sample", "round": 0, "text": "40+32=72\nThe answer is 72",
@@ -6,7 +6,7 @@
                 "labels": [{"k": 8, "delta": 0, "draws": 2, "hits": 1, "settled": true, "rollouts": [...]}],
                 "scores": {"prm": {"steps": [0.98], "mean": 0.98, "min": 0.98, "product": 0.98, "last": 0.98}}}]}
 
-Keys that are not named here are kept and written back as they came. A field is only written when it was read or set.
+Keys that are not named here are kept and written back unchanged. A field is only written if it was read or set.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from evals.programs.checks import Outcome
 
 
 class Record(BaseModel):
-    """Base of every record: strict types, unknown keys carried through."""
+    """Base of every record: strict types, unknown keys kept."""
 
     model_config = ConfigDict(extra="allow", strict=True, validate_default=False)
 
@@ -32,7 +32,7 @@ class Record(BaseModel):
         """The record that a parsed line holds.
 
         Raises:
-            DataError: `field: what is wrong`; whoever read the line knows its place.
+            DataError: `field: what is wrong`; the reader of the line adds its place.
         """
         try:
             return cls.model_validate(row)
@@ -45,7 +45,7 @@ class Record(BaseModel):
 
 
 class Rollout(Record):
-    """One completion drawn from a step prefix, and its verdict; a program's has an `outcome`."""
+    """One completion drawn from a step prefix, and its verdict; for a program also an `outcome`."""
 
     answer: str | None = None
     correct: bool
@@ -59,8 +59,8 @@ class Rollout(Record):
 
 
 Inference = Literal["trusted", "before-live", "after-dead", "early-stop"]
-"""How a step got a hard label that its own draws do not settle: it stands in a path whose answer is right; a later step
-of its path is right; an earlier one is wrong; or its draws were given up, as a right one had become improbable."""
+"""Why a step has a hard label that its own draws do not settle: its path's answer is right; a later step of its path is
+right; an earlier one is wrong; or drawing stopped early because a right rollout had become improbable."""
 LIVE: frozenset[str] = frozenset({"trusted", "before-live"})
 """The inferences that call a step right."""
 
@@ -68,10 +68,10 @@ LIVE: frozenset[str] = frozenset({"trusted", "before-live"})
 class StepLabel(Record):
     """What the simulator found out about one step.
 
-    `draws` rollouts stand behind it, of which `hits` were right; `k` were allowed. `settled` says that the hard label
-    (more than `delta` of `k` hits) is decided by the draws made. A gold step is right without any draw. A label that
-    came from elsewhere is `given`: the verdict alone is known, no draws stand behind it. A strategy that does not draw
-    for every step says in `inferred` why it calls the step right or wrong all the same.
+    It rests on `draws` rollouts, of which `hits` were right; `k` were allowed. `settled` says that these draws decide
+    the hard label (more than `delta` of `k` hits). A gold step is right without any draw. A label that came from
+    elsewhere is `given`: only the verdict is known, not the draws. A strategy that does not draw for every step says in
+    `inferred` why it still calls the step right or wrong.
     """
 
     k: int = Field(ge=1)
@@ -96,7 +96,7 @@ class StepLabel(Record):
 
     @property
     def hard(self) -> bool | None:
-        """True if the step is right, False if not, None where neither draws nor an inference say."""
+        """True if the step is right, False if not, None if neither draws nor an inference decide."""
         if self.gold:
             return True
         if self.given is not None:
@@ -107,7 +107,7 @@ class StepLabel(Record):
 
     @property
     def soft(self) -> float | None:
-        """Share of draws that were right: unbiased only when all `k` were made, else None."""
+        """Share of draws that were right; None unless all `k` were made, as it would be biased."""
         if self.gold:
             return 1.0
         return self.hits / self.k if self.draws == self.k else None
@@ -121,7 +121,7 @@ class StepLabel(Record):
 
 
 class StepScores(Record):
-    """A reward model's scores in [0, 1], one a step, and the four aggregates of a path."""
+    """A reward model's scores in [0, 1], one per step, and the four aggregates of a path."""
 
     steps: list[float]
     mean: float
@@ -141,10 +141,10 @@ class Match(Record):
 class Path(Record):
     """One reasoning path. `text` is exactly what was written; `steps` are its labelled lines, answer line excluded.
 
-    `outcome` says how the check of a program ended; `weak` is there, and true, where its tests were within its reach.
+    `outcome` says how the check of a program ended; `weak` is present, and true, if the program could reach its tests.
 
-    With `split` "given" the steps were cut by whoever made the path: they stand in `text` one after the other, and the
-    task does not cut it again. `first_error` is a person's verdict: the first wrong step, counted from 0, or -1.
+    With `split` "given" the steps came with the path: they follow one another in `text`, and the task does not cut it
+    again. `first_error` is a person's verdict: the first wrong step, counted from 0, or -1.
     """
 
     id: str
@@ -167,13 +167,13 @@ class Path(Record):
 
     @property
     def unscored(self) -> dict[str, str] | None:
-        """Why `score` has left the path without scores, by their name; kept among the line's other keys."""
+        """Why `score` gave the path no scores, by their name; kept among the line's other keys."""
         found: dict[str, str] | None = (self.model_extra or {}).get("unscored")
         return found
 
     @property
     def loglikelihoods(self) -> dict[str, float] | None:
-        """Of a path that was chosen, not written: the log-likelihood (nats) of every choice, by letter."""
+        """For a path that was chosen, not written: the log-likelihood (nats) of every choice, by letter."""
         found: dict[str, float] | None = (self.model_extra or {}).get("loglikelihoods")
         return found
 
@@ -202,8 +202,8 @@ class TreeState(Record):
 
 
 class TreeSearch(Record):
-    """One search: the state and path whose rollout was chosen, by which value, and the first wrong step found in it
-    (-1: none; None: the budget ended it)."""
+    """One search: the state and path whose rollout was chosen, the value that chose it, and the first wrong step found
+    in it (-1: none; None: the budget ended the search)."""
 
     state: int
     path: str
@@ -212,14 +212,14 @@ class TreeSearch(Record):
 
 
 class SearchTree(Record):
-    """What `simulate --strategy mcts` leaves on the line: its states in the order they were made, and its searches."""
+    """What `simulate --strategy mcts` writes on the line: its states in the order they were made, and its searches."""
 
     states: list[TreeState]
     searches: list[TreeSearch]
 
 
 class Shot(Record):
-    """One worked example of a few-shot prompt: the question as the template takes it, and the answer to be written."""
+    """One worked example of a few-shot prompt: the question as the template takes it, and the answer to write."""
 
     id: str
     question: str
@@ -231,7 +231,7 @@ class Prompting:
     """How one run prompts a problem; never part of the line.
 
     Args:
-        template: as for `stages.models.prompts.make_prompter`; None: whatever the engine would choose.
+        template: as for `stages.models.prompts.make_prompter`; None: the one the engine would choose.
         header: text before everything else.
         shots: worked examples before the question, rendered by the same template (chat: as turns).
         stop: strings that end a completion; None: the task's.
@@ -245,7 +245,7 @@ class Prompting:
 
 class Problem(Record):
     """One problem and everything the stages have found out about it. `shots` are worked examples that its data set
-    gives with it (MMLU's dev items); only a prompt that asks for examples shows them."""
+    provides (MMLU's dev items); only a prompt that asks for examples shows them."""
 
     id: str = Field(min_length=1)
     task: str = Field(min_length=1)
@@ -261,7 +261,7 @@ class Problem(Record):
 
     @property
     def drawn(self) -> int:
-        """Draws that `sample` has ever made for the problem: the least number that its next path may have."""
+        """Draws that `sample` has made for the problem in all rounds: the smallest number its next path may have."""
         found = (self.model_extra or {}).get("drawn")
         return found if isinstance(found, int) else 0
 
@@ -272,7 +272,7 @@ class Problem(Record):
 
     @property
     def prompting(self) -> Prompting | None:
-        """How this run prompts the problem, where that is not the engine's business; set by a stage, never written."""
+        """How this run prompts the problem; None: the engine decides. Set by a stage, never written."""
         return self._prompting
 
     @prompting.setter
@@ -284,7 +284,7 @@ class Problem(Record):
         ids = [path.id for path in self.paths]
         if len(set(ids)) != len(ids):
             twice = next(i for i in ids if ids.count(i) > 1)
-            raise ValueError(f"paths: the id {twice!r} stands twice")
+            raise ValueError(f"paths: the id {twice!r} appears twice")
         return self
 
 
@@ -293,7 +293,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parse one JSON value; NaN and infinities are refused, as JSON has none."""
+    """Parse one JSON value; NaN and infinities are refused, as JSON does not have them."""
     return json.loads(text, parse_constant=_no_constant)
 
 

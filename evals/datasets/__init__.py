@@ -1,1 +1,1 @@
-"""Who reads which published or private file: rows in, problems out."""
+"""One module per published or private file format: rows in, problems out."""

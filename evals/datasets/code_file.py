@@ -1,11 +1,12 @@
-"""A user's own code file: one JSON object a line.
+"""A user's own code file: one JSON object per line.
 
     {"prompt": "Write add(a, b).", "tests": ["assert add(1, 2) == 3"], "entry_point": "add",
      "solution": "def add(a, b):\\n    return a + b"}
 
-`tests` are asserts (a list, or one text) or define HumanEval's `check(candidate)`. A prompt that begins the function
-itself (`def add(a, b):` at its left margin) is gone on from; any other asks for a whole program. The model sees the
-prompt as it is. `id` and `solution` (or `canonical_solution`) may be missing; keys that are not named here are kept.
+`tests` are asserts (a list, or one text) or define HumanEval's `check(candidate)`. If a prompt begins the function
+itself (`def add(a, b):` at the left margin), the model continues it; any other prompt asks for a whole program. The
+model sees the prompt unchanged. `id` and `solution` (or `canonical_solution`) may be missing; keys that are not named
+here are kept.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from evals.programs.steps import LINES, StepRule
 from evals.records import Problem
 
 READ = ("prompt", "tests", "entry_point", "solution", "canonical_solution", "id", "task", "question")
-"""Keys that are read, so not carried through."""
+"""Keys that are read here; all others are kept."""
 
 
 def problem(row: Mapping[str, Any], identity: str, steps: StepRule = LINES) -> Problem:
     """One parsed line as a problem, named `identity` if it has no id.
 
     Args:
-        steps: how programs are cut; written to the line.
+        steps: how programs are cut into steps; written to the line.
 
     Raises:
         DataError: `field: what is wrong`.
@@ -68,13 +69,13 @@ def _tests(given: Any, entry: Any) -> CodeTests:
 
 
 def _defines_check(code: str) -> bool:
-    """Whether the tests define `check`; also that they are Python, and check something."""
+    """Whether the tests define `check`. Raises DataError if they are not Python or assert nothing."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an odd escape in a string is the user's affair
+        warnings.simplefilter("ignore")  # an odd escape in a string is up to the user
         try:
             tree = ast.parse(code)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise DataError(f"tests: not Python ({error})") from error
     if not any(isinstance(node, ast.Assert | ast.Raise) for node in ast.walk(tree)):
-        raise DataError("tests: hold no assert", "Without one every program would pass.")
+        raise DataError("tests: contain no assert", "Without one every program would pass.")
     return any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in tree.body)

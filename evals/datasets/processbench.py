@@ -5,7 +5,7 @@
 
 A label is the first wrong step, counted from 0, or -1. The model's guess is the first step whose score is below a
 threshold, or -1. acc_err is the share of right guesses over the items with a wrong step, acc_ok over those without, and
-F1 their harmonic mean (Zheng et al., arXiv 2412.06559). The threshold is chosen on items that are not measured on.
+F1 their harmonic mean (Zheng et al., arXiv 2412.06559). The threshold is chosen on items that are not used to measure.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from evals.records import Problem
 
 ADVICE = "Is this the official ProcessBench file?"
 BETWEEN_STEPS = "\n\n"
-"""What the steps of a text are joined with: many of them are paragraphs of several lines."""
+"""What joins the steps of a text: many steps are paragraphs of several lines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One judged path: the scores of its steps, and the first wrong one by people's verdict (-1: none)."""
+    """One judged path: the scores of its steps, and the first wrong one according to people (-1: none)."""
 
     scores: Sequence[float]
     label: int
@@ -39,7 +39,7 @@ def problem(row: Mapping[str, Any]) -> Problem:
     """
     for name, kind in (("id", str), ("problem", str), ("steps", list), ("label", int), ("final_answer_correct", bool)):
         if not isinstance(row.get(name), kind) or (kind is int and isinstance(row[name], bool)):
-            raise DataError(f"{name}: missing, or of another kind", ADVICE)
+            raise DataError(f"{name}: missing, or of the wrong type", ADVICE)
     steps = row["steps"]
     if not steps or not all(isinstance(step, str) and step.strip() for step in steps):
         raise DataError("steps: must be texts, at least one", ADVICE)
@@ -63,9 +63,9 @@ def first_below(scores: Sequence[float], threshold: float) -> int:
 
 
 def measured(items: Sequence[Item], threshold: float) -> dict[str, Any]:
-    """Both accuracies and F1 at a threshold, with 95 % intervals: Wilson's, and for F1 what follows from them.
+    """Both accuracies and F1 at a threshold, with 95 % intervals: Wilson's, and for F1 the one derived from them.
 
-    A rate without items is None, and so is F1 then.
+    A rate without items is None, and then so is F1.
     """
     hits = {True: 0, False: 0}
     sizes = {True: 0, False: 0}
@@ -85,11 +85,11 @@ def measured(items: Sequence[Item], threshold: float) -> dict[str, Any]:
 
 
 def best_threshold(items: Sequence[Item]) -> float:
-    """The threshold with the highest F1 on these items; of equally good ones the one nearest to 0.5.
+    """The threshold with the highest F1 on these items; of equally good ones, the one nearest to 0.5.
 
-    An item with a wrong step e is guessed right exactly for thresholds in (score of e, lowest score before e], one
-    without exactly for thresholds up to its lowest score. So F1 changes at those ends only, and one sweep over them in
-    order finds the best (O(n log n)); the middle of the best stretch is taken.
+    An item with a wrong step e is guessed right exactly for thresholds in (score of e, lowest score before e]; an item
+    without one exactly for thresholds up to its lowest score. So F1 changes only at those ends, and one sweep over them
+    in order finds the best interval (O(n log n)), whose middle is taken.
 
     Raises:
         DataError: there are no items with a wrong step, or none without.
@@ -98,10 +98,10 @@ def best_threshold(items: Sequence[Item]) -> float:
     right = [item for item in items if item.label < 0]
     if not wrong or not right:
         raise DataError(
-            "the items to choose a threshold on must have wrong steps and none, both",
+            "choosing a threshold needs items with a wrong step and items without one",
             "Give more lines, a larger --held-out, or --threshold T.",
         )
-    # Just above `low` an item begins to be guessed right, just above `high` it ends; scores lie in [0, 1].
+    # Above `low` an item is guessed right, above `high` no longer; scores are in [0, 1].
     changes: list[tuple[float, int, int]] = []
     for item in wrong:
         low, high = item.scores[item.label], min([1.0, *item.scores[: item.label]])
@@ -121,7 +121,7 @@ def best_threshold(items: Sequence[Item]) -> float:
             continue
         f1 = harmonic([found / len(wrong), clean / len(right)])
         middle = (edge + following) / 2
-        if middle <= edge:  # no number lies between them; the upper end belongs to the stretch, the lower does not
+        if middle <= edge:  # no number is between them; the interval includes its upper end, not its lower
             middle = following
         if f1 > best or (f1 == best and abs(middle - 0.5) < abs(chosen - 0.5)):
             best, chosen = f1, middle

@@ -1,2 +1,2 @@
-"""Programs as text: where they stand in an answer, how they are cut into steps, when two are the same; and what they
-are checked against."""
+"""Programs as text: where they are in an answer, how they are cut into steps, when two are the same, and what they are
+checked against."""

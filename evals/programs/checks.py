@@ -20,15 +20,15 @@ Outcome = Literal[
 
 @dataclass(frozen=True, slots=True)
 class CodeTests:
-    """The data set's own test code and how it reaches the program. Trusted, unlike the program.
+    """The data set's own test code, and how it calls the program. Trusted, unlike the program.
 
     Args:
         code: test code; run by the trusted side with a proxy in place of each of `names`.
         names: what the program must define and the test code uses.
         entry_point: HumanEval's form: `code` defines `check(candidate)`, which is called with a proxy of this name.
         prelude: trusted code that runs before `code` (the reference's imports, the reference itself, set-up code).
-        weak: the tests hand over objects that are no plain data, so program and tests run together in the sandbox and
-            the verdict is a secret; a result says so.
+        weak: the tests pass objects that are not plain data to the program. Both then run together in one process of
+            the sandbox, and the verdict is only protected by a secret; a result says so.
     """
 
     code: str
@@ -38,14 +38,14 @@ class CodeTests:
     weak: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON values; fields that say nothing are left out."""
+        """The fields as JSON values; empty ones are left out."""
         return {
             name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items() if value
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> CodeTests:
-        """The inverse of `as_dict`; keys it does not know are a user's own.
+        """The inverse of `as_dict`; unknown keys are ignored, as they are the user's own.
 
         Raises:
             ValueError: `field: what is wrong`.
@@ -87,7 +87,7 @@ class CheckResult:
     peak_mib: float = 0.0
     message: str = ""
     rerun: bool = False
-    """It timed out beside other checks and was run once more, alone; this is the second result."""
+    """It timed out while other checks were running and was run again alone; this is the second result."""
 
     @property
     def passed(self) -> bool:

@@ -1,10 +1,10 @@
-"""Python text as statements, read without compiling it: whatever a model writes comes through, in one pass.
+"""Python text as statements, read in one pass without compiling it, so that any text a model writes can be read.
 
     >>> [(s.indent, " ".join(s.tokens)) for s in statements("def f(x):\\n    return (x +\\n            1)  # one more")]
     [(0, 'def f ( x ) :'), (4, 'return ( x + 1 )')]
 
-A statement is a logical line: brackets and triple quotes may spread it over several. The compiler is left alone on
-purpose, as deeply nested text can make it crash. A backslash outside of a string counts as space.
+A statement is a logical line: brackets and triple quotes may spread it over several. The compiler is not used,
+because deeply nested text can make it crash. A backslash outside a string counts as space.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Statement:
 
 
 def statements(code: str) -> list[Statement]:
-    """The statements of a text, blank lines and lines of comment left out.
+    """The statements of a text, blank lines and comment lines left out.
 
-    From a bracket or a triple quote on that is never closed, every line counts as a statement of its own.
+    After a bracket or triple quote that is never closed, every line counts as its own statement.
     """
     found: list[Statement] = []
     tokens: list[str] = []
@@ -77,7 +77,7 @@ def _statement(code: str, start: int, end: int, tokens: list[str]) -> Statement:
 
 
 def _closing(code: str, at: int, quotes: str) -> int:
-    """The offset past the quotes that close a string which began just before `at`, or -1."""
+    """The offset just past the quotes that close the string that began just before `at`, or -1."""
     while (found := code.find(quotes, at)) >= 0:
         backslashes = found - len(code[at:found].rstrip("\\")) - at
         if backslashes % 2 == 0:
@@ -87,7 +87,7 @@ def _closing(code: str, at: int, quotes: str) -> int:
 
 
 def _lines(code: str, start: int) -> list[Statement]:
-    """What stands from an offset on, a physical line at a time."""
+    """The text from an offset on, one statement per physical line."""
     found = []
     for raw in code[start:].split("\n"):
         words = raw.split()

@@ -1,13 +1,13 @@
 """How a program is cut into steps, and where it is cut off to be continued.
 
-    StepRule.parse("lines:2")      the default: every non-empty line is a step, rolled out by twos
-    StepRule.parse("blocks")       a step is a statement with its whole body; headers of functions stand alone
+    StepRule.parse("lines:2")      the default: every non-empty line is a step, rolled out in pairs
+    StepRule.parse("blocks")       a step is a statement with its whole body; function headers are steps by themselves
 
-The paper generates code a chunk of lines at a time and spreads the chunk's label to its non-empty lines (read in the
-authors' code; the chunk's size is not published). So with lines the prefix of a step is the text up to the end of its
-chunk: the steps of a chunk have one prefix, hence the same rollouts and the same label.
-Chunks and blocks are counted from the program's first line and look at nothing further down than the next statement, so
-a path that goes on from a prefix begins with the prefix's own steps.
+The paper generates code one chunk of lines at a time and gives the chunk's label to each of its non-empty lines (read
+in the authors' code; the chunk's size is not published). So with lines, the prefix of a step is the text up to the end
+of its chunk: the steps of a chunk share one prefix, and so their rollouts and label.
+Chunks and blocks are counted from the program's first line and depend on nothing after the next statement, so a path
+that continues a prefix begins with the prefix's own steps.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class StepRule:
             return cls()
         if name == "lines" and number.isascii() and number.isdecimal() and 0 < int(number) < 10**6:
             return cls("lines", int(number))
-        raise ValueError(f"{text!r} is neither lines:N, with N lines a chunk, nor blocks")
+        raise ValueError(f"{text!r} is neither lines:N, with N lines per chunk, nor blocks")
 
     def __str__(self) -> str:
         return f"lines:{self.chunk}" if self.by == "lines" else "blocks"
@@ -89,7 +89,7 @@ def _block_spans(text: str, start: int, end: int) -> list[tuple[int, int]]:
         i += 1
     spans = []
     for before, after in pairwise([start, *ends]):
-        # the rest of the line that the block before ended on (a comment, a line break) belongs to no step
+        # the rest of the previous block's last line (a comment, a line break) belongs to no step
         above = before if before == start else text.find("\n", before, after) + 1
         spans.append((above + _blank(text[above:after]), after))
     return spans
@@ -112,7 +112,7 @@ def _block_end(found: list[Statement], i: int) -> int:
 
 
 def _is_header(statement: Statement) -> bool:
-    """Whether it opens a function or a class on lines of its own."""
+    """Whether it is the header line of a function or class whose body is on the lines below."""
     first = statement.tokens[1 if statement.tokens[0] == "async" and len(statement.tokens) > 1 else 0]
     return first in ("def", "class") and statement.tokens[-1] == ":"
 

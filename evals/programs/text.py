@@ -1,11 +1,10 @@
-"""Where the program stands in what a model wrote, and what is put together to be run.
+"""Where the program is in the text of a model, and how the program to run is put together.
 
     "[BEGIN]\\nCODE\\n[DONE]"                      CODE
     "Here it is:\\n```python\\nCODE\\n```\\n..."    CODE of the first fenced block
     "    return a + b"                            all of it: a raw continuation
 
-Only what stands before a place decides how it is read, so that a text which goes on from a prefix is read as the
-prefix was.
+How a place is read depends only on the text before it, so a text that continues a prefix is read as the prefix was.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ _CODE = re.compile(
     r"[ \t]|@|\"{3}|'{3}|(?:async|class|def|from|import)[ ]|(?:for|if|return|try|while|with)\b.*:\s*$|\w+ *=",
     re.MULTILINE,
 )
-"""How a line of a raw program begins; prose that stands before a fenced block does not."""
+"""How a line of a raw program begins; prose before a fenced block does not begin like this."""
 
 
 def program_span(text: str) -> tuple[int, int]:
     """Start and end offset of the program in a text.
 
-    A bare fence below what looks like code closes a block that the prompt had opened.
+    A bare fence below what looks like code closes a block that the prompt opened.
     """
     start, end = 0, len(text)
     begin, done = text.find(BEGIN), text.find(DONE)
@@ -48,7 +47,7 @@ def program_span(text: str) -> tuple[int, int]:
 
 
 def _first_fence(text: str, start: int, end: int) -> re.Match[str] | None:
-    """The first fence that stands in no docstring."""
+    """The first fence that is not inside a docstring."""
     for fence in _FENCE.finditer(text, start, end):
         before = text[start : fence.start()]
         if before.count('"""') % 2 == 0 and before.count("'''") % 2 == 0:
@@ -57,10 +56,10 @@ def _first_fence(text: str, start: int, end: int) -> re.Match[str] | None:
 
 
 def joined(stub: str, entry_point: str | None, body: str) -> str:
-    """The program that is run: the body, put behind the beginning of a function that the prompt has given.
+    """The program to run: the beginning of the function from the prompt (the stub), followed by the body.
 
-    Where the body defines the entry point itself, only what the stub has above that function (imports, functions to be
-    used) stays.
+    If the body defines the entry point itself, only what the stub has above that function (imports, helper functions)
+    is kept.
     """
     if not stub:
         return body
@@ -72,13 +71,13 @@ def joined(stub: str, entry_point: str | None, body: str) -> str:
 
 
 def definition(code: str, name: str) -> re.Match[str] | None:
-    """Where a text defines a function at its left margin, or None. In a program that is run the last one counts."""
+    """Where a text defines a function at its left margin, or None. When a program is run, the last one counts."""
     found = list(re.finditer(rf"^(?:async[ \t]+)?def[ \t]+{re.escape(name)}[ \t]*\(", code, re.MULTILINE))
     return found[-1] if found else None
 
 
 def program_signature(program: str) -> str:
-    """A program's words and signs, comments and spacing gone, each line behind its depth of indentation.
+    """A program's words and signs without comments and spacing, each line preceded by its depth of indentation.
 
     >>> program_signature("def f(x):\\n\\n  return x  # the same")
     '0 def f ( x ) :\\n1 return x'

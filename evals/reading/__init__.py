@@ -1,1 +1,1 @@
-"""From a text to an answer, and whether it is right, without running anything."""
+"""Reads the answer from a text and says whether it is right, without running anything."""

@@ -1,6 +1,6 @@
 """The three ways an answer is read from a text and compared with the gold one.
 
-    strict    `#### 18`, the first one; string equality once `,` and a closing `.` are gone (lm-evaluation-harness's
+    strict    `#### 18`, the first one; string equality without `,` and a closing `.` (lm-evaluation-harness's
               strict-match; the data set's authors keep the `.`)
     flexible  the last thing that looks like a number; string equality (lm-evaluation-harness's flexible-extract)
     robust    the last of `####`, `\\boxed{}`, "answer is", "answer:", else the last number; exact rationals
@@ -10,8 +10,8 @@
     >>> same("18.0 apples", "18")
     True
 
-Robust decides labels and rewards; the other two are kept beside it because published figures use them. All three read
-the text up to the first question that the model went on to ask itself (`cut`).
+Robust decides labels and rewards; the other two are kept because published figures use them. All three read the text
+only up to the first new question that the model wrote itself (`cut`).
 """
 
 from __future__ import annotations
@@ -57,19 +57,19 @@ _BESIDE = re.compile(r"\\[A-Za-z]|\^|[xyzn\u03c0](?![^\W\d_])|\u221a", re.IGNORE
 
 
 class _Reading(NamedTuple):
-    """What stands behind a marker: an answer, or None for a refusal. Plain words are not `sure`: "I hope the answer is
-    clear" must not hide the number behind an earlier marker."""
+    """What follows a marker: an answer, or None for a refusal. Plain words are not `sure`: "I hope the answer is clear"
+    must not hide the number after an earlier marker."""
 
     answer: str | None
     sure: bool = True
 
 
 LINE_CAP = 2000
-"""Characters of a line that an answer is looked for in."""
+"""An answer is searched for in this many characters of a line."""
 WORD_CAP = 6
-"""Words an answer that is no number may have; more is a sentence."""
+"""An answer that is not a number has at most this many words; more make a sentence."""
 MARK_CAP = 50
-"""Markers, counted from the end, that are looked at."""
+"""This many markers are considered, counted from the end."""
 
 
 def cut(text: str) -> str:
@@ -79,21 +79,22 @@ def cut(text: str) -> str:
 
 
 def strict(text: str) -> str | None:
-    """The first `#### N`, commas removed; None where there is none."""
+    """The first `#### N`, commas removed; None if there is none."""
     found = _STRICT.search(cut(text))
     return found[1].replace(",", "") if found else None
 
 
 def flexible(text: str) -> str | None:
-    """The last number-like string, `,` and `$` and one trailing `.` removed; None where there is none."""
+    """The last number-like string, without `,`, `$` and one trailing `.`; None if there is none."""
     last = _last(_FLEXIBLE, cut(text))
     return _harness_clean(last.group()) if last else None
 
 
 def robust(text: str) -> str | None:
-    """The answer a careful reader takes from the text; None where it gives none or refuses.
+    """The answer a careful reader takes from the text; None if it gives none or refuses.
 
-    A number comes back in its shortest form (`$1,234.50` as `1234.5`), anything else as it was written, undressed.
+    A number is returned in its shortest form (`$1,234.50` as `1234.5`), anything else as written, without the
+    punctuation and markup around it.
     """
     text = numbers.with_plain_signs(cut(text))
     words: _Reading | None = None
@@ -118,7 +119,7 @@ def normal(answer: str) -> str:
 
 
 def same(a: str, b: str) -> bool:
-    """Whether two answers are equal, as exact rationals where both are numbers, else as folded text."""
+    """Whether two answers are equal, as exact rationals if both are numbers, else as folded text."""
     return normal(a) == normal(b)
 
 
@@ -142,11 +143,11 @@ def match(gold: str, text: str) -> tuple[str | None, Match]:
 
 
 def ends_steps(line: str, is_last: bool) -> bool:
-    """Whether a line states the answer, so that it is no step.
+    """Whether a line states the answer and so is not a step.
 
     Args:
         line: one line of the text.
-        is_last: no line with anything on it follows. Decides for `#### words`, a heading elsewhere.
+        is_last: only blank lines follow. Decides about `#### words`, which is a heading elsewhere.
     """
     line = line[:LINE_CAP]
     if _ANSWER_LINE.match(line):
@@ -159,13 +160,13 @@ def ends_steps(line: str, is_last: bool) -> bool:
 
 
 def is_bare_marker(line: str) -> bool:
-    """Whether a line is an `Answer:` with nothing behind it, as a template's last line is."""
+    """Whether a line is an `Answer:` with nothing after it, like a template's last line."""
     found = _ANSWER_LINE.match(line[:LINE_CAP])
     return found is not None and line[found.end() :].strip(_DRESS) == ""
 
 
 def is_bare_answer(line: str) -> bool:
-    """Whether a line holds a number and hardly anything else, as the line under a bare `Answer:` may."""
+    """Whether a line is a number and hardly anything else, as the line under a bare `Answer:` may be."""
     return "=" not in line and len(line.split()) <= 3 and numbers.number(line) is not None
 
 
@@ -186,7 +187,7 @@ def _begins_with_number(text: str) -> bool:
 
 
 def _braced(text: str, start: int) -> tuple[str, str]:
-    """What stands in the braces that open at `start`, and what follows them; unclosed braces end with their line."""
+    """The text in the braces that open at `start`, and the text after them; unclosed braces end with their line."""
     depth = 0
     for i in range(start, min(len(text), start + LINE_CAP)):
         depth += (text[i] == "{") - (text[i] == "}")
@@ -196,7 +197,7 @@ def _braced(text: str, start: int) -> tuple[str, str]:
 
 
 def _after(text: str, mark: re.Match[str]) -> _Reading | None:
-    """What a marker marks; None if it marks no answer."""
+    """The answer after a marker; None if it marks none."""
     if mark["boxed"]:
         return _read(_braced(text, mark.end())[0], whole=True)
     end = text.find("\n", mark.end())
@@ -213,7 +214,7 @@ def _after(text: str, mark: re.Match[str]) -> _Reading | None:
 
 
 def _read(line: str, whole: bool = False) -> _Reading | None:
-    """Read the answer that a marked piece of text begins with; `whole`: the piece is nothing but the answer."""
+    """Read the answer at the start of a marked piece of text; `whole`: the piece is nothing but the answer."""
     line = _undressed(numbers.without_latex(line))
     number = numbers.NUMBER.search(line)
     refused = _REFUSAL.match(line.lstrip("[("))
@@ -228,7 +229,7 @@ def _read(line: str, whole: bool = False) -> _Reading | None:
 
 
 def _undressed(text: str) -> str:
-    """The text without dress at its ends; the point of `.5` stays."""
+    """The text without punctuation and markup at its ends; the point of `.5` is kept."""
     bare = text.strip(_DRESS)
     before = text[: len(text) - len(text.lstrip(_DRESS))]
     return f".{bare}" if bare[:1].isdigit() and before.endswith(".") and not before.endswith("..") else bare
@@ -240,7 +241,7 @@ def _is_worked(number: re.Match[str]) -> bool:
 
 def _read_number(line: str, number: re.Match[str], whole: bool) -> _Reading:
     start = number.start()
-    # `5 + 3 = 8` behind a marker means 8; `18 = 6*3` means 18.
+    # `5 + 3 = 8` after a marker means 8; `18 = 6*3` means 18.
     while jump := _EQUALS.match(line, number.end()) if _is_worked(number) else _GOES_ON.match(line, number.end()):
         further = numbers.NUMBER.search(line, jump.end())
         if further is None:

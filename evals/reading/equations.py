@@ -1,4 +1,4 @@
-"""Equations in a path: GSM8K's calculator annotations checked, and a path's sequence of equations as its signature.
+"""Equations in a path: checks GSM8K's calculator annotations, and makes a path's signature from its equations.
 
     >>> first_false("He pays 7*5 = <<7*5=36>>36.")
     '7*5=36'
@@ -30,7 +30,7 @@ _SIGNS = str.maketrans({"x": "*", "X": "*", "\u00d7": "*", "\u00f7": "/", "$": N
 
 
 class _UnreadableError(Exception):
-    """The text is no arithmetic."""
+    """The text is not arithmetic."""
 
 
 class _Arithmetic:
@@ -101,7 +101,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def value_of(text: str, percent: bool = True) -> Fraction | None:
-    """The exact value of an arithmetic expression, or None if it is none.
+    """The exact value of an arithmetic expression, or None if the text is not one.
 
     Args:
         text: `(3+4)*1.5`, `20% * 50`, `7 x 5`, `$1,000/4`.
@@ -117,10 +117,10 @@ def value_of(text: str, percent: bool = True) -> Fraction | None:
 
 
 def holds(equation: str) -> bool | None:
-    """Whether `lhs=rhs` (or a chain of them) is true; None if a side is no arithmetic.
+    """Whether `lhs=rhs` (or a chain of them) is true; None if a side is not arithmetic.
 
-    A side that is written as a decimal may be rounded or cut off: 10/3=3.33 and 2/3=0.66 hold, 7/2=3 does not.
-    A `%` may mean a hundredth or a mere unit: 1/4*100=25% and 1/4=25% both hold.
+    A side that is written as a decimal may be rounded or truncated: 10/3=3.33 and 2/3=0.66 hold, 7/2=3 does not.
+    A `%` may mean a hundredth or be just a unit: 1/4*100=25% and 1/4=25% both hold.
     """
     sides = [_plain(side) for side in equation.split("=")]
     if len(sides) < 2 or len(equation) > 2 * EXPRESSION_CAP:
@@ -145,9 +145,9 @@ def _equal(left: str, right: str) -> bool | None:
 
 
 def _slack(side: str, percent: bool) -> Fraction:
-    """One unit in the last decimal place that a side is written with, at least 1e-9: calculators count in floats.
+    """One unit in the last written decimal place of a side, at least 1e-9 because calculators use floats.
 
-    0 unless the side is one decimal number.
+    0 unless the side is a single decimal number.
     """
     found = re.fullmatch(r"-?[0-9,]*\.([0-9]+)(%?)", side)
     if found is None:
@@ -160,9 +160,9 @@ def _plain(text: str) -> str:
 
 
 def first_false(text: str) -> str | None:
-    """The first annotated equation (`<<lhs=rhs>>`) that does not hold, as it is written; None if there is none.
+    """The first annotated equation (`<<lhs=rhs>>`) that does not hold, as written; None if there is none.
 
-    An annotation that is no arithmetic is not false: there is nothing to check.
+    An annotation that is not arithmetic does not count as false: there is nothing to check.
     """
     for found in _ANNOTATION.finditer(text):
         if holds(found[1]) is False:
@@ -176,11 +176,11 @@ def strip_annotations(text: str) -> str:
 
 
 def equation_signature(text: str) -> str:
-    """The path's sequence of equations, one a line; two paths with the same one are the same reasoning.
+    """The path's sequence of equations, one per line; two paths with the same sequence are the same reasoning.
 
-    The annotated equations where there are any, else those that stand in the lines (`7 x 5 = 35`); spaces, currency
-    signs and commas removed, one sign for each operation. A text without equations is its own signature, case and
-    white space aside.
+    These are the annotated equations if there are any, else those found in the lines (`7 x 5 = 35`), without spaces,
+    currency signs and commas, and with one sign for each operation. A text without equations is its own signature,
+    ignoring case and white space.
     """
     text = cut(text)
     found = [_plain(annotation) for annotation in _ANNOTATION.findall(text)]
@@ -201,7 +201,7 @@ def _in_lines(text: str) -> list[str]:
 
 
 def distance(a: Sequence[str], b: Sequence[str], limit: int | None = None) -> int:
-    """Levenshtein distance of two token lists: insertions, deletions and substitutions, one each.
+    """Levenshtein distance of two token lists: insertions, deletions and substitutions cost one each.
 
     Args:
         limit: if given, stop early and return `limit` as soon as the distance is known to be at least that.

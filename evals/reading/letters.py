@@ -1,14 +1,14 @@
 """The letter of a multiple-choice answer, read from a text under three rules.
 
     strict    the text's first line is the letter and nothing else (`B`, `(B)`, `B.`)
-    flexible  the last capital A to D that stands alone, wherever it stands
+    flexible  the last capital A to D that stands alone, anywhere in the text
     robust    the last "answer is B", "Answer: B", `\\\\boxed{B}`; else the letter that the text begins with; else the
               choice whose whole text is the answer
 
 >>> robust("It halves, so the answer is (B).", ["1", "2", "3", "4"])
 'B'
 
-The robust rule takes no letter that may be a word: "A train leaves" does not answer A.
+The robust rule never takes a letter that may be a word: "A train leaves" does not answer A.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ _MARKED = re.compile(
 
 
 def strict(text: str) -> str | None:
-    """The letter that is the whole first line; None if it is anything else."""
+    """The letter that is the whole first line; None if that line is anything else."""
     line = text.strip().partition("\n")[0]
     found = _BARE.fullmatch(line[:100]) if len(line) <= 100 else None
     return found[1] if found else None
 
 
 def flexible(text: str) -> str | None:
-    """The last capital letter A to D that stands alone; None where there is none."""
+    """The last capital letter A to D that stands alone; None if there is none."""
     found = deque(_ALONE.finditer(answers.cut(text)), maxlen=1)
     return found[0][1] if found else None
 
 
 def robust(text: str, choices: Sequence[str] = ()) -> str | None:
-    """The letter a careful reader takes from the text; None where it says none.
+    """The letter a careful reader takes from the text; None if it names none.
 
     Args:
         choices: the texts of A to D, for an answer that repeats one of them.

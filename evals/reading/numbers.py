@@ -3,7 +3,7 @@
     "$1,234.50" -> 2469/2     "1 000" -> 1000     "-$3" -> -3    "1 1/2" -> 3/2     "18 apples" -> 18     "2^10" -> None
 
 Nothing is evaluated: a power, a root or a product is not a number here. The text is hostile until proven otherwise, so
-every pattern is linear in its length and a literal of more than `MAX_DIGITS` digits is not a number.
+every pattern takes linear time, and a literal of more than `MAX_DIGITS` digits is not a number.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from fractions import Fraction
 
 MAX_DIGITS = 200
 MAX_WORDS = 200
-"""Characters of a text with words around its number; a longer one is no answer but prose."""
+"""Characters of words that a text may have around its number; a longer text is prose, not an answer."""
 
 _PLAIN = str.maketrans(
     {
@@ -49,7 +49,7 @@ NUMBER = re.compile(
     """,
     re.VERBOSE,
 )
-"""One number. A power (`9**9`), a clock time or a ratio (`5:30`) is one token too, so that its parts are not read."""
+"""One number. A power (`9**9`), a clock time or a ratio (`5:30`) is also one token, so that its parts are not read."""
 
 _LATEX = re.compile(
     r"(?P<before>[0-9]?)\\[dt]?frac\s?\{\s?(?P<top>[0-9]{1,99})\s?\}\s?\{\s?(?P<bottom>[0-9]{1,99})\s?\}"
@@ -76,7 +76,7 @@ def _latex_as_text(found: re.Match[str]) -> str:
 
 
 def without_latex(text: str) -> str:
-    """`with_plain_signs`, and LaTeX's ways to write a fraction, a separator, a currency or a unit as ordinary text."""
+    """`with_plain_signs`, and with LaTeX fractions, separators, currencies and units written as ordinary text."""
     return _LATEX.sub(_latex_as_text, with_plain_signs(text))
 
 
@@ -109,7 +109,7 @@ def shown(found: re.Match[str]) -> str:
 
 
 def written(number: Fraction) -> str:
-    """A rational as a finite decimal where it has one of at most `MAX_DIGITS` digits, else as `p/q`."""
+    """A rational as a finite decimal if it has one of at most `MAX_DIGITS` digits, else as `p/q`."""
     rest, twos, fives = number.denominator, 0, 0
     while rest % 2 == 0:
         rest, twos = rest // 2, twos + 1
@@ -123,9 +123,10 @@ def written(number: Fraction) -> str:
 
 
 def number(text: str) -> Fraction | None:
-    """The one number a short text says, plain words and units around it allowed; None if it says none or several.
+    """The one number in a short text, which may have plain words and units around it; None if there is none or several.
 
-    Fractions and mixed numbers count, `%` and currency signs are dropped, `2x`, `\\sqrt{2}` and `2^10` are no numbers.
+    Fractions and mixed numbers count, `%` and currency signs are dropped; `2x`, `\\sqrt{2}` and `2^10` are not
+    numbers.
     """
     if len(text) > MAX_DIGITS + MAX_WORDS:
         return None

@@ -1,1 +1,1 @@
-"""Checks model-written programs against tests, each in a process of its own that can do no harm."""
+"""Checks model-written programs against tests, each in its own process that can do no harm."""

@@ -1,11 +1,11 @@
-"""bubblewrap's command line: a container of its own for a warm process, hardened.
+"""bubblewrap's command line: a hardened container for each warm process.
 
     bwrap --unshare-user --disable-userns --uid 65534 ... -- python -c "..."
 
-Run by root with its usual flags it would leave the code every capability and writable memory as large as half the
-machine's: here are a user namespace of its own with an unprivileged uid, no capabilities, no way to make further
-namespaces, no process, network or host name but its own, an empty environment, read-only folders (Python's and the
-system's libraries, installed packages hidden) on a read-only root, and death with the parent.
+Run by root with its usual flags, it would leave the code every capability and a writable tmpfs of half the machine's
+memory. Instead there is a separate user namespace with an unprivileged uid, without capabilities and without a way to
+make further namespaces. The container has its own processes, network and host name, an empty environment, and read-only
+folders (Python's and the system's libraries, installed packages hidden) on a read-only root. It dies with its parent.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from evals.sandbox.cage import NOBODY
 from evals.sandbox.landlock import NOT_LIBRARY
 
 INSIDE = "/sandbox"
-"""Where this package's own modules stand inside."""
+"""Where this package's own modules are inside."""
 _SYSTEM = ("/usr/lib", "/usr/lib64", "/usr/lib32", "/usr/libx32", "/lib", "/lib64", "/lib32", "/libx32")
 
 
 def command(python: str, package: Path) -> list[str]:
-    """Everything up to and without the command to run inside.
+    """Everything before the command to run inside.
 
     Args:
         python: the interpreter's real path.
@@ -77,7 +77,7 @@ def _python_folders() -> Iterator[str]:
 
 
 def _installed_packages() -> Iterator[str]:
-    """Folders of installed packages below what is bound: one of them is HumanEval with its tests and references."""
+    """Folders of installed packages inside the bound ones: one package is HumanEval with its tests and references."""
     standard = Path(sysconfig.get_path("stdlib"))
     homes = [standard, *(Path(lib, name) for lib in _SYSTEM[:2] for name in ("python3", standard.name))]
     for parent in dict.fromkeys(homes):

@@ -3,8 +3,8 @@
     domain = enter("landlock")          # once, in the warm process: identity, capabilities, files
     confine(domain, CheckLimits(...))        # in each child: limits, files again, system calls
 
-After `enter` the process is nobody in particular: root becomes uid 65534 inside the standard library's folder as its
-root folder (where it may), every capability is dropped for good, and no file but the standard library's can be opened.
+After `enter`, root has become uid 65534 (`nobody`), with the standard library's folder as its root folder if that is
+allowed. Every capability is dropped for good, and only files of the standard library can be opened.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ MIB = 1 << 20
 
 
 def enter(layer: str) -> int | None:
-    """Give up what this process will not need again; returns the landlock rules that children enter once more.
+    """Give up what this process will not need again; returns the landlock rules that children enter again.
 
     Raises:
-        OSError: something could not be given up; the process must not go on.
+        OSError: something could not be given up; the process must not continue.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if layer == "none":
@@ -42,7 +42,7 @@ def enter(layer: str) -> int | None:
     _prctl(_PR_SET_DUMPABLE, 0)
     rules = None
     for more in ((), tuple(seccomp.TRUSTED)):
-        seccomp.for_this_process(more)  # so that children find it made
+        seccomp.for_this_process(more)  # so that it is ready for the children
     if layer == "landlock" or landlock.abi():
         rules = landlock.ruleset(landlock.library_rules(library))
         landlock.restrict_self(rules)
@@ -52,9 +52,8 @@ def enter(layer: str) -> int | None:
 def confine(
     rules: int | None, *, cpu_s: float, memory_mib: int, files: int, caged: bool, more: tuple[str, ...] = ()
 ) -> None:
-    """Limit this child for good and leave it no system call but those of `seccomp`. With `rules` it enters a landlock
-    domain below the warm process's, so that it cannot signal or trace its parent either; `more` are further system
-    calls.
+    """Limit this child for good, and leave it only the system calls of `seccomp` and those in `more`. With `rules` it
+    enters a landlock domain below the warm process's, so it cannot signal or trace its parent either.
 
     Raises:
         OSError: a limit could not be set; the child must end.
@@ -79,8 +78,8 @@ def confine(
 
 
 def _move_root(library: str) -> str:
-    """Make the standard library this process's root folder, so that nothing else even has a name. Root only; where
-    that is not allowed (a container without the right) the folder stays what it was, and landlock guards the rest."""
+    """Make the standard library this process's root folder, so that no other file can even be named. Root only. If
+    this is not allowed (in a container, for example) the root folder stays the same, and landlock guards the rest."""
     try:
         os.chroot(library)
     except PermissionError:
@@ -96,7 +95,7 @@ def _move_root(library: str) -> str:
 
 
 def _become_nobody() -> None:
-    """Drop root: the uid where there is another one to take, and every capability in any case."""
+    """Stop being root: drop every capability, and change the uid if another one exists."""
     for capability in range(64):
         seccomp.libc().prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
     try:
@@ -104,7 +103,7 @@ def _become_nobody() -> None:
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
     except OSError:
-        pass  # a container that maps root alone; without capabilities its root can do what nobody can
+        pass  # a container that maps only root; without capabilities this root may do no more than `nobody`
     seccomp.libc().prctl(_PR_CAP_AMBIENT, _CLEAR_ALL, 0, 0, 0)
     header, nothing = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), bytes(24)
     if seccomp.libc().capset(header, nothing) != 0:

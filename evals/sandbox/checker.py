@@ -1,31 +1,32 @@
-"""The code checker: says whether a program does what its tests ask, without ever trusting the program.
+"""The code checker: says whether a program passes its tests, without ever trusting the program.
 
     with Checker() as checker:
         checker.check("def add(a, b):\\n    return a + b", CodeTests("assert add(1, 2) == 3", ("add",)))
     # CheckResult(outcome="passed", weak=False, cpu_s=0.003, wall_s=0.006, peak_mib=21.4, message="", rerun=False)
 
 Two processes take part in a check. The program alone runs in one (guest.py); the data set's test code runs in the other
-(judge.py) and calls the program through a proxy; plain data crosses between them (wire.py). A verdict of "passed" means
-that the test code ran to its end over there, so there is nothing the program could print, raise, overwrite or exit with
-to get it. Both are forked from warm processes (zygote.py), the program's for each check anew. Each is in a cage of its
-own: bubblewrap, landlock, seccomp and limits where bubblewrap works, else landlock, seccomp and limits, else nothing
-runs at all.
+(judge.py) and calls the program through a proxy. Only plain data crosses between them (wire.py). A verdict of "passed"
+means that the test code ran to its end in its own process, so a program cannot print, raise, overwrite or exit its way
+to it. Both are forked from warm processes (zygote.py), the program's anew for each check. Each has its own cage:
+bubblewrap, landlock, seccomp and limits if bubblewrap works, else landlock, seccomp and limits. If neither works,
+nothing runs unless `unsafe` is set.
 
 What this does not cover:
-- Bugs of the kernel. The program talks to the real one, through about 70 system calls. For programs from people who
+- Bugs in the kernel. The program talks to the real one, through about 70 system calls. For programs from people who
   have a reason to attack you, use a virtual machine.
-- Side channels. A program can measure time, and with it caches and the load of the machine.
+- Side channels. A program can measure time, and through it the caches and the load of the machine.
 - Knowledge. A program may return from memory what these tests expect, or recompute the answer in any way it likes.
 - Weak results (`CheckResult.weak`): program and tests share a process, so a program written for the purpose can pass.
 - Landlock alone does not hide that a file exists, how large it is or who owns it; bubblewrap does, and so does the root
-  folder that root's processes get. It guards signals and abstract sockets from Linux 6.12 on; before, the filter of
-  system calls does so alone.
-- Memory is limited by process (address space), not by control group; between two looks, 20 ms apart, a program can
+  folder that processes started by root get. It guards signals and abstract sockets from Linux 6.12 on; on older kernels
+  only the filter of system calls does.
+- With `unsafe` and no sandbox, only the limits hold: a program can do nearly anything that this user can.
+- Memory is limited per process (address space), not per control group. Between two checks, 20 ms apart, a program can
   start more than the 64 threads it may have.
-- Programs may use Python's standard library, whatever of it works without files, processes and network, and no
+- Programs may use the parts of Python's standard library that work without files, processes and network, and no
   installed package.
-- The test code is trusted to be honest about its verdict. It runs in the same kind of cage, so that a file of problems
-  from elsewhere cannot harm the machine through its tests.
+- The test code is trusted to be honest about its verdict. It runs in the same kind of cage, so a file of problems from
+  elsewhere cannot harm the machine through its tests.
 """
 
 from __future__ import annotations
@@ -58,12 +59,12 @@ class Checker:
     Args:
         workers: checks that run at once; the number of this process's cores by default. Started when needed.
         limits: what one check may take.
-        layer: the sandbox: "bubblewrap", "landlock", or "auto" for the first of them that works. "none" needs `unsafe`.
-        unsafe: where no sandbox works, run programs with limits alone instead of refusing.
-        rerun: whether a timeout is run once more, alone, before it counts.
+        layer: the sandbox: "bubblewrap", "landlock", or "auto" for the first that works. "none" needs `unsafe`.
+        unsafe: if no sandbox works, run programs with limits alone instead of refusing.
+        rerun: whether a program that timed out is run again, alone, before the timeout counts.
 
     Raises:
-        SandboxError: no sandbox works here, or not the one asked for.
+        SandboxError: no sandbox works on this machine, or not the one asked for.
     """
 
     def __init__(
@@ -92,11 +93,11 @@ class Checker:
     def check(self, program: str, tests: CodeTests) -> CheckResult:
         """Run a program against its tests; waits for a free worker.
 
-        A timeout beside other checks is run once more, alone, before it counts.
+        A program that times out while other checks are running is run again, alone, before the timeout counts.
 
         Raises:
             DataError: the test code itself is at fault.
-            SandboxError: the sandbox does not work, so that there is no verdict.
+            SandboxError: the sandbox does not work, so there is no verdict.
         """
         if len(program.encode("utf-8", "surrogatepass")) > MAX_PROGRAM:
             return CheckResult("syntax", weak=tests.weak, message=f"a program of more than {MAX_PROGRAM} bytes")
@@ -108,7 +109,7 @@ class Checker:
         return result
 
     def close(self) -> None:
-        """End the warm processes; checks under way still end as they would."""
+        """End the warm processes; running checks still finish."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
@@ -125,7 +126,7 @@ class Checker:
         self.close()
 
     def _run(self, program: str, tests: CodeTests) -> CheckResult:
-        """One run; a warm process that dies is replaced once, and then it is an error, never a verdict."""
+        """One run. A warm process that dies is replaced once; a second death is an error, never a verdict."""
         for _ in range(2):
             worker = self._take()
             try:
@@ -143,7 +144,7 @@ class Checker:
                 self._give(worker)
                 return result
         raise SandboxError(
-            f"the sandbox broke twice over one program: {said}", "see `sipf doctor`; is the machine out of memory?"
+            f"the sandbox broke twice over one program: {said}", "See `sipf doctor`. Is the machine out of memory?"
         )
 
     def _take(self) -> Worker:
@@ -175,7 +176,7 @@ class Checker:
         """The layer to use and its first worker."""
         if layer == "none" and not unsafe:
             raise SandboxError(
-                "running programs without a sandbox was not asked for", "type --unsafe-exec if you mean it"
+                "running programs without a sandbox was not allowed", "Add --unsafe-exec if you mean it."
             )
         why = []
         for name in LAYERS if layer == "auto" else (layer,):
@@ -195,16 +196,16 @@ class Checker:
 
 
 def advice() -> str:
-    """What to do where no sandbox works."""
+    """What to do if no sandbox works."""
     if not seccomp.supported():
-        return "code runs on Linux on x86_64 and aarch64 only; use a machine or a container of that kind"
+        return "Code tasks need Linux on x86_64 or aarch64. Use such a machine or container."
     if not landlock.abi():
-        return "install bubblewrap, or run Linux 5.13 or newer with landlock enabled; --unsafe-exec runs code unguarded"
-    return "install bubblewrap (apt-get install bubblewrap); --unsafe-exec runs code unguarded"
+        return "Install bubblewrap, or use Linux 5.13 or newer with landlock. --unsafe-exec runs code unguarded."
+    return "Install bubblewrap (apt-get install bubblewrap). --unsafe-exec runs code unguarded."
 
 
 class _Gate:
-    """Lets checks in: `places` beside each other, or one alone. Whoever wants to be alone goes first."""
+    """Admits checks: up to `places` at once, or one alone. A check that needs to be alone goes first."""
 
     def __init__(self, places: int) -> None:
         self._places, self._inside, self._waiting = places, 0, 0

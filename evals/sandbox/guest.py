@@ -2,12 +2,12 @@
 
     ("program", id, source)             ->  ("return", id, None, {})
     ("call", id, name, args, kwargs)    ->  ("return", id, value, {0: [..the first argument, as it is now..]})
-                                        or  ("object", id, type name, its truth, {...}) for what is no plain data
+                                        or  ("object", id, type name, its truth, {...}) for what is not plain data
                                         or  ("raise", id, kind, type name, message)
-    ("tests", id, prelude, code, entry) ->  the same, after running tests in here (the weak way)
+    ("tests", id, prelude, code, entry) ->  the same, after running the tests in here (the weak way)
 
-The program shares this process and may do with it what it likes: it can forge, drop or garble every answer, which
-amounts to returning another value or none. Nothing here is relied on by the trusted end (judge.py).
+The program shares this process and may do anything with it: it can forge, drop or garble every answer, which only
+amounts to returning another value or none. The trusted end (judge.py) relies on nothing in here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PROGRAM = "program"
 
 
 def serve(descriptor: int) -> None:
-    """Answer until the other end is gone; never returns."""
+    """Answer until the other end is closed; never returns."""
     channel = Channel(descriptor)
     module = ModuleType(PROGRAM)
     sys.modules[PROGRAM] = module
@@ -37,7 +37,7 @@ def serve(descriptor: int) -> None:
             channel.send(_answer(module, message))
         except Closed:
             os._exit(0)
-        except BaseException as error:  # KeyboardInterrupt and SystemExit too: the program raised it, it is the answer
+        except BaseException as error:  # KeyboardInterrupt and SystemExit too: what the program raised is the answer
             channel.send(_failure(message[1], error, _kind(error)))
 
 
@@ -77,7 +77,7 @@ class _NoProgramError(Exception):
 def _compiled(source: str) -> CodeType:
     try:
         return compile(source, f"<{PROGRAM}>", "exec", dont_inherit=True)
-    except Exception as error:  # NUL bytes, lone surrogates and nesting beyond the parser are no SyntaxError
+    except Exception as error:  # NUL bytes, lone surrogates and too deep nesting raise other errors than SyntaxError
         raise _NoProgramError(f"{type(error).__name__}: {error}") from None
 
 

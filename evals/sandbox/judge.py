@@ -2,9 +2,9 @@
 
     {"program": source, "tests": CodeTests.as_dict()}   ->   {"outcome": "wrong", "message": "...", "last": false}
 
-It lives in a cage and under a deadline of its own, since comparing what a program returns may take for ever; but no
-code of the program ever runs here. A proxy's call sends plain data and waits for the reply to exactly that call: an id
-of 16 random bytes that nobody can know before. What the program sent unasked, twice or malformed ends the check.
+It has its own cage and deadline, because comparing what a program returns may take forever; but no code of the program
+ever runs here. A proxy's call sends plain data and waits for the reply to exactly that call, named by an id of 16
+random bytes that cannot be known in advance. A message that is unasked, repeated or malformed ends the check.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from evals.sandbox.wire import MUTABLE, Channel, Closed, Refused, Violation
 MESSAGE = 200
 """Characters of a result's message."""
 JOBS = 16
-"""Checks that one child does in a row: tests are trusted not to spoil the next ones, and a program has no way to."""
+"""Checks that one child does in a row: tests are trusted not to affect the next ones, and a program has no way to."""
 HEAVY_MIB = 64
 CLEAN = ("passed", "wrong", "exception", "syntax", "crash")
-"""Outcomes after which the same child goes on."""
+"""Outcomes after which the same child continues."""
 OUT_OF_MEMORY = 112
-"""Exit status where not even a verdict could be written."""
+"""Exit status if not even a verdict could be written."""
 
 
 def serve(desk: int) -> NoReturn:
-    """Do the jobs that come over the socket `desk`, each with the channel to its program; end after `JOBS`, or before
-    that when a check took so much memory that the next one should not inherit it."""
+    """Do the jobs that arrive on the socket `desk`, each with the channel to its program. End after `JOBS`, or earlier
+    if a check took so much memory that the next one should not inherit it."""
     host = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=desk)
     for number in range(1, JOBS + 1):
         size, descriptors, _, _ = socket.recv_fds(host, 4, 1)
@@ -62,7 +62,7 @@ def _exactly(descriptor: int, size: int) -> bytes:
     while size:
         part = os.read(descriptor, size)
         if not part:
-            os._exit(0)  # the host is gone
+            os._exit(0)  # the host has closed the socket
         parts.append(part)
         size -= len(part)
     return b"".join(parts)
@@ -77,7 +77,7 @@ class _Final(BaseException):
 
 
 class Opaque:
-    """An object of the program that stayed over there, such as a match: it equals nothing but is true or false."""
+    """An object that stayed in the program's process, such as a match: it equals nothing, but is true or false."""
 
     def __init__(self, kind: str, truth: bool) -> None:
         self.kind, self.truth = kind, truth
@@ -93,16 +93,16 @@ class Check:
         self.channel, self.tests = channel, tests
         self.space: dict[str, Any] = {"__name__": "tests"}
         self.over: _Final | None = None
-        """What ended the check, kept here as the tests may catch even a BaseException."""
+        """What ended the check; kept because the tests may catch even a BaseException."""
         self.raised: BaseException | None = None
         """The last exception of the program that was raised in the tests."""
         self.opaque: Opaque | None = None
         """The last object of the program that could not cross."""
         self.asked = False
-        """Whether the tests have called the program; before that, what goes wrong is their own fault."""
+        """Whether the tests have called the program; until then, any error is their own fault."""
 
     def run(self, program: str) -> dict[str, str]:
-        """The verdict: an outcome and a message; outcome "tests" where the tests themselves are at fault."""
+        """The verdict: an outcome and a message; outcome "tests" if the tests themselves are at fault."""
         try:
             self._ask("program", program)
             if self.tests.get("weak"):
@@ -133,7 +133,7 @@ class Check:
             if self.asked:
                 raise
             raise _Final("tests", _text(error)) from None
-        # In HumanEval's form the prelude is the reference, and what the check calls by name is to be that.
+        # In HumanEval's form the prelude is the reference, and names that the check calls must mean the reference's.
         space.update({name: proxy for name, proxy in proxies.items() if entry is None or name not in space})
         exec(code, space)  # noqa: S102  # as above
         if entry is not None:
@@ -142,7 +142,7 @@ class Check:
             space["check"](proxies.get(entry) or self._proxy(entry))
 
     def _run_inside(self) -> None:
-        """The weak way: the id that comes back is the secret that says that the tests held."""
+        """The weak way: the id that comes back is the secret that proves that the tests held."""
         tests = self.tests
         try:
             self._ask("tests", tests.get("prelude", ""), tests["code"], tests.get("entry_point"))
@@ -156,11 +156,11 @@ class Check:
             except Refused as error:
                 if self.opaque is not None:
                     raise self._end("wrong", self._unplain(self.opaque)) from None
-                raise self._end("tests", f"{name} is handed {error}; mark the tests weak") from None
+                raise self._end("tests", f"{name} is called with {error}; mark the tests weak") from None
             given: dict[Any, Any] = {**dict(enumerate(args)), **kwargs}
             for place, now in changed.items():
                 if type(now) not in MUTABLE or not isinstance(given.get(place), type(now)):
-                    raise self._end("forbidden", "the program changed something else than its arguments")
+                    raise self._end("forbidden", "the program changed something other than its arguments")
                 _become(given[place], now)
             return value
 
@@ -181,9 +181,9 @@ class Check:
         except Closed:
             raise self._end("crash", "the program's process ended") from None
         except Violation as error:
-            raise self._end("forbidden", f"a reply that is none: {error}") from None
+            raise self._end("forbidden", f"a malformed reply: {error}") from None
         except MemoryError:
-            raise self._end("memory", "what the program returned does not fit into memory") from None
+            raise self._end("memory", "what the program returned does not fit in memory") from None
         match reply:
             case ("return", bytes() as answered, value, dict() as changed) if answered == identity:
                 return value, changed
@@ -209,7 +209,7 @@ class Check:
         builtin = found if isinstance(found, type) and issubclass(found, Exception) else Exception
         try:
             error: BaseException = builtin(text)
-        except TypeError:  # UnicodeDecodeError and its like want more than a message
+        except TypeError:  # UnicodeDecodeError and similar ones need more than a message
             error = Exception(message)
         self.raised = error
         return error
@@ -219,7 +219,7 @@ class Check:
         return self.over
 
     def _told(self, error: BaseException) -> _Final:
-        """What an exception that left the tests means."""
+        """The verdict for an exception that left the tests."""
         if error is self.raised:
             return _Final("exception", _text(error))
         if isinstance(error, MemoryError):
@@ -231,10 +231,10 @@ class Check:
 
     @staticmethod
     def _unplain(opaque: Opaque) -> str:
-        return f"the program returned an object of type {opaque.kind}, which is no plain data"
+        return f"the program returned an object of type {opaque.kind}, which is not plain data"
 
     def _assigned(self, name: str) -> bool:
-        """Whether the tests define a name anywhere: then what the program returned can be why it is missing."""
+        """Whether the tests define a name anywhere: if so, it may be missing because of what the program returned."""
         tree = ast.parse(f"{self.tests.get('prelude', '')}\n{self.tests['code']}")
         return any(
             (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id == name)
@@ -244,13 +244,13 @@ class Check:
 
 
 def _place(error: BaseException) -> str:
-    """Where in the tests it happened."""
+    """The line of the tests where it happened."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<tests>"]
     return f"line {lines[-1]} of the tests: " if lines else ""
 
 
 def _text(error: BaseException) -> str:
-    """An exception's type and message, as far as it can be written down."""
+    """An exception's type, and its message if that can be printed."""
     name = type(error).__name__
     try:
         said = str(error)

@@ -1,8 +1,8 @@
-"""Hostile programs that find out whether a sandbox holds here. `Checker` runs some at its start, `sipf doctor` all.
+"""Hostile programs that test whether a sandbox holds here. `Checker` runs some at its start, `sipf doctor` all.
 
-    leaks(worker)     # [] where it holds, else the names of what got through, such as ["write a file"]
+    leaks(worker)     # [] if it holds, else the names of what got through, such as ["write a file"]
 
-Every program is checked against one assert that its `answer` meets only after the attack has worked.
+Every program is checked against one assert, which its `answer` satisfies only after the attack has worked.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ TRICKS = {
     "fill the memory": "def answer():\n    return 'x' * 10**10",
     "flood the output": "def answer():\n    while True: print('x' * 10**6)",
 }
-"""What fools a careless checker, or never ends."""
+"""Programs that fool a careless checker or never end."""
 _QUICK = CheckLimits(cpu_s=2, wall_s=10)
 _SHORT = CheckLimits(cpu_s=0.5, wall_s=1)
 
 
 def leaks(worker: Worker, attacks: dict[str, str] = ATTACKS, limits: CheckLimits = _QUICK) -> list[str]:
-    """The attacks that got through; "check an honest program" if not even that works."""
+    """The attacks that got through; also "check an honest program" if that does not work."""
     through = []
     try:
         if not worker.run(HONEST, TESTS, limits).passed:
@@ -55,7 +55,7 @@ def leaks(worker: Worker, attacks: dict[str, str] = ATTACKS, limits: CheckLimits
 
 
 def attack(layer: str) -> list[str]:
-    """Start a layer, run every hostile program and say what got through.
+    """Start a layer and run every hostile program; return what got through.
 
     Raises:
         SandboxError: the layer cannot be started.

@@ -1,17 +1,17 @@
-"""The system calls a program may make: a short list, everything else is refused by the kernel.
+"""The system calls a program may make: a short list. The kernel refuses everything else.
 
     install(assemble("x86_64", os.getpid()))     # from here on: no fork, no exec, no socket, no write to a file
 
 The filter is classic BPF, written out by hand for x86_64 and aarch64. What is not listed ends with EPERM, `clone3` with
-ENOSYS (the C library then falls back to `clone`, whose flags can be looked at), a foreign architecture's calls with the
-process's death, and the x32 variants with EPERM. Six calls are allowed with certain arguments only:
+ENOSYS (the C library then falls back to `clone`, whose flags can be checked), a foreign architecture's calls with the
+process's death, and the x32 variants with EPERM. These calls are allowed with certain arguments only:
 
     open, openat      read-only: no write mode, O_CREAT, O_TRUNC or O_TMPFILE
     clone             threads of this process, no namespaces
     kill, tgkill      this process itself
     prlimit64         reading limits, not setting them
-    fcntl             copying descriptors and their flags; no F_SETOWN, which aims signals at others
-    ioctl             the questions that Python asks when it opens a file
+    fcntl             copying descriptors and their flags; no F_SETOWN, which sends signals to others
+    ioctl             the requests that Python makes when it opens a file
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ CHECKED: dict[str, tuple[int | None, int | None]] = {
 """Allowed with the right arguments."""
 
 TRUSTED: dict[str, tuple[int | None, int | None]] = {"recvmsg": (47, 212)}
-"""What the tests' side needs beside these: it is handed a new descriptor for each check."""
+"""What the tests' side also needs: it receives a new descriptor for each check."""
 
 ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-"""How the kernel names them to a filter (AUDIT_ARCH_*)."""
+"""The kernel's numbers for them in a filter (AUDIT_ARCH_*)."""
 CLONE3 = 435
 X32_BIT = 0x40000000
 
@@ -77,12 +77,12 @@ Instruction = tuple[int, int, int, int]
 
 
 def assemble(machine: str, pid: int, more: tuple[str, ...] = ()) -> bytes:
-    """The filter for a process of this id on this architecture, as the kernel wants it.
+    """The filter for the process with this id on this architecture, in the kernel's format.
 
     Args:
-        machine: as `uname -m` says it.
+        machine: the output of `uname -m`.
         pid: the process that may be signalled.
-        more: calls of `TRUSTED` that are allowed as well.
+        more: calls of `TRUSTED` that are also allowed.
 
     Raises:
         KeyError: there is no table for the architecture.
@@ -108,7 +108,7 @@ def assemble(machine: str, pid: int, more: tuple[str, ...] = ()) -> bytes:
 
 
 def _case(number: int | None, body: list[Instruction]) -> list[Instruction]:
-    """If the call has this number, the body; it ends with a return on every way."""
+    """Run the body if the call has this number; every path through the body returns."""
     return [] if number is None else [(_EQUAL, 0, len(body), number), *body]
 
 
@@ -120,7 +120,7 @@ _ALLOWED: Instruction = (_RETURN, 0, 0, ALLOW)
 
 
 def _low(argument: int) -> Instruction:
-    """Load an argument's low half; the kernel looks at no more of flags, commands and process ids."""
+    """Load an argument's low half; the kernel uses only this half of flags, commands and process ids."""
     return _LOAD, 0, 0, 16 + 8 * argument
 
 
@@ -185,7 +185,7 @@ def supported() -> bool:
 
 
 _STAND_IN = 0x7A7A7A7A
-"""A process id beyond the kernel's largest."""
+"""A process id above the kernel's largest, replaced by the real one."""
 
 
 @cache
@@ -194,16 +194,16 @@ def _template(machine: str, more: tuple[str, ...]) -> list[bytes]:
 
 
 def for_this_process(more: tuple[str, ...] = ()) -> bytes:
-    """`assemble` for the process that asks; a warm process that has asked once makes it quick for its children."""
+    """`assemble` for this process; a first call in the warm process makes it fast in its children."""
     return struct.pack("=I", os.getpid()).join(_template(platform.machine(), more))
 
 
 def install(program: bytes) -> None:
-    """Put this process under the filter, for good; it must have set no_new_privs.
+    """Put this process under the filter for good; it must have set no_new_privs.
 
     Raises:
         OSError: the kernel refuses.
     """
     pointer = ctypes.byref(_Program(len(program) // 8, program))
     if libc().prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, pointer, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "the kernel takes no seccomp filter")
+        raise OSError(ctypes.get_errno(), "the kernel refuses the seccomp filter")

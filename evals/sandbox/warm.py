@@ -1,4 +1,4 @@
-"""The host's handle of one warm process: start it, order a child, look at it, end it, hear what it used.
+"""The host's handle on one warm process: start it, order a child, watch it, end it, and read what it used.
 
     warm = Warm("guest", "landlock")
     warm.order(limits, [channel, output])
@@ -26,12 +26,12 @@ from evals.errors import SandboxError
 from evals.sandbox import bubblewrap
 
 STARTED_IN, ANSWERED_IN = 30.0, 10.0
-"""Seconds that a warm process has to get warm, and to end a child."""
+"""Seconds that a warm process has to start up, and to end a child."""
 PACKAGE = Path(__file__).resolve().parents[2]
 
 
 class Dead(Exception):
-    """The warm process is gone or does not answer."""
+    """The warm process has ended or does not respond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,12 @@ class Ended:
 
     @property
     def exit(self) -> int:
-        """The exit status it ended with; minus the signal that killed it."""
+        """Its exit status, or minus the number of the signal that killed it."""
         return os.waitstatus_to_exitcode(self.status)
 
     @property
     def signal(self) -> int:
-        """The signal that killed it; 0 where it ended by itself."""
+        """The signal that killed it; 0 if it ended by itself."""
         return os.WTERMSIG(self.status) if os.WIFSIGNALED(self.status) else 0
 
 
@@ -62,7 +62,7 @@ class Warm:
         layer: "bubblewrap", "landlock" or "none".
 
     Raises:
-        SandboxError: there is nothing to start.
+        SandboxError: the process cannot be started.
     """
 
     def __init__(self, role: str, layer: str) -> None:
@@ -87,10 +87,10 @@ class Warm:
         self._layer = layer
 
     def await_ready(self) -> None:
-        """Wait until it is warm and in its cage.
+        """Wait until it is ready and in its cage.
 
         Raises:
-            SandboxError: that went wrong; the message is what it said.
+            SandboxError: it failed; the message is the last line it wrote.
         """
         layer = self._layer
         self.link.settimeout(STARTED_IN)
@@ -109,7 +109,7 @@ class Warm:
         raise SandboxError(f"{layer}: {told[-1] if told else said}")
 
     def order(self, limits: dict[str, Any], descriptors: Sequence[int]) -> None:
-        """Have a child forked that gets these descriptors."""
+        """Have it fork a child that gets these descriptors."""
         self._ended = None
         try:
             socket.send_fds(self.link, [json.dumps(limits).encode()], descriptors)
@@ -117,12 +117,12 @@ class Warm:
             raise Dead from error
 
     def watch(self) -> None:
-        """Ask for the child's pidfd, so that `used` can tell."""
+        """Ask for the child's pidfd, which `used` needs."""
         if self._pidfd is None:
             self._tell(b"watch")
 
     def stop(self) -> None:
-        """Kill the child, if it still runs."""
+        """Kill the child if it is still running."""
         self._tell(b"stop")
 
     def _tell(self, command: bytes) -> None:
@@ -132,10 +132,10 @@ class Warm:
             raise Dead from error
 
     def hear(self) -> Ended | None:
-        """Read one message; how the child ended, if that was it.
+        """Read one message; return how the child ended, if the message says so.
 
         Raises:
-            Dead: there is nobody left to say anything.
+            Dead: the warm process has ended.
         """
         try:
             data, descriptors, _, _ = socket.recv_fds(self.link, 4096, 4)
@@ -166,7 +166,7 @@ class Warm:
         return self._ended
 
     def used(self) -> tuple[float, int] | None:
-        """CPU seconds and threads of the running child; None where that cannot be told (yet)."""
+        """CPU seconds and threads of the running child; None if not known (yet)."""
         if self._pidfd is None:
             return None
         try:
@@ -184,7 +184,7 @@ class Warm:
             self._pidfd = None
 
     def close(self) -> None:
-        """End it and everything it started."""
+        """End the process and everything it started."""
         self._forget()
         self.link.close()
         try:

@@ -1,12 +1,12 @@
-"""What crosses the border between a program and its tests: tagged plain data in frames, nothing else.
+"""The data that cross between a program and its tests: tagged plain data in frames, nothing else.
 
     encode([1, "a", {2.5}])  ->  b"l...i...s..."  ->  decode(...)  ->  [1, "a", {2.5}]
 
 Plain data is None, bool, int, float (with inf and nan), complex, str, bytes, tuple, list, set, frozenset, dict, range
-and deque. A subclass is flattened to the plain type below it, so that nothing with methods of its own arrives; every
-other object is refused (a result that is one arrives as its truth value: `judge.Opaque`). Both ends run this module,
-and the trusted end assumes that the bytes are an attack: sizes and depth are capped before anything is built, and
-whatever is not exactly well-formed is a `Violation`.
+and deque. A subclass is converted to its plain base type, so nothing with its own methods arrives. Every other object
+is refused (if a call returns one, only its truth value arrives: `judge.Opaque`). Both ends run this module, and the
+trusted end assumes that the bytes are an attack: sizes and depth are capped before anything is built, and anything that
+is not exactly well-formed is a `Violation`.
 
 A frame is its length in four bytes, big-endian, and then one encoded value.
 """
@@ -25,7 +25,7 @@ MAX_BYTES = 4 << 20
 MAX_DEPTH = 100
 """How deep containers may nest."""
 MUTABLE = (list, dict, set, deque)
-"""Arguments of these types come back when the program has changed them."""
+"""Arguments of these types are sent back if the program has changed them."""
 
 _LENGTH = struct.Struct(">I")
 _FLOAT = struct.Struct(">d")
@@ -33,22 +33,22 @@ _COMPLEX = struct.Struct(">dd")
 
 
 class Refused(Exception):
-    """A value that is no plain data, or too large or too deep to cross."""
+    """A value that is not plain data, or is too large or nested too deeply to cross."""
 
 
 class Violation(Exception):
-    """Bytes that are no message of this protocol, or one that nobody asked for."""
+    """Bytes that are not a message of this protocol, or a message that was not asked for."""
 
 
 class Closed(Exception):
-    """The other end is gone."""
+    """The other end is closed."""
 
 
 def encode(value: object) -> bytes:
     """The bytes of one value.
 
     Raises:
-        Refused: it, or something in it, is no plain data; or it is too large or too deep.
+        Refused: it, or something in it, is not plain data; or it is too large or nested too deeply.
     """
     out = bytearray()
     _put(out, value, 0)
@@ -66,7 +66,7 @@ def _put(out: bytearray, value: object, depth: int) -> None:
         # The real bases, not what `__class__` claims; bool has no subclasses and int must not catch it.
         put = next((_WRITERS[base] for base in type.mro(kind) if base in _WRITERS), None)
         if put is None:
-            raise Refused(f"an object of type {type.__getattribute__(kind, '__name__')}, which is no plain data")
+            raise Refused(f"an object of type {type.__getattribute__(kind, '__name__')}, which is not plain data")
     put(out, value, depth + 1)
 
 
@@ -153,7 +153,7 @@ _WRITERS: dict[type, Callable[[bytearray, Any, int], None]] = {
 
 
 def is_plain(value: object) -> bool:
-    """Whether a value is of a plain type or below one; what it holds may still be refused."""
+    """Whether a value's type is plain or a subclass of a plain one; its contents may still be refused."""
     return any(base in _WRITERS for base in type.mro(type(value)))
 
 
@@ -232,7 +232,7 @@ class _Reader:
         parts = []
         for _ in range(3):
             if self.take(1) != b"i":
-                raise Violation("a range of something else than integers")
+                raise Violation("a range of something other than integers")
             parts.append(self.integer())
         if not parts[2]:
             raise Violation("a range without a step")
@@ -263,12 +263,12 @@ class Channel:
 
         Raises:
             Refused: the value cannot be encoded; nothing was written.
-            Closed: nobody reads.
+            Closed: the other end is closed.
         """
         self.send_encoded(encode(value))
 
     def send_encoded(self, data: bytes) -> None:
-        """Write one frame of a value that is encoded already."""
+        """Write one frame with a value that is already encoded."""
         rest = memoryview(_LENGTH.pack(len(data)) + data)
         try:
             while rest:
@@ -280,8 +280,8 @@ class Channel:
         """Wait for one frame.
 
         Raises:
-            Closed: the other end is gone.
-            Violation: it is too large or not well-formed.
+            Closed: the other end is closed.
+            Violation: the frame is too large or not well-formed.
         """
         size = _LENGTH.unpack(self._exactly(4))[0]
         if size > MAX_BYTES + 5:

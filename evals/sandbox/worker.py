@@ -1,12 +1,12 @@
-"""One check at a time: a pair of warm processes, of which one runs the tests and the other the program.
+"""One check at a time: a pair of warm processes, one for the tests and one for the program.
 
     worker = Worker("landlock")
     worker.run("def add(a, b): return a + b", tests, CheckLimits())       # CheckResult("passed", cpu_s=0.004, ...)
 
 The two children talk to each other over a socket pair made for this check alone; the verdict comes from the tests' side
-over another one. The program's child does this one check, the tests' child some in a row. Here is the clock: whoever is
-late, uses up his CPU time, prints without end or fills the machine with threads is ended, and a process that dies
-otherwise is asked why.
+over another one. The program's child does only this check, the tests' child several in a row. This module keeps the
+time: a child that takes too long, uses too much CPU time, prints too much or starts too many threads is ended. For a
+child that dies by itself, its exit status gives the outcome.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from evals.sandbox.judge import JOBS, OUT_OF_MEMORY
 from evals.sandbox.warm import Dead, Ended, Warm
 
 LOOK_EVERY = 0.02
-"""Seconds between two looks at what a check has used."""
+"""Seconds between two readings of what a check has used."""
 MAX_THREADS = 64
 JUDGE_MIB = 256
-"""Memory of the tests' side beyond the program's limit, as it holds both what it sends and what comes back."""
+"""Memory of the tests' side beyond the program's limit, because it holds both what it sends and what comes back."""
 LAST_WORDS = 0.5
-"""Seconds a child has to end after its channel closed, before it is ended."""
+"""Seconds a child has to end after its channel closed, before it is killed."""
 _TIMED = (signal.SIGXCPU, signal.SIGKILL)
 
 
@@ -100,7 +100,7 @@ class Worker:
             if printed >= 0:
                 os.close(printed)
         by_clock = verdict is not None and "last" not in verdict
-        if not guest.caged and not by_clock:  # ended by the clock it may not have come so far, and nothing has run
+        if not guest.caged and not by_clock:  # when it timed out it may not have got that far, and nothing has run
             raise Dead("a child could not be put in its cage")
         return replace(
             _result(verdict, judge, guest, limits),
@@ -111,7 +111,7 @@ class Worker:
         )
 
     def _open_desk(self, limits: CheckLimits) -> socket.socket:
-        """The socket to the judge's child that does the jobs at present; a new child where there is none."""
+        """The socket to the judge's current child; starts a new child if there is none."""
         if self._desk_limits != limits:
             self.rest()
         if self._desk is None:
@@ -123,7 +123,7 @@ class Worker:
         return self._desk
 
     def _settle(self, verdict: dict[str, Any] | None, watch: _Watch) -> Ended | None:
-        """After a check, end the judge's child unless it can go on; how it ended, if it did."""
+        """After a check, end the judge's child unless it can do more; return how it ended, if it did."""
         if verdict is not None and verdict.get("last") is False:
             return None
         return self.rest(ended=self.judge in watch.ended)
@@ -147,7 +147,7 @@ def _limits(limits: CheckLimits, more_mib: int = 0, checks: int = 1) -> dict[str
 
 
 class _Watch:
-    """The host's eyes on one check."""
+    """Watches one check from the host."""
 
     def __init__(
         self, judge: Warm, guest: Warm, desk: socket.socket, output: int, limits: CheckLimits, began: float
@@ -155,7 +155,7 @@ class _Watch:
         self.judge, self.guest, self.desk, self.output, self.limits = judge, guest, desk, output, limits
         self.began, self.deadline = began, began + limits.wall_s
         self.judge_before: float | None = None
-        """CPU time of the judge's child at the first look: it may have done other checks."""
+        """CPU time of the judge's child at the first reading: it may have done other checks."""
         self.printed, self.said = 0, b""
         self.ended: dict[Warm, Ended] = {}
         self.watching = False
@@ -164,11 +164,11 @@ class _Watch:
             self.poll.register(descriptor, select.POLLIN)
 
     def give(self, job: bytes, channel: int) -> None:
-        """Hand the judge its job and the channel. It reads at once, so that only a dead one can make this wait."""
+        """Send the judge its job and the channel. It reads at once, so only a dead one can make this wait."""
         try:
             socket.send_fds(self.desk, [len(job).to_bytes(4, "big")], [channel])
         except OSError as error:
-            raise Dead("the tests' process is gone") from error
+            raise Dead("the tests' process has ended") from error
         rest = memoryview(job)
         while rest:
             try:
@@ -180,10 +180,10 @@ class _Watch:
                 waiting.register(self.desk, select.POLLOUT)
                 waiting.poll(1000 * LOOK_EVERY)
             except OSError:
-                return  # it died; `wait` will hear of it
+                return  # it died; `wait` will notice
 
     def wait(self) -> dict[str, Any] | None:
-        """The verdict: the judge's, or the clock's; None when the judge ended without one."""
+        """The judge's verdict, or one for an exceeded limit; None if the judge ended without a verdict."""
         grace = None
         while True:
             now = time.monotonic()
@@ -206,7 +206,7 @@ class _Watch:
                     return used
 
     def end(self) -> Ended:
-        """End the program's child and hear what it used."""
+        """End the program's child and return what it used."""
         if self.guest not in self.ended:
             self.guest.stop()
         return self.ended.get(self.guest) or self.guest.report()
@@ -231,7 +231,7 @@ class _Watch:
         return None
 
     def _drain(self) -> dict[str, str] | None:
-        """Count what the program printed, and forget it."""
+        """Count what the program printed, and discard it."""
         for _ in range(16):
             try:
                 part = os.read(self.output, 1 << 16)
@@ -282,14 +282,14 @@ def _result(verdict: dict[str, Any] | None, judge: Ended | None, guest: Ended, l
         raise Dead(f"the tests' process ended with status {judge.exit}")
     outcome, message = str(verdict.get("outcome")), str(verdict.get("message", ""))
     if outcome == "tests":
-        raise DataError(f"tests: {message}", "correct the test code, or what it expects the program to define")
+        raise DataError(f"tests: {message}", "Correct the test code, or the names that the program must define.")
     if outcome == "crash":
         return _crash(guest, limits)
     return CheckResult(outcome, message=message)  # type: ignore[arg-type]  # the judge knows no others
 
 
 def _crash(guest: Ended, limits: CheckLimits) -> CheckResult:
-    """Why the program's process ended before its tests did."""
+    """The result for a program whose process ended before its tests did."""
     if guest.signal in _TIMED and guest.cpu_s >= limits.cpu_s:
         return CheckResult("timeout", message=f"more than {limits.cpu_s:g} s of CPU time")
     if guest.signal == signal.SIGSYS:

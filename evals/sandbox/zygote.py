@@ -1,11 +1,11 @@
 """A warm process: it starts once, puts itself in the cage, and forks its children: a guest for each check, a judge for
-some checks in a row.
+several checks in a row.
 
     python -c "from evals.sandbox.zygote import main; main('guest', 'landlock', 3)"
 
-The host talks to it over a socket of packets (descriptor 3): an order brings the limits and the child's descriptors,
-`stop` ends the child, `watch` asks for its pidfd; the answer to every order is, once, how the child ended and what it
-used. A child never sees that socket. When the host is gone, so is this.
+The host talks to it over a socket of packets (descriptor 3): an order contains the limits and the child's
+descriptors, `stop` ends the child, `watch` asks for its pidfd. Each order gets one answer: how the child ended and what
+it used. A child never sees that socket. The warm process ends when the host does.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ PRELOADED = (
 )  # fmt: skip
 """Imported once for all children: what solutions use, and what needs a shared library from outside the cage."""
 CANARY = "colorsys"
-"""A module that nothing above imports: it tells whether children will be able to import at all."""
+"""A module that none of these imports: importing it in the cage shows that children will be able to import."""
 READY = b"ready"
 OPEN_FILES = 64
-"""Of the warm process itself: its children close all of these but their own."""
+"""The warm process's own limit; its children close all of these except their own."""
 BROKEN = 111
-"""The exit status of a child that could not go on."""
+"""The exit status of a child that could not be set up."""
 IN_CAGE = b"c"
 
 
 def main(role: str, layer: str, control: int) -> None:
-    """Get warm, enter the cage, say so, and serve until the host is gone.
+    """Import, enter the cage, report that it is ready, and serve until the host ends.
 
     Args:
         role: "guest" runs programs, "judge" runs tests.
@@ -59,10 +59,10 @@ def main(role: str, layer: str, control: int) -> None:
         try:
             importlib.import_module(name)
         except ImportError:
-            continue  # a Python built without it, on which programs cannot use it either
+            continue  # this Python is built without it, so programs cannot use it either
     rules = cage.enter(layer)
     importlib.import_module(CANARY)
-    os.dup2(1, 2)  # what went wrong until here the host has read; from now on it goes nowhere
+    os.dup2(1, 2)  # errors up to here are read by the host; from now on they are discarded
     gc.collect()
     gc.freeze()
     link.send(READY)
@@ -78,7 +78,7 @@ def main(role: str, layer: str, control: int) -> None:
 
 
 def _receive(link: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
-    """The next order; None when the host is gone. A `stop` that came too late is nothing."""
+    """The next order; None when the host has ended. A `stop` that comes too late is ignored."""
     while True:
         data, descriptors, _, _ = socket.recv_fds(link, 4096, 4)
         if not data:
@@ -88,7 +88,7 @@ def _receive(link: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
 
 
 def _mind(link: socket.socket, child: int, hearing: int, *, alone: bool) -> None:
-    """Wait for the child's end, or end it; then tell what it used."""
+    """Wait until the child ends, or end it; then report what it used."""
     pidfd = os.pidfd_open(child)
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
@@ -109,7 +109,7 @@ def _mind(link: socket.socket, child: int, hearing: int, *, alone: bool) -> None
         _end_group(child)
     _, status, used = os.wait4(child, 0)
     os.close(pidfd)
-    # Only the child can have written this, before its program: a program that ends with `BROKEN` fools nobody.
+    # Only the child can have written this, before its program ran: a program that exits with `BROKEN` gains nothing.
     caged = os.read(hearing, 1) == IN_CAGE
     os.close(hearing)
     if gone:
@@ -124,7 +124,7 @@ def _mind(link: socket.socket, child: int, hearing: int, *, alone: bool) -> None
 
 
 def _end_group(child: int) -> None:
-    """End what the child has started, where nothing kept it from forking."""
+    """End what the child has started, if nothing prevented it from forking."""
     try:
         os.killpg(child, signal.SIGKILL)
     except ProcessLookupError:
@@ -154,7 +154,7 @@ def _become(
         os.write(4, IN_CAGE)
         os.close(4)
         (guest.serve if role == "guest" else judge.serve)(3)
-    except BaseException as error:  # whatever it was, this child must not go on as a second warm process
+    except BaseException as error:  # after any error, this child must not continue as a second warm process
         os.write(2, f"{type(error).__name__}: {error}\n".encode())
     finally:
         os._exit(BROKEN)

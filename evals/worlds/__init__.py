@@ -1,1 +1,1 @@
-"""Embedded worlds: generators whose problems need no download and whose truth is known."""
+"""Embedded worlds: generators of problems that need no download and whose true states are known."""

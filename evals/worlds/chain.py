@@ -1,4 +1,4 @@
-"""The `chain` world: word problems solved by a chain of arithmetic steps, and the truth about every written step.
+"""The `chain` world: word problems solved by a chain of arithmetic steps, and the true verdict on every written step.
 
     Mia has 23 pens. She buys 14 more. She gives 9 to Tom. She doubles the pens. How many pens does Mia have?
 
@@ -8,8 +8,8 @@
     The answer is 56
 
 Splits never share a problem: the arithmetic skeleton (start, operations, operands) is hashed into one of ten buckets;
-`test` and `ood` take bucket 0, `validation` bucket 1, `train` the rest. `ood` differs from the others by more
-operations than any of them has and by its wordings.
+`test` and `ood` take bucket 0, `validation` bucket 1, `train` the rest. `ood` problems have more operations than any
+other split's, and other wordings.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ OOD_WORDINGS: dict[str, tuple[str, ...]] = {
     "/": ("Then only one part in {n} is left.",),
 }
 LIMIT = 99
-"""No state of a problem is above this."""
+"""The highest state a problem may reach."""
 
 STEPS_OF_SPLIT = {"train": (2, 6), "validation": (2, 6), "test": (2, 6), "ood": (7, 8)}
 _BUCKETS = {"train": range(2, 10), "validation": range(1, 2), "test": range(1), "ood": range(1)}
@@ -63,14 +63,14 @@ class Chain:
         return states
 
     def solution(self) -> list[str]:
-        """One equation an operation."""
+        """One equation per operation."""
         before = [self.start, *self.states()]
         return [
             f"{before[i]}{operator}{operand}={before[i + 1]}" for i, (operator, operand) in enumerate(self.operations)
         ]
 
     def bucket(self) -> int:
-        """0 to 9, by a hash of the skeleton: what keeps the splits apart."""
+        """0 to 9, by a hash of the skeleton; this keeps the splits apart."""
         digest = hashlib.blake2b(repr((self.start, self.operations)).encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big") % 10
 
@@ -95,7 +95,7 @@ def problems(split: str, n: int, seed: int) -> Iterator[Problem]:
         UsageError: unknown split.
     """
     if split not in STEPS_OF_SPLIT:
-        raise UsageError(f"the chain world has no split {split!r}", f"choose one of {', '.join(STEPS_OF_SPLIT)}")
+        raise UsageError(f"the chain world has no split {split!r}", f"Choose one of {', '.join(STEPS_OF_SPLIT)}.")
     rng = random.Random(f"chain/{split}/{seed}")
     wordings = OOD_WORDINGS if split == "ood" else WORDINGS
     seen: set[Chain] = set()
@@ -108,7 +108,7 @@ def problems(split: str, n: int, seed: int) -> Iterator[Problem]:
 
 
 def problem(identity: str, chain: Chain, question: str, split: str) -> Problem:
-    """The record of a chain; `world` holds the truth that only the world knows."""
+    """The record of a chain; `world` holds the true states, which only the generator knows."""
     states = chain.states()
     return Problem.model_validate(
         {
@@ -165,15 +165,15 @@ def tell(rng: random.Random, chain: Chain, wordings: dict[str, tuple[str, ...]])
 
 
 def true_steps(states: Sequence[int], steps: Sequence[str]) -> list[bool]:
-    """Whether each written step is truly right: its equation holds and its result is the problem's state after that
+    """Whether each written step is really right: its equation holds, and its result is the problem's state after that
     many operations.
 
     Args:
-        states: the problem's states (`world.states` of its line), one an operation.
+        states: the problem's states (`world.states` of its line), one per operation.
         steps: the written steps.
 
     Returns:
-        One flag a step. A step past the last operation is wrong.
+        One flag per step. A step past the last operation is wrong.
     """
     flags = []
     for j, step in enumerate(steps):

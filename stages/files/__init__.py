@@ -1,1 +1,1 @@
-"""Files of lines: how they are read, written whole or not at all, locked, described and resumed. Knows no stage."""
+"""Files of lines: how they are read, locked, described, resumed, and written whole or not at all. Knows no stage."""

@@ -1,4 +1,4 @@
-"""Where bytes go: into a file that appears whole or not at all, or out to a pipe at once.
+"""Where bytes go: into a file that appears whole or not at all, or straight to a pipe.
 
 with atomic_file("out.jsonl.gz") as sink:
     sink.write(b'{"id": "a"}\\n')
@@ -23,20 +23,22 @@ from stages.files.manifest import manifest_path, sync_folder
 
 _CHUNK = 1 << 16
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""What a write fails with where the disk, or what one may use of it, is full."""
+"""The error numbers of a write when the disk, or the user's quota on it, is full."""
 
 
 def cannot_write(path: str, error: OSError) -> Interrupted:
-    """The error for a write that failed; nothing that was finished is lost."""
+    """The error for a failed write; no finished work is lost."""
     if isinstance(error, BrokenPipeError):
-        return Interrupted("the reader of stdout has gone", "Write to a file with -o to keep what is done.")
-    return Interrupted(f"{path}: cannot be written ({error.strerror or error})", f"Mend that. {RUN_AGAIN}")
+        return Interrupted(
+            "stdout was closed by the program that reads it", "Write to a file with -o to keep what is done."
+        )
+    return Interrupted(f"{path}: cannot be written ({error.strerror or error})", f"Fix that. {RUN_AGAIN}")
 
 
 class AtomicFile:
-    """Bytes on their way into a file, packed if its name ends in .gz; knows their hash, size and lines.
+    """A file being written, compressed if its name ends in .gz. Counts lines and bytes, and hashes them.
 
-    Pieces of one size go to the packer, so that the packed bytes depend on the data alone.
+    The compressor gets pieces of one size, so the compressed bytes depend on the data alone.
     """
 
     def __init__(self, path: str, packed: bool) -> None:
@@ -50,7 +52,7 @@ class AtomicFile:
         self._packer = gzip.GzipFile("", "wb", 6, _Tap(self), mtime=0) if packed else None
 
     def write(self, data: bytes) -> None:
-        """Take whole lines."""
+        """Add whole lines."""
         self.lines += data.count(b"\n")
         self._buffer += data
         while len(self._buffer) >= _CHUNK:
@@ -64,7 +66,7 @@ class AtomicFile:
             self._packer.write(data)
 
     def emit(self, data: bytes) -> None:
-        """Write bytes as they are to be on the disk."""
+        """Write bytes to the disk as they are."""
         try:
             self._file.write(data)
         except OSError as error:
@@ -73,7 +75,7 @@ class AtomicFile:
         self.bytes += len(data)
 
     def close(self) -> None:
-        """Bring everything to the disk."""
+        """Flush everything to the disk, and close the file."""
         self._send(bytes(self._buffer))
         self._buffer.clear()
         if self._packer is not None:
@@ -86,7 +88,7 @@ class AtomicFile:
             raise cannot_write(self._path, error) from error
 
     def drop(self) -> None:
-        """Give the file up."""
+        """Close and delete the file."""
         with suppress(OSError, SipfError):
             self._file.close()
         with suppress(OSError):
@@ -98,7 +100,7 @@ class AtomicFile:
 
 
 class _Tap:
-    """The file that the packer writes to."""
+    """The file object that the compressor writes to."""
 
     def __init__(self, sink: AtomicFile) -> None:
         self._sink = sink
@@ -108,18 +110,18 @@ class _Tap:
         return len(data)
 
     def flush(self) -> None:
-        """Nothing waits here."""
+        """Nothing is buffered here."""
 
 
 @contextmanager
 def atomic_file(path: str) -> Iterator[AtomicFile]:
-    """Write `path` as a whole: it appears under its name when the block ends well, and not at all otherwise."""
+    """Write `path` as a whole: it appears under its name if the block ends without an error, else not at all."""
     sink = AtomicFile(f"{path}.tmp", path.endswith(".gz"))
     try:
         yield sink
         sink.close()
         try:
-            with suppress(FileNotFoundError):  # a manifest never stands beside data that it does not describe
+            with suppress(FileNotFoundError):  # a manifest must never lie beside data that it does not describe
                 os.unlink(manifest_path(path))
             os.replace(f"{path}.tmp", path)
         except OSError as error:
@@ -131,7 +133,7 @@ def atomic_file(path: str) -> Iterator[AtomicFile]:
 
 
 class StreamOutput:
-    """Lines out to stdout, a pipe or a device, at once. Never blocks for longer than a stop signal may wait."""
+    """Lines written at once to stdout, a pipe or a device. Never blocks for long, so a stop signal is noticed soon."""
 
     def __init__(self, output: str, flag: StopFlag) -> None:
         self._name = "stdout" if output == "-" else output
@@ -142,7 +144,7 @@ class StreamOutput:
                 self._fd, self._own = os.open(output, os.O_WRONLY), True
             else:
                 sys.stdout.flush()
-                with suppress(OSError, ValueError, AttributeError):  # stdout replaced by something that is no file
+                with suppress(OSError, ValueError, AttributeError):  # stdout was replaced by a non-file
                     self._fd = sys.stdout.fileno()
         except OSError as error:
             raise cannot_write(self._name, error) from error
@@ -152,7 +154,7 @@ class StreamOutput:
         """Write whole lines.
 
         Raises:
-            Interrupted: nobody reads, or there is no room.
+            Interrupted: the reader has closed the pipe, or the disk is full.
         """
         self._hash.update(data)
         self.bytes += len(data)
@@ -161,7 +163,7 @@ class StreamOutput:
             self._write(data)
         except OSError as error:
             if isinstance(error, BrokenPipeError) and not self._own and self._fd >= 0:
-                # what the interpreter still holds for stdout goes nowhere, instead of failing again at the end
+                # discard what the interpreter still buffers for stdout: it would fail again at exit
                 null = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(null, self._fd)
                 os.close(null)
@@ -174,7 +176,7 @@ class StreamOutput:
             return
         view = memoryview(data)
         while view:
-            # a pipe that is ready takes this much without blocking, so a signal never waits for the reader
+            # a pipe that is ready takes this much without blocking, so a signal never has to wait for the reader
             piece = view[: select.PIPE_BUF] if self._waits else view
             if self._waits:
                 self._flag.check()

@@ -1,7 +1,7 @@
-"""Which ids a file has had so far, in bounded memory: digests in a temporary database that spills to disk.
+"""The ids a file has used so far, in bounded memory: digests in a temporary database that spills to disk.
 
-A million ids take 3 MB of memory and about 6 s; a 128-bit digest stands for the id, so two ids are taken for one with
-a chance of 1e-26 at a million.
+A million ids take 3 MB of memory and about 6 s. Each id is kept as a 128-bit digest: the chance that two of a million
+ids are taken for the same one is 1e-26.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _CACHE_KIB = 2000
 
 
 class SeenIds:
-    """The ids seen, each with the number of the line it stood in first."""
+    """The ids seen, each with the number of the first line that has it."""
 
     def __init__(self) -> None:
-        # an empty name is sqlite's own private file: kept in its cache until that is full, gone when it is closed
+        # an empty name means a private file of sqlite: in its cache until that is full, deleted when closed
         self._database = sqlite3.connect("", isolation_level=None)
         for setting in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE_KIB}", "locking_mode=EXCLUSIVE"):
             self._database.execute(f"PRAGMA {setting}").close()
@@ -29,7 +29,7 @@ class SeenIds:
         self._database.execute("BEGIN")
 
     def first(self, identity: str, line: int) -> int | None:
-        """Note the id; return the line it was seen in before, or None if it is new.
+        """Note the id; return the line that has it already, or None if it is new.
 
         Raises:
             Interrupted: the disk for temporary files is full.

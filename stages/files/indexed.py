@@ -1,4 +1,4 @@
-"""A file whose records are looked up by id: only where each line begins is kept, so it may be larger than the memory.
+"""A file whose records are looked up by id. Only the start of each line is kept, so it may be larger than the memory.
 
 with RecordIndex("r0/labelled.jsonl", parse, lambda problem: problem.id) as index:
     index.get("gsm8k/train/17")
@@ -19,9 +19,9 @@ T = TypeVar("T")
 
 
 class RecordIndex(Generic[T]):
-    """Records of a file by id. A bad line, or an id that stands twice, is an error: what is looked up must be whole.
+    """The records of a file by id. A bad line or a repeated id is an error: a lookup must not miss a record.
 
-    As a context manager it is read on entering and closed at the end.
+    As a context manager it reads the file on entry and closes it on exit.
     """
 
     def __init__(self, source: str, parse: Parse[T], id_of: Callable[[T], str]) -> None:
@@ -40,7 +40,7 @@ class RecordIndex(Generic[T]):
         """
         check_source(self.source)
         if not is_file(self.source):
-            raise UsageError(f"{self.source} is no file: its lines are looked up in any order", "Name a file.")
+            raise UsageError(f"{self.source} is not a file, and its lines must be read in any order", "Name a file.")
         for line in self._reader:
             assert line is not None, "a reader that waits gets lines only"
             if line.fault is not None:
@@ -49,7 +49,7 @@ class RecordIndex(Generic[T]):
                 self._starts[self._id_of(line.record)] = line.start
 
     def close(self) -> None:
-        """Close the file; the ids stay known."""
+        """Close the file; the ids are kept."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -68,10 +68,10 @@ class RecordIndex(Generic[T]):
         return set(self._starts)
 
     def get(self, identity: str) -> T | None:
-        """The record of this id, read from the file once more.
+        """The record with this id, read from the file again; None if there is none.
 
         Raises:
-            DataError: the line is not what it was.
+            DataError: the line has changed.
         """
         start = self._starts.get(identity)
         if start is None:

@@ -1,4 +1,4 @@
-"""Where lines come from: a file, one packed with gzip, a pipe, or `-` for stdin, read as bytes and never as a whole."""
+"""Where lines come from: a file, a gzip file, a pipe, or `-` for stdin. Read as bytes, and never all at once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check_source(source: str) -> None:
     """Refuse an input that cannot be opened.
 
     Raises:
-        UsageError: it does not exist, is a folder, or may not be read.
+        UsageError: it does not exist, is a folder, or is not readable.
     """
     if source == "-":
         return
@@ -36,10 +36,10 @@ def check_source(source: str) -> None:
         half = os.path.exists(source + ".part")
         raise UsageError(
             f"there is no file {source}",
-            "It is only half made: run the command that writes it again." if half else "Is the path right?",
+            "It is unfinished: run the command that writes it again." if half else "Is the path right?",
         )
     if not os.access(source, os.R_OK):
-        raise UsageError(f"{source} may not be read", "Look at its permissions.")
+        raise UsageError(f"{source} is not readable", "Check its permissions.")
 
 
 def _packed(source: str) -> Iterator[bytes]:
@@ -51,8 +51,8 @@ def _packed(source: str) -> Iterator[bytes]:
                 yield raw
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
-            f"{source}:{line + 1}: the gzip data are torn or damaged here ({error})",
-            "The lines before are whole; get or make the file again.",
+            f"{source}:{line + 1}: the gzip data are truncated or damaged here ({error})",
+            "The lines before it are intact; download or make the file again.",
         ) from error
 
 
@@ -77,14 +77,14 @@ def _piped(fd: int, wait: bool) -> Iterator[bytes | None]:
 def _stdin() -> int | BinaryIO:
     try:
         return sys.stdin.fileno()
-    except (OSError, ValueError, AttributeError):  # replaced by something that is no file
+    except (OSError, ValueError, AttributeError):  # replaced by something that is not a file
         return sys.stdin.buffer
 
 
 def raw_lines(source: str, *, wait: bool = True) -> Iterator[bytes | None]:
     """The lines as bytes, line ends included.
 
-    With `wait=False` a None says that a pipe has nothing yet, instead of blocking whoever reads.
+    With `wait=False`, None means that a pipe has nothing yet; otherwise reading blocks.
 
     Raises:
         UsageError: there is no such file.
@@ -112,7 +112,7 @@ def raw_lines(source: str, *, wait: bool = True) -> Iterator[bytes | None]:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a file is before it is read: its hash, its size and time of change, its lines (None: packed)."""
+    """What is known of a file before it is read: hash, size, time of change, number of lines (None: compressed)."""
 
     sha256: str
     stamp: tuple[int, int]

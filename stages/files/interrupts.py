@@ -1,4 +1,4 @@
-"""How a run is told to stop: signals set a flag, and the run looks at it where stopping is safe.
+"""How a run is asked to stop: signals set a flag, which the run checks where stopping is safe.
 
 with catching_signals() as flag:
     asyncio.run(run_lines(..., flag=flag))
@@ -16,21 +16,21 @@ from typing import Any
 
 from evals.errors import Interrupted
 
-RUN_AGAIN = "Run the same command again: it goes on from here."
+RUN_AGAIN = "Run the same command again: it resumes from here."
 
 
 class _StopNow(BaseException):
-    """Raised out of whatever runs; no Exception, so that no library takes it for a failure of its own."""
+    """Raised out of the code that is running. Not an Exception, so no library takes it for a failure of its own."""
 
 
 class SigtermNoted:
-    """A handler that breaks off whatever runs, and remembers the signal in case a library swallows what it raises."""
+    """A handler that interrupts the running code, and remembers the signal in case a library swallows the exception."""
 
     def __init__(self) -> None:
         self.noted = False
 
     def __call__(self, _number: int, _frame: FrameType | None) -> None:
-        """SIGTERM has come. One that comes again, on the way out, changes nothing."""
+        """Interrupt on the first SIGTERM. Another one, during the shutdown, changes nothing."""
         if not self.noted:
             self.noted = True
             raise _StopNow
@@ -38,10 +38,10 @@ class SigtermNoted:
 
 @contextmanager
 def sigterm_interrupts() -> Iterator[None]:
-    """Make SIGTERM an `Interrupted` wherever `catching_signals` does not heed it (while a module is imported, say).
+    """Turn SIGTERM into `Interrupted` where `catching_signals` is not active (while a module is imported, for example).
 
     Raises:
-        Interrupted: SIGTERM has come.
+        Interrupted: SIGTERM was received.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -61,7 +61,7 @@ def sigterm_interrupts() -> Iterator[None]:
 
 
 def _untold(tell: Callable[[Any], Any]) -> Callable[[Any], None]:
-    """The hook without what was raised here: in a finalizer nothing comes of it but a traceback on stderr."""
+    """The hook, without `_StopNow`: one raised in a finalizer would only print a traceback on stderr."""
 
     def hook(unraisable: Any) -> None:
         if not issubclass(unraisable.exc_type, _StopNow):
@@ -79,16 +79,16 @@ class StopFlag:
 
     @property
     def requested(self) -> bool:
-        """True once a signal has come."""
+        """True once a signal was received."""
         return self.reason is not None
 
     def request(self, reason: signal.Signals) -> None:
-        """Ask the run to stop; the first reason stays."""
+        """Ask the run to stop; the first reason is kept."""
         if self.reason is None:
             self.reason = reason
 
     def check(self) -> None:
-        """Stop here if that was asked for.
+        """Stop here if a signal asked for it.
 
         Raises:
             Interrupted: after SIGTERM.
@@ -102,7 +102,7 @@ class StopFlag:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Stop at once when asked to, not at the next look: for the minutes in which libraries and weights are loaded.
+        """Stop at once when asked to, not at the next check: for the minutes it takes to load libraries and weights.
 
         Raises:
             Interrupted, KeyboardInterrupt: as `check`.
@@ -112,7 +112,7 @@ class StopFlag:
             self.check()
             yield
         except BaseException:
-            self.check()  # whatever a library made of it
+            self.check()  # a library may have turned it into an error of its own
             raise
         finally:
             self._at_once = before
@@ -120,7 +120,7 @@ class StopFlag:
 
     @contextmanager
     def at_leisure(self) -> Iterator[None]:
-        """Inside `at_once`: stop at the next look again, because the work has begun."""
+        """Inside `at_once`: stop at the next check again, because the work has begun."""
         before, self._at_once = self._at_once, False
         try:
             yield
@@ -128,10 +128,10 @@ class StopFlag:
             self._at_once = before
 
     def heard(self, number: signal.Signals) -> None:
-        """A signal has come: ask for the stop, and interrupt where that is wanted.
+        """Handle a signal: ask for the stop, and interrupt at once inside `at_once`.
 
-        Only the first one interrupts: schedulers and launchers send SIGTERM twice, and the way out must not be broken
-        off.
+        Only the first one interrupts: job schedulers and launchers send SIGTERM twice, and the shutdown must not be
+        interrupted.
         """
         first, again = self.reason is None, number == signal.SIGINT and self.reason == signal.SIGINT
         self.request(number)
@@ -145,8 +145,8 @@ class StopFlag:
 def catching_signals() -> Iterator[StopFlag]:
     """Turn SIGTERM and SIGINT into a flag while the block runs; a second SIGINT raises KeyboardInterrupt at once.
 
-    Only the main thread can catch signals: elsewhere the flag is never set. It is set from the start where the handler
-    before, a `SigtermNoted`, has noted a SIGTERM that got lost.
+    Only the main thread can catch signals: elsewhere the flag is never set. It is set from the start if the previous
+    handler, a `SigtermNoted`, has noted a SIGTERM that a library swallowed.
     """
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():
@@ -158,7 +158,7 @@ def catching_signals() -> Iterator[StopFlag]:
 
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     earlier = before[signal.SIGTERM]
-    if isinstance(earlier, SigtermNoted) and earlier.noted:  # it came during an import that made nothing of it
+    if isinstance(earlier, SigtermNoted) and earlier.noted:  # an import swallowed it
         flag.request(signal.SIGTERM)
     for number in before:
         signal.signal(number, handle)
@@ -166,5 +166,5 @@ def catching_signals() -> Iterator[StopFlag]:
         yield flag
     finally:
         for number, handler in before.items():
-            # None: the handler before was not set from Python and cannot be put back
+            # None: the previous handler was not set from Python and cannot be restored
             signal.signal(number, signal.SIG_DFL if handler is None else handler)

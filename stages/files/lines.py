@@ -1,9 +1,9 @@
-"""Lines of text, one after the other: numbered from 0, with a digest each, none in the way of the next.
+"""Lines of text, one after the other: numbered from 0, each with a digest. A bad one does not stop the next.
 
 for line in TextLines("problems.jsonl.gz"): ...      # TextLine(n=16, start=8123, digest="9f...", text='{"id": ...}')
 
-Blank lines are passed over but numbered, so that line numbers are those of an editor minus one; a byte order mark at
-the start and Windows line ends are taken as they are meant.
+Blank lines are skipped but numbered, so line numbers are an editor's minus one. A byte order mark at the start and
+Windows line ends are removed.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class TextLine(NamedTuple):
-    """One line: its number from 0, the byte it starts at (unpacked), the digest of its content (8 bytes of blake2b in
-    hex), and its text without the line end. `fault` says why it is no text."""
+    """One line: its number from 0, the byte it starts at (uncompressed), its digest (8 bytes of blake2b in hex, over
+    its content), and its text without the line end. `fault` says why it is not text."""
 
     n: int
     start: int
@@ -30,10 +30,10 @@ class TextLine(NamedTuple):
 
 
 class TextLines:
-    """The lines of a file, a packed file, a pipe or `-`, read once and in bounded memory.
+    """The lines of a file, a gzip file, a pipe or `-`, read once and in bounded memory.
 
     Args:
-        wait: block while a pipe has nothing; else a None comes in its place.
+        wait: block while a pipe has nothing; if False, yield None instead.
     """
 
     def __init__(self, source: str, *, wait: bool = True) -> None:
@@ -44,7 +44,7 @@ class TextLines:
 
     @property
     def sha256(self) -> str:
-        """Of the bytes read so far (unpacked ones); only where the source is a pipe, as a file's is taken before."""
+        """The hash of the bytes read so far. Only for a pipe: a file is hashed before it is read."""
         return self._hash.hexdigest()
 
     def __iter__(self) -> Iterator[TextLine | None]:
@@ -52,7 +52,7 @@ class TextLines:
 
         Raises:
             UsageError: there is no such file.
-            DataError: `file:line: ...` where the rest cannot be read, such as torn gzip data.
+            DataError: `file:line: ...` if the rest cannot be read, such as truncated gzip data.
         """
         hashed, start = not is_file(self.source), 0
         for raw in raw_lines(self.source, wait=self.wait):

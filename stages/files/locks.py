@@ -1,4 +1,4 @@
-"""Whose an output is: the file meant, the lock on it, and whether what stands there already is what is asked for.
+"""Who may write an output: its true path, the lock on it, and whether it is there already, complete and as asked for.
 
 path = place_of("results/today.jsonl")
 with output_lock(path):
@@ -25,7 +25,7 @@ def place_of(output: str) -> str | None:
     """The true path of an output file (links followed), or None for stdout, a pipe or a device.
 
     Raises:
-        UsageError: it is a folder, or lies in none.
+        UsageError: it is a folder, or its folder does not exist.
     """
     if output == "-":
         return None
@@ -36,16 +36,16 @@ def place_of(output: str) -> str | None:
     path = os.path.realpath(output)
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
-        raise UsageError(f"the output's folder {os.path.dirname(output)} does not exist", "Make it first: mkdir -p.")
+        raise UsageError(f"the output's folder {os.path.dirname(output)} does not exist", "Create it first: mkdir -p.")
     return path
 
 
 @contextmanager
 def output_lock(path: str) -> Iterator[None]:
-    """Hold the output, a file or a folder, for this process; a killed process holds nothing.
+    """Lock the output, a file or a folder, for this process; the lock ends when the process is killed.
 
     Raises:
-        UsageError: another process writes this output, or the folder it is in cannot be written to.
+        UsageError: another process is writing this output, or the folder it is in cannot be written to.
         Interrupted: the disk has no room for the lock.
     """
     name = f"{path}.lock"
@@ -64,12 +64,14 @@ def output_lock(path: str) -> Iterator[None]:
             pid = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(fd)
             if not isinstance(error, BlockingIOError):
-                raise UsageError(f"{name} cannot be locked ({error.strerror})", "Choose a -o elsewhere.") from error
+                raise UsageError(
+                    f"{name} cannot be locked ({error.strerror})", "Choose a -o on another file system."
+                ) from error
             raise UsageError(
                 f"{path} is being written by another run (process {pid})", "Wait for it, or choose another -o."
             ) from error
         with suppress(FileNotFoundError):
-            # the holder before may have removed the file between our open and our lock
+            # the previous holder may have removed the file between our open and our lock
             if os.path.samestat(os.fstat(fd), os.stat(name)):
                 break
         os.close(fd)
@@ -85,10 +87,10 @@ def output_lock(path: str) -> Iterator[None]:
 
 
 def standing(path: str, identity: Mapping[str, Any], overwrite: bool) -> dict[str, Any] | None:
-    """The manifest of an output that is complete and just what is asked for; None if there is work to do.
+    """The manifest of an output that is complete and exactly what is asked for; None if there is work to do.
 
     Raises:
-        UsageError: the output is there and is something else; every difference is named.
+        UsageError: the output exists and is something else; every difference is named.
     """
     if overwrite:
         return None
@@ -96,13 +98,13 @@ def standing(path: str, identity: Mapping[str, Any], overwrite: bool) -> dict[st
     size = os.path.getsize(path) if os.path.exists(path) else None
     if made is None:
         if size and not os.path.exists(f"{path}.part"):
-            raise UsageError(f"{path} exists already, and no manifest says how it was made", CHOOSE_ANOTHER)
+            raise UsageError(f"{path} already exists, and no manifest says how it was made", CHOOSE_ANOTHER)
         return None
     if size is None:
         return None
     found = differences(made, identity)
     if found:
-        raise UsageError(f"{path} is complete, but was made otherwise: {'; '.join(found)}", CHOOSE_ANOTHER)
+        raise UsageError(f"{path} is complete, but was made differently: {'; '.join(found)}", CHOOSE_ANOTHER)
     if size != made["output"]["bytes"]:
         raise UsageError(
             f"{path} was changed after it was made ({size} bytes, not {made['output']['bytes']})", CHOOSE_ANOTHER

@@ -1,4 +1,4 @@
-"""The small file written last: its presence says that the output beside it is complete, and how it came about.
+"""The small file written last: its presence says that the output beside it is complete, and it records how it was made.
 
     problems.jsonl.manifest.json
     {"sipf": "0.1.0", "stage": "sample", "complete": true, "options": {"n": 8}, "facts": {"model": "..."},
@@ -9,7 +9,7 @@
      "platform": {"python": "3.11.9", "torch": "2.13.0"}, "parents": [{"path": "train.jsonl", "sha256": "...", ...}]}
 
 Line numbers count from 1, as editors do. `bad_lines` and `gaps` (the lines without a record: bad, blank, failed) are
-[first, last] pairs; those of a shard mean every count-th line in between.
+[first, last] pairs; in a shard, a pair means every count-th line in between.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from evals.errors import DataError
 
 
 def toolkit_version() -> str:
-    """The installed version of the toolkit, "0" where it runs without being installed."""
+    """The installed version of the toolkit; "0" if it runs without being installed."""
     try:
         return version("sipf")
     except PackageNotFoundError:
@@ -38,12 +38,12 @@ def toolkit_version() -> str:
 
 
 def now() -> str:
-    """The present time, ISO 8601 in UTC."""
+    """The current time, ISO 8601 in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def manifest_path(output: str) -> str:
-    """Where the manifest of an output lies."""
+    """The path of an output's manifest."""
     return f"{output}.manifest.json"
 
 
@@ -54,7 +54,7 @@ def hash_file(path: str) -> str:
 
 
 def sync_folder(path: str) -> None:
-    """Make a rename into the folder of `path` last through a power cut, where the file system can."""
+    """Make a rename into the folder of `path` survive a power cut, if the file system can."""
     with suppress(OSError):
         fd = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
         try:
@@ -64,7 +64,7 @@ def sync_folder(path: str) -> None:
 
 
 def write_manifest(path: str, data: Mapping[str, Any]) -> None:
-    """Write a manifest so that it is there whole or not at all.
+    """Write a manifest whole or not at all.
 
     Raises:
         OSError: it cannot be written.
@@ -88,7 +88,7 @@ def read_manifest(output: str) -> dict[str, Any] | None:
     """The manifest of an output, or None if it has none.
 
     Raises:
-        DataError: there is one and it cannot be read.
+        DataError: there is one, but it cannot be read.
     """
     path = manifest_path(output)
     try:
@@ -99,12 +99,12 @@ def read_manifest(output: str) -> dict[str, Any] | None:
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({error})", "Delete it and run the command again.") from error
     if not isinstance(data, dict) or data.get("complete") is not True:
-        raise DataError(f"{path}: is no manifest of a complete output", "Delete it and run the command again.")
+        raise DataError(f"{path}: is not the manifest of a complete output", "Delete it and run the command again.")
     return data
 
 
 def plain(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The mapping as it reads after a way through JSON (tuples become lists, keys strings)."""
+    """The mapping as it reads after a round trip through JSON (tuples become lists, keys strings)."""
     result: dict[str, Any] = json.loads(json.dumps(dict(data), allow_nan=False))
     return result
 
@@ -118,9 +118,9 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def differences(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """What differs between a recorded run and the wanted one, one phrase a difference.
+    """What differs between a recorded run and the wanted one, one phrase per difference.
 
-    Compared are `stage`, `options`, `facts`, `shard`, and the input's hash where both know it.
+    Compares `stage`, `options`, `facts`, `shard`, and the input's hash if both have it.
     """
     found = []
     for part in ("stage", "shard", "options", "facts"):
@@ -138,7 +138,7 @@ def differences(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
 
 
 def parent_of(path: str, sha256: str | None) -> dict[str, Any]:
-    """What made an input: its own manifest, one level of it, where it has one that still fits its content."""
+    """How an input was made: one level of its own manifest, if it has one that still fits its content."""
     parent: dict[str, Any] = {"path": path, "sha256": sha256}
     made = None if path == "-" else read_manifest(os.path.realpath(path))
     if made is None:
@@ -149,7 +149,7 @@ def parent_of(path: str, sha256: str | None) -> dict[str, Any]:
 
 
 def surroundings() -> dict[str, str]:
-    """The versions a result may depend on; torch's only where it was used."""
+    """The versions a result may depend on; torch's only if it was used."""
     found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
     if "torch" in sys.modules:
         found["torch"] = str(sys.modules["torch"].__version__)
@@ -158,13 +158,13 @@ def surroundings() -> dict[str, str]:
 
 @dataclass
 class Ranges:
-    """Ascending line numbers (from 0), kept as [first, last] pairs of numbers that lie `step` apart."""
+    """Ascending line numbers (from 0), kept as [first, last] pairs; the numbers in a pair are `step` apart."""
 
     step: int = 1
     pairs: list[list[int]] = field(default_factory=list)
 
     def add(self, n: int) -> None:
-        """Add a number larger than all before."""
+        """Add a number larger than all so far."""
         if self.pairs and n == self.pairs[-1][1] + self.step:
             self.pairs[-1][1] = n
         else:

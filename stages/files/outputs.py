@@ -1,4 +1,4 @@
-"""Outputs that a stage writes all at once, in one go: whole or not at all, the manifest last.
+"""Outputs that a stage writes in one go: whole or not at all, the manifest last.
 
 with atomic_lines("pairs.jsonl", identity={"stage": "pairs", "options": {"eta": 0.1}}) as out:
     if out.already is None:
@@ -24,7 +24,7 @@ from stages.files.manifest import manifest_path, now, plain, surroundings, toolk
 
 
 def to_line(record: Record | Mapping[str, Any] | str) -> str:
-    """A record as one line of JSON without line end; text is taken to be one."""
+    """A record as one line of JSON without its line end; a string is taken to be such a line."""
     if isinstance(record, str):
         return record
     if isinstance(record, Record):
@@ -33,7 +33,7 @@ def to_line(record: Record | Mapping[str, Any] | str) -> str:
 
 
 class Lines:
-    """An output being written. `already` is its manifest if it was complete before: then there is nothing to write."""
+    """An output being written. `already` is its manifest if it was complete before; then there is nothing to write."""
 
     def __init__(
         self, file: AtomicFile | StreamOutput | None, flag: StopFlag, already: dict[str, Any] | None = None
@@ -41,15 +41,15 @@ class Lines:
         self._file, self._flag = file, flag
         self.already = already
         self.extra: dict[str, Any] = {}
-        """More for the manifest, `counts` for one; filled in while writing."""
+        """Further entries of the manifest, such as `counts`; filled in while writing."""
         self.one_each: bool | None = None
-        """Whether each problem has just one line, where that is known."""
+        """Whether each problem has exactly one line, if known."""
 
     def write(self, record: Record | Mapping[str, Any] | str) -> None:
         """Write one record, or one line of JSON without its line end.
 
         Raises:
-            Interrupted: stopped, or there is no room.
+            Interrupted: stopped, or the disk is full.
         """
         assert self._file is not None, "the output is complete already"
         self._flag.check()
@@ -67,7 +67,7 @@ def save_manifest(paths: list[str], data: Mapping[str, Any]) -> None:
     """Write the manifest to each of the paths.
 
     Raises:
-        Interrupted: there is no room.
+        Interrupted: the disk is full.
     """
     for path in paths:
         try:
@@ -86,18 +86,18 @@ def atomic_lines(
     manifest: str | None = None,
     flag: StopFlag | None = None,
 ) -> Iterator[Lines]:
-    """Write an output as a whole; on any error nothing appears, and what was there before stays.
+    """Write an output as a whole; on any error nothing appears, and an earlier output is kept.
 
     Args:
-        output: a file (packed if it ends in .gz), or `-`.
-        describe: more for the manifest (counts, parents), asked for at the end.
+        output: a file (compressed if its name ends in .gz), or `-`.
+        describe: further entries of the manifest (counts, parents); called at the end.
         identity: stage, options, facts and input ({"path", "sha256"}): what decides the data. Without it there is no
-            manifest, and an output that is there is never taken for complete.
-        manifest: write the manifest here as well; for `-` only here.
+            manifest, and an existing output is never taken for complete.
+        manifest: also write the manifest here; for `-` only here.
 
     Raises:
-        UsageError: the output is in use, or is there and is something else.
-        Interrupted: stopped, or there is no room.
+        UsageError: the output is in use, or exists and is something else.
+        Interrupted: stopped, or the disk is full.
     """
     output, flag = os.fspath(output), flag or StopFlag()
     wanted = None if identity is None else plain(identity)
@@ -123,7 +123,7 @@ def atomic_lines(
         return
     with output_lock(path):
         if wanted is None and os.path.exists(path) and os.path.getsize(path) and not overwrite:
-            raise UsageError(f"{output} exists already", CHOOSE_ANOTHER)
+            raise UsageError(f"{output} already exists", CHOOSE_ANOTHER)
         already = None if wanted is None else standing(path, wanted, overwrite)
         if already is not None:
             yield Lines(None, flag, already)

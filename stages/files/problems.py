@@ -1,4 +1,4 @@
-"""Files of problems, which every stage reads: an id stands once, and the task's own check is the caller's to give.
+"""Files of problems, which every stage reads: ids are unique, and the caller passes in the task's own check.
 
 for problem in read_problems("problems.jsonl.gz", BadLines(tell=print), check=check_problem): ...
 """
@@ -35,7 +35,7 @@ def problem_reader(
 def read_problems(
     source: str, bad: BadLines, *, shard: Shard | None = None, check: Check | None = None
 ) -> Iterator[Problem]:
-    """The good lines of a file, one after the other; `bad` hears of the others.
+    """The problems on the good lines of a file, one after the other; the others are reported to `bad`.
 
     Raises:
         UsageError: there is no such file.

@@ -1,4 +1,4 @@
-"""What becomes of bad lines: reported, skipped and counted, or with `strict` the first one stops everything.
+"""What happens to bad lines: they are reported, skipped and counted; with `strict` the first one stops everything.
 
 bad = BadLines(tell=print)
 for pair in bad.good(RecordReader("pairs.jsonl", parse_pair)): ...
@@ -23,11 +23,11 @@ def _silent(_: DataError) -> None:
 
 
 class BadLines:
-    """Counts bad lines and hands each one's fault on, so that the good ones go their way.
+    """Counts bad lines and reports the fault of each; the good ones pass through.
 
     Args:
         strict: raise the first fault instead.
-        tell: gets each fault.
+        tell: called with each fault.
     """
 
     def __init__(self, *, strict: bool = False, tell: Callable[[DataError], None] = _silent) -> None:
@@ -36,7 +36,7 @@ class BadLines:
         self.first: DataError | None = None
 
     def add(self, fault: DataError) -> None:
-        """One more.
+        """Count and report a bad line.
 
         Raises:
             DataError: the fault itself, with `strict`.
@@ -69,7 +69,7 @@ def read_all(reader: RecordReader[T], *, strict: bool = False) -> tuple[list[T],
 
     Raises:
         UsageError: there is no such file.
-        DataError: there is not one good line.
+        DataError: no line is good.
     """
     faults: list[DataError] = []
     records = list(BadLines(strict=strict, tell=faults.append).good(reader))

@@ -1,10 +1,10 @@
-"""The one reader of JSON that is handed in: problems, pairs, earlier paths, saved answers, published and private rows.
+"""The one reader of all JSON input: problems, pairs, earlier paths, saved answers, published and private rows.
 
     reader = RecordReader("pairs.jsonl", parse_pair)
     for line in reader: ...        # Line(n=6, record=None, fault=DataError("pairs.jsonl:7: chosen: must be text"))
 
-A line is bad if it is no JSON object, if it could not be written back, if `parse` refuses it, or if its id stood in an
-earlier good line. Nothing a line holds is in the way of the next; what becomes of bad ones is up to the caller
+A line is bad if it is not a JSON object, if it could not be written back, if `parse` refuses it, or if an earlier good
+line has its id. A bad line never stops the reader from reading the next; the caller decides what happens to bad lines
 (stages.files.reading).
 """
 
@@ -25,14 +25,14 @@ from stages.files.shards import Shard
 T = TypeVar("T")
 
 _SUSPECT = re.compile(r"\\u[dD][89a-fA-F]|\d[eE]\+?\d{3}|\d{309}")
-"""Half a surrogate pair, or a number beyond a double: Python reads them, JSON writers cannot write them back."""
+"""Half a surrogate pair, or a number too large for a double: Python reads them, JSON writers cannot write them back."""
 _MAX_DEPTH = 200
 """The JSON writer gives up at about 250 levels."""
 
 
 class Place(NamedTuple):
-    """Where a record comes from: the words for it (`file:line`), its number from 0 with and without the blank lines
-    before it, and what it is a number of."""
+    """Where a record comes from: the place in words (`file:line`), its number from 0 with and without the blank lines
+    before it, and the unit of that number (line or item)."""
 
     words: str
     line: int
@@ -41,7 +41,7 @@ class Place(NamedTuple):
 
 
 Parse = Callable[[Any, Place], T | None]
-"""A parsed JSON object (or another kind of row) to a record, or to None if it is to be passed over.
+"""Turns a parsed JSON object (or another kind of row) into a record, or into None to skip it.
 
 Raises:
     DataError: `field: what is wrong`; the reader puts the place before it.
@@ -49,8 +49,8 @@ Raises:
 
 
 class Line(NamedTuple, Generic[T]):
-    """One line of the input: a record, a fault, or neither if it is passed over. `n` counts from 0; `start` is its
-    first byte (unpacked), `digest` that of its content, where it is a line of text."""
+    """One line of the input: a record, a fault, or neither if it is skipped. `n` counts from 0. For a line of text,
+    `start` is the offset of its first byte (uncompressed), and `digest` is the digest of its content."""
 
     n: int
     digest: str = ""
@@ -62,14 +62,14 @@ class Line(NamedTuple, Generic[T]):
 class RecordReader(Generic[T]):
     """Reads a source (.jsonl, .jsonl.gz, a pipe, or `-`) once, line by line, in bounded memory.
 
-    Of a shard only its own lines come out, but every line is read: an id that stands twice is a bad line in whichever
-    shard it falls, so that shards put together again equal the whole.
+    A shard yields only its own lines, but every line is read: a repeated id is a bad line in whichever shard it falls,
+    so the merged shards equal the whole.
 
     Args:
         parse: see `Parse`.
-        id_of: what must not stand twice; None for a record without an id, or as a whole where nothing is unique.
-        shard: give out only its lines.
-        listed: the source may as well be one JSON list of objects; that is held in memory.
+        id_of: gives the id, which must be unique, or None for a record without one; without `id_of` nothing is checked.
+        shard: yield only its lines.
+        listed: the source may also be one JSON list of objects; that is held in memory.
         wait: see `TextLines`.
     """
 
@@ -104,7 +104,7 @@ class RecordReader(Generic[T]):
         """Every line of the shard, and None where a pipe has nothing yet (never with `wait`).
 
         Raises:
-            UsageError, DataError: as `TextLines`; a list that cannot be read is a DataError, too.
+            UsageError, DataError: as `TextLines`; a list that cannot be read is also a DataError.
         """
         with _Records(self._parse, self._id_of) as records:
             for line in self._lines(records):
@@ -116,7 +116,7 @@ class RecordReader(Generic[T]):
                     yield line
 
     def reread(self, raw: bytes, start: int) -> Line[T]:
-        """A line that was read before, from the byte it starts at; its id may stand where it stood."""
+        """A line that was read before, from the byte it starts at; its id is not checked again."""
         with _Records(self._parse, None) as records:
             return records.of_text(text_line(raw, start, start), Place(self.source, 0, 0))
 
@@ -142,13 +142,13 @@ class RecordReader(Generic[T]):
         try:
             items: list[Any] = parse_json("\n".join(line.text for line in lines))
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{self.source}: begins like a JSON list but is none ({error})") from error
+            raise DataError(f"{self.source}: begins like a JSON list but is not one ({error})") from error
         for n, item in enumerate(items):
             yield records.of_value(item, Place(f"{self.source}: item {n + 1}", n, n, "item"), Line(n))
 
 
 class _Records(Generic[T]):
-    """What turns lines and values into records, and remembers the ids of the good ones while it is open."""
+    """Turns lines and values into records, and remembers the ids of the good ones while it is open."""
 
     def __init__(self, parse: Parse[T], id_of: Callable[[T], str | None] | None) -> None:
         self._parse, self._id_of = parse, id_of
@@ -162,7 +162,7 @@ class _Records(Generic[T]):
         self._open.close()
 
     def of_text(self, line: TextLine, place: Place) -> Line[T]:
-        """A line of text that is not blank."""
+        """The record of a line of text that is not blank."""
         bare: Line[T] = Line(line.n, line.digest, start=line.start)
         if line.fault is not None:
             return bare._replace(fault=line.fault.at(place.words))
@@ -173,7 +173,7 @@ class _Records(Generic[T]):
         return self.of_value(value, place, bare, safe=True)
 
     def of_value(self, value: Any, place: Place, bare: Line[T], *, safe: bool = False) -> Line[T]:
-        """A parsed row; `safe` if it is known to be an object that can be written back."""
+        """The record of a parsed row; `safe` if it is known to be an object that can be written back."""
         try:
             if not safe:
                 _check_value(value)
@@ -184,16 +184,16 @@ class _Records(Generic[T]):
             identity = self._id_of(record)
             before = None if identity is None else self._seen.first(identity, place.line)
             if before is not None:
-                said = f"{place.words}: id: {identity!r} stands in {place.unit} {before + 1} already"
+                said = f"{place.words}: id: {identity!r} is already used in {place.unit} {before + 1}"
                 return bare._replace(fault=DataError(said, "Give every problem its own id."))
         return bare._replace(record=record)
 
 
 def records_of(rows: Iterable[tuple[str, Any]], parse: Parse[T]) -> Iterator[Line[T]]:
-    """Rows that were parsed by others (a dataset of the hub, a CSV file), treated as those of a file are.
+    """Rows that were parsed elsewhere (a dataset of the hub, a CSV file), treated like those of a file.
 
     Args:
-        rows: each with the words for its place.
+        rows: each with its place in words.
     """
     with _Records(parse, None) as records:
         for n, (words, row) in enumerate(rows):
@@ -201,7 +201,7 @@ def records_of(rows: Iterable[tuple[str, Any]], parse: Parse[T]) -> Iterator[Lin
 
 
 def _value(text: str) -> dict[str, Any]:
-    """The object that a line holds. Raises DataError without a place."""
+    """The object in a line. Raises DataError without a place."""
     try:
         value = parse_json(text)
     except ValueError as error:
@@ -216,7 +216,7 @@ def _value(text: str) -> dict[str, Any]:
 
 
 def _check_value(value: Any) -> None:
-    """Refuse what is no object, and what could not be written back as JSON."""
+    """Refuse anything that is not an object or could not be written back as JSON."""
     if not isinstance(value, dict):
         raise DataError(f"must be a JSON object, this one is {type(value).__name__}")
     fault = _fault_in(value)
@@ -239,7 +239,7 @@ def _fault_in(value: Any) -> str | None:
         elif isinstance(part, float) and math.isinf(part):
             return f"{_field(path)}: the number is too large for JSON readers"
         elif isinstance(part, str) and any("\ud800" <= letter <= "\udfff" for letter in part):
-            return f"{_field(path)}: holds half a surrogate pair, which is no text"
+            return f"{_field(path)}: holds half a surrogate pair, which is not text"
     return None
 
 

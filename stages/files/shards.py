@@ -1,4 +1,4 @@
-"""Which lines of a file one of several runs takes: line number modulo the number of runs.
+"""The lines of a file that one of several runs takes: line number modulo the number of runs.
 
 Shard.parse("1/4").holds(5)     # True: lines 1, 5, 9, ... counted from 0
 """
@@ -36,7 +36,7 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str, environment: Mapping[str, str] | None = None) -> Self:
-        """Read `i/n`, or `slurm` for the place of this task in its array job.
+        """Read `i/n`, or `slurm` for this task's index in its array job.
 
         Raises:
             UsageError: not of that form, no such shard, or an array without a regular step.
@@ -66,7 +66,7 @@ class Shard:
         last = number("MAX", first + (count - 1) * max(step, 1))
         if step < 1 or last != first + (count - 1) * step or (task - first) % step or not first <= task <= last:
             raise UsageError(
-                f"--shard slurm cannot tell which of {count} tasks number {task} is: the array is not evenly spaced",
+                f"--shard slurm cannot tell which of {count} shards task {task} is: the array is not evenly spaced",
                 "Submit it as a range (--array=0-3 or --array=0-9:3), or name the shard: --shard 0/4.",
             )
         return cls((task - first) // step, count)

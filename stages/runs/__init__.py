@@ -1,1 +1,1 @@
-"""How a stage runs over a file of problems: admitted, journalled, resumed, put in order."""
+"""How a stage runs over a file of problems: they are admitted, journalled, resumed and put in order."""

@@ -1,4 +1,4 @@
-"""Where finished problems go: into the journal, or out in input order as soon as it is their turn."""
+"""Where finished problems go: into the journal, or straight out in input order, each as soon as its turn comes."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from stages.files.records import Line
 from stages.runs.journal import Journal
 from stages.runs.record import RunRecord
 
-_NOTE_EVERY = 1.0  # seconds between two notes of what was spent; a kill -9 loses at most this much of it
+_NOTE_EVERY = 1.0  # seconds between two notes of what was spent; kill -9 loses at most this much of the record
 
 
 class JournalDelivery:
-    """Finished problems go to the journal."""
+    """Writes finished problems to the journal."""
 
     def __init__(self, journal: Journal, record: RunRecord) -> None:
         self.digest = journal.digest
         self._journal, self._record, self._noted = journal, record, 0.0
 
     def admit(self, position: int) -> None:
-        """Nothing waits for it."""
+        """Nothing to do: the journal takes problems in any order."""
 
     def deliver(self, line: Line[Problem], position: int, counts: Mapping[str, int], payload: list[str]) -> None:
-        """Write it down at once; now and then also what was spent."""
+        """Write it down at once, and from time to time also what was spent."""
         self._journal.add(line.n, line.digest, counts, payload)
         if self._record.seconds - self._noted > _NOTE_EVERY:
             self._noted = self._record.seconds
             self._journal.note(self._noted, self._record.usage())
 
     def lose(self, position: int) -> None:
-        """It is tried again by the next attempt."""
+        """Nothing to do: the next attempt tries it again."""
 
 
 class StreamDelivery:
-    """Finished problems go out in input order; a problem waits for those before it, nothing is kept after that."""
+    """Writes finished problems in input order: each waits for those before it, and nothing is kept afterwards."""
 
     def __init__(self, stream: StreamOutput) -> None:
         self._stream = stream
@@ -45,21 +45,21 @@ class StreamDelivery:
         self.one_each = True
 
     def digest(self, position: int) -> str | None:
-        """There are no earlier attempts."""
+        """None: there are no earlier attempts."""
         return None
 
     def admit(self, position: int) -> None:
-        """Its turn comes after those admitted before."""
+        """Its turn comes after those admitted before it."""
         self._order[position] = None
 
     def deliver(self, line: Line[Problem], position: int, counts: Mapping[str, int], payload: list[str]) -> None:
-        """Write it, and those that waited for it, if it is its turn."""
+        """If it is its turn, write it and those that waited for it."""
         self.sums.update(counts)
         self.one_each = self.one_each and len(payload) == 1
         self._settle(position, payload)
 
     def lose(self, position: int) -> None:
-        """Nobody waits for it any more."""
+        """Let the problems after it stop waiting for it."""
         self._settle(position, [])
 
     def _settle(self, position: int, payload: list[str]) -> None:

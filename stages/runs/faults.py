@@ -1,4 +1,4 @@
-"""What becomes of one problem while the others go through: it failed, or its line turned out bad."""
+"""The errors that stop one problem but not the others: it failed, or its line turned out to be bad."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from evals.errors import DataError, SomeFailed
 
 
 class ProblemFailed(SomeFailed):
-    """One problem could not be done; the others go on, and the same command tries it again."""
+    """One problem could not be done; the others continue, and the same command tries it again."""
 
 
 class LineFault(DataError):
-    """A line that turned out bad only while it was worked on; it is skipped and counted as any bad line is."""
+    """A line that turned out to be bad only while it was worked on; it is skipped and counted like any bad line."""

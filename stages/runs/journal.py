@@ -1,12 +1,12 @@
-"""What a run has finished so far, so that it can be killed at any time and goes on from there.
+"""The record of what a run has finished. A run that is killed at any time resumes from it.
 
     OUT.part
-    {"stage": "sample", "options": {...}, "input": {...}, "started": "..."}      the header: what decides the data
-    17 \\t <digest of input line 17> \\t {"tokens": 118} \\t <output lines, joined by \\x1e> \\n   one line a problem
-    # \\t {"attempt": 0, "seconds": 12.5, "usage": {...}} \\n                     spent so far; an attempt's last counts
+    {"stage": "sample", "options": {...}, "input": {...}, "started": "..."}   the header: what decides the data
+    17 \\t <digest of input line 17> \\t {"tokens": 118} \\t <output lines, joined by \\x1e> \\n  one line per problem
+    # \\t {"attempt": 0, "seconds": 12.5, "usage": {...}} \\n                 spent so far; an attempt's last one counts
 
-JSON escapes control characters, so tabs and \\x1e stand nowhere else. Lines come in the order in which problems finish;
-an index on disk (24 bytes a line, by position) finds them again in input order, whatever that order was.
+JSON escapes control characters, so tabs and \\x1e occur nowhere else. Lines are in the order in which the problems
+finished; an index on disk (24 bytes per line, by position) gives them back in input order.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from stages.files.interrupts import RUN_AGAIN
 from stages.files.locks import CHOOSE_ANOTHER
 from stages.files.manifest import differences
 
-_SLOT = struct.Struct("<QQ8s")  # offset of the payload, its length + 1 (0: nothing here), digest of the input line
+_SLOT = struct.Struct("<QQ8s")  # offset of the payload, its length + 1 (0: empty slot), digest of the input line
 _BLOCK = 1024  # slots read at once
 SEPARATOR = b"\x1e"
 
 
 def journal_matches(path: str, header: Mapping[str, Any], *, remove: bool = False) -> bool:
-    """Whether the `.part` file is of these data; with `remove` it is deleted then."""
+    """Whether the `.part` file belongs to this run's header; with `remove` it is then deleted."""
     try:
         with open(path, "rb") as file:
             same = not differences(json.loads(file.readline()), header)
@@ -47,13 +47,13 @@ class Journal:
     """The `.part` file of one output, open for reading and appending. Only one process may hold it (`output_lock`).
 
     Args:
-        path: of the `.part` file.
+        path: the `.part` file.
         header: what decides the data, plain JSON; `started` is kept from the first attempt.
-        step: line numbers held lie this far apart (the number of shards).
-        overwrite: a journal of other data is thrown away instead of refused.
+        step: distance between the line numbers it holds (the number of shards).
+        overwrite: discard a journal of other data instead of refusing it.
 
     Raises:
-        UsageError: the journal is of other options, another input or another version.
+        UsageError: the journal belongs to other options, another input or another version.
         Interrupted: it cannot be written.
     """
 
@@ -62,7 +62,7 @@ class Journal:
         self.sums: Counter[str] = Counter()
         self.resumed = 0
         self.cut = 0
-        """Bytes of a torn tail that were cut off."""
+        """Bytes of a damaged tail that were cut off."""
         self.done = 0
         self.highest = -1
         """The highest position (line number // step) that is finished."""
@@ -97,7 +97,7 @@ class Journal:
         self.attempt = max(self._spent, default=-1) + 1
 
     def _known(self, first: bytes, header: Mapping[str, Any], overwrite: bool, rest: Any) -> dict[str, Any] | None:
-        """The header that stands there, or None to begin anew; `rest` are the lines after it."""
+        """The header of the existing journal, or None to start over; `rest` are the lines after it."""
         if not first.endswith(b"\n"):
             return None  # new, or killed while the header was written
         try:
@@ -108,8 +108,8 @@ class Journal:
         except (ValueError, KeyError, AttributeError) as error:
             if overwrite:
                 return None
-            raise UsageError(f"{self.path} is no journal of an unfinished run", CHOOSE_ANOTHER) from error
-        # where nothing was finished (a model's name was mistyped, say) there is nothing to protect
+            raise UsageError(f"{self.path} is not the journal of an unfinished run", CHOOSE_ANOTHER) from error
+        # if nothing was finished (a mistyped model name, for example) there is nothing to protect
         if found and not overwrite and not all(raw.startswith(b"#\t") for raw in rest):
             raise UsageError(
                 f"{self.path} is an unfinished run with other settings: {'; '.join(found)}", CHOOSE_ANOTHER
@@ -117,7 +117,7 @@ class Journal:
         return None if found else known
 
     def _scan(self, file: Any, offset: int) -> int:
-        """Read all entries; the offset behind the last whole one. What a crash has damaged is made again."""
+        """Read all entries; return the offset after the last whole one. Problems damaged by a crash are done again."""
         for raw in file:
             if not self._entry(raw, offset):
                 return offset
@@ -137,7 +137,7 @@ class Journal:
             position, mark = int(number) // self._step, bytes.fromhex(digest.decode())
         except (ValueError, KeyError, TypeError):
             return False
-        if self.digest(position) is None:  # killed between writing and counting, the same problem may stand twice
+        if self.digest(position) is None:  # after a kill between writing and counting, a problem may be here twice
             self._place(position, offset + len(raw) - 1 - len(payload), len(payload), mark)
             self.sums.update(counts)
         return True
@@ -187,7 +187,7 @@ class Journal:
         """Write down a finished problem: line number, digest of its line, its counts, its output lines.
 
         Raises:
-            Interrupted: it cannot be written; the journal stays as it was.
+            Interrupted: it cannot be written; the journal is left as it was.
         """
         data = SEPARATOR.join(line.encode() for line in payload)
         head = f"{n}\t{digest}\t{json.dumps(counts, separators=(',', ':'))}\t".encode()
@@ -213,7 +213,7 @@ class Journal:
         """What was written for each finished problem, in input order: its lines joined by `SEPARATOR`.
 
         Raises:
-            DataError: the journal is shorter than it was.
+            DataError: the journal has become shorter.
         """
         size = _BLOCK * _SLOT.size
         for start in range(0, (self.highest + 1) * _SLOT.size, size):
@@ -226,13 +226,13 @@ class Journal:
                 yield payload
 
     def close(self) -> None:
-        """Close the files; the `.part` stays."""
+        """Close the files; the `.part` file is kept."""
         self._index.close()
         fd = getattr(self, "_fd", -1)
         if fd >= 0:
             os.close(fd)
 
     def remove(self) -> None:
-        """Delete the `.part`: the output is complete."""
+        """Delete the `.part` file: the output is complete."""
         with suppress(FileNotFoundError):
             os.unlink(self.path)

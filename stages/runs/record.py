@@ -1,4 +1,4 @@
-"""What a run over lines is told, what decides its data, and what it says of itself when it is complete."""
+"""The description of a run over lines, what decides its data, and the manifest it writes when it is complete."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stages.runs.scheduler import Scheduler
 
 @dataclass(frozen=True)
 class LineRun:
-    """What is to be done. `options` and `facts` (model, its hash, template) are JSON, and decide the data."""
+    """What a run is to do. `options` and `facts` (model, its hash, template) are JSON, and decide the data."""
 
     stage: str
     source: str
@@ -30,15 +30,15 @@ class LineRun:
     skip_failed: bool = False
     """Complete the run without the problems that failed."""
     manifest: str | None = None
-    """Write the manifest here as well; for `-` only here."""
+    """Also write the manifest here; for `-` only here."""
     window: int = 4096
     """Lines of the shard that may be in flight at once."""
 
 
 @dataclass
 class Summary:
-    """How a run ended. `done` problems have their lines, `resumed` of them from earlier attempts; `counts` are the
-    tallies' sums; `seconds` of all attempts."""
+    """How a run ended. `done` problems have their lines, `resumed` of them from earlier attempts. `counts` are the
+    tallies' sums, and `seconds` is the total over all attempts."""
 
     done: int = 0
     resumed: int = 0
@@ -51,14 +51,14 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """6 if problems failed and are to be tried again, 3 if lines were bad, else 0."""
+        """6 if problems failed and should be tried again, 3 if lines were bad, else 0."""
         if self.failed and not self.complete:
             return 6
         return 3 if self.bad else 0
 
 
 class RunRecord:
-    """One call of `run_lines`: what both kinds of output share."""
+    """One call of `run_lines`: what it needs for either kind of output, file or stream."""
 
     def __init__(self, run: LineRun, usage: Callable[[], Mapping[str, int]] | None, print_: Fingerprint | None) -> None:
         self.run, self.usage, self.print = run, usage or dict, print_
@@ -77,7 +77,7 @@ class RunRecord:
         return time.monotonic() - self.begun
 
     def total(self) -> int | None:
-        """Lines of the shard, as far as they can be known."""
+        """Lines of the shard; None if they cannot be known."""
         if self.print is None or self.print.lines is None:
             return None
         shard = self.run.shard
@@ -91,7 +91,7 @@ class RunRecord:
     def manifest(
         self, scheduler: Scheduler, summary: Summary, output: Mapping[str, Any], **more: Any
     ) -> dict[str, Any]:
-        """The manifest of a complete run (see stages.files.manifest); `output` and `more` are what the runner knows."""
+        """The manifest of a complete run (see stages.files.manifest); `output` and `more` come from the runner."""
         sha256 = self.print.sha256 if self.print else scheduler.reader.sha256
         counts = {"problems": summary.done, "bad lines": summary.bad, "failed": summary.failed}
         without = _joined(scheduler.gaps, [*scheduler.spoiled, *(n for n, _, _ in scheduler.failed)])
@@ -113,7 +113,7 @@ class RunRecord:
 
 
 def _joined(ranges: Ranges, more: list[int]) -> Ranges:
-    """The ranges and further line numbers, in whatever order these came."""
+    """The ranges with further line numbers added, given in any order."""
     if not more:
         return ranges
     joined = Ranges(ranges.step)

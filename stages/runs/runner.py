@@ -1,12 +1,12 @@
-"""How a stage runs over a file of problems: streamed, journalled, resumed, put in order, and complete at the end.
+"""How a stage runs over a file of problems: streamed, journalled, resumed, and put in input order at the end.
 
     with catching_signals() as flag:
         summary = asyncio.run(run_lines(run, stage.work, hungry=engine.hungry, reporter=reporter, flag=flag))
     sys.exit(summary.exit_code)
 
-Finished problems go to `OUT.part` at once. The same command again goes on from there; when all are done, one pass puts
-them in input order, renames the whole onto `OUT`, and writes `OUT.manifest.json` last. The data are the same bytes
-however often the run was killed on the way.
+Finished problems go to `OUT.part` at once. The same command resumes from there. When all are done, one pass
+writes them in input order, renames the file to `OUT`, and writes `OUT.manifest.json` last. The data are the same bytes
+however often the run was killed.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ async def run_lines(
         work: one problem in, its output records out; raises `ProblemFailed` for a problem that cannot be done.
         hungry: whether more problems should be admitted. One is always in flight.
         usage: what this process has spent so far, by name; the manifest has the sum over all attempts.
-        check: the task's own check; its DataError makes a bad line.
+        check: the task's own check; a line for which it raises DataError is bad.
 
     Raises:
         UsageError: input or output cannot be used, or belong to a run with other settings.
-        DataError: no good line at all, input torn, or a bad line with `strict`.
-        Interrupted: SIGTERM, or no room on the disk; the same command goes on.
-        KeyboardInterrupt: SIGINT; the same command goes on.
+        DataError: no good line at all, damaged input, or a bad line with `strict`.
+        Interrupted: SIGTERM, or the disk is full; the same command resumes.
+        KeyboardInterrupt: SIGINT; the same command resumes.
     """
     check_source(run.source)
     path = place_of(run.output)
@@ -85,7 +85,7 @@ async def run_lines(
 async def _already(
     run: LineRun, made: Mapping[str, Any], path: str, reader: RecordReader[Problem], flag: StopFlag
 ) -> Summary:
-    """A complete output: only a piped input must still be read, to see that it is the same."""
+    """The summary of a complete output. Only a piped input must still be read, to see that it is the same."""
     if made["failed"] and not run.skip_failed:
         raise UsageError(
             f"{path} was completed with --skip-failed, without {len(made['failed'])} problems", CHOOSE_ANOTHER
@@ -115,7 +115,7 @@ async def _to_file(
     step = run.shard.count if run.shard else 1
     with closing(Journal(f"{path}.part", record.header, step, run.overwrite)) as journal:
         if journal.cut:
-            reporter.warn(f"{journal.path}: {journal.cut} damaged bytes at the end are cut off and made again")
+            reporter.warn(f"{journal.path}: {journal.cut} damaged bytes at the end are cut off and done again")
         record.header = journal.header
         reporter.start(run.stage, record.total(), journal.resumed)
         scheduler = Scheduler(
@@ -124,7 +124,7 @@ async def _to_file(
         try:
             await scheduler.run()
         finally:
-            with suppress(Interrupted):  # where there is no room, that is said already
+            with suppress(Interrupted):  # a full disk was reported already
                 journal.note(record.seconds, record.usage())
         _refuse_other_input(record, journal, scheduler)
         nothing = scheduler.nothing_good()
@@ -155,7 +155,7 @@ def _refuse_other_input(record: RunRecord, journal: Journal, scheduler: Schedule
 
 
 def _in_order(journal: Journal, path: str, flag: StopFlag) -> dict[str, Any]:
-    """The finished lines in input order under the output's name; what the manifest says of them."""
+    """Write the finished lines in input order under the output's name; return what the manifest says of them."""
     one_each = True
     with atomic_file(path) as sink:
         for payload in journal.payloads():

@@ -1,10 +1,10 @@
 """The problems in flight: admitted in input order, as many as the engine can use, never far ahead of the oldest.
 
     scheduler = Scheduler(reader, work, delivery, hungry, reporter, flag)
-    await scheduler.run()          # every line read, every problem landed, failed or bad
+    await scheduler.run()          # every line read, every problem delivered, failed or bad
 
-Each problem is a task on the one event loop that the engine runs on as well. Memory is bounded by the window and not
-by the input: a problem is admitted only while it is fewer than `window` lines after the oldest unfinished one.
+Each problem is a task on the event loop that the engine also runs on. Memory is bounded by the window, not by the
+input: a problem is admitted only while it is fewer than `window` lines after the oldest unfinished one.
 """
 
 from __future__ import annotations
@@ -24,31 +24,32 @@ from stages.files.records import Line, RecordReader
 from stages.runs.faults import LineFault, ProblemFailed
 
 BURST = 32
-"""Problems admitted between two looks at the other tasks. An engine takes one decode step at each look, so one at a
-time would fill its rows one step at a time; it can be ahead of a `hungry` that counts by this many."""
+"""Problems admitted before the other tasks run again. An engine does one decode step each time, so with one problem at
+a time it would fill only one row per step. A `hungry` that counts problems can be exceeded by this many."""
 _POLL, _TAIL, _SPELL = 0.005, 0.05, 256
-"""Seconds between two looks at `hungry` or at an idle pipe, at the stop flag; lines passed over between two breaths."""
+"""Seconds between checks of `hungry` or an idle pipe; seconds between checks of the stop flag; lines skipped before the
+other tasks run again."""
 _WARNINGS = 20
 
 
 class Reporter(Protocol):
-    """What the person sees of a run."""
+    """What the user sees of a run."""
 
     def start(self, stage: str, total: int | None, done: int) -> None:
         """A run begins: `total` lines (None: unknown), of which `done` were finished before."""
 
     def advance(self, tokens: int = 0) -> None:
-        """One more line is done, with so many tokens generated."""
+        """One more line is done, for which `tokens` tokens were generated."""
 
     def warn(self, text: str) -> None:
-        """Something the person should know."""
+        """Show something the user should know."""
 
     def finish(self) -> None:
-        """The run has ended, well or not."""
+        """The run has ended, whether or not it succeeded."""
 
 
 class Quiet:
-    """A reporter that says nothing."""
+    """A reporter that shows nothing."""
 
     def start(self, stage: str, total: int | None, done: int) -> None:
         """See `Reporter`."""
@@ -70,20 +71,20 @@ class Delivery(Protocol):
         """The digest of the line that an earlier attempt finished at this position, or None."""
 
     def admit(self, position: int) -> None:
-        """The problem at this position is on its way."""
+        """The problem at this position has been started."""
 
     def deliver(self, line: Line[Problem], position: int, counts: Mapping[str, int], payload: list[str]) -> None:
-        """It is finished: its counts and its output lines."""
+        """It is finished, with these counts and output lines."""
 
     def lose(self, position: int) -> None:
-        """It failed: nothing comes."""
+        """It failed: there is no output for it."""
 
 
 Work = Callable[[Problem, Tally], Awaitable[Sequence[Record | Mapping[str, Any]]]]
 
 
 class Scheduler:
-    """One way through the input. `bad`, `gaps`, `failed` and `landed` say afterwards what became of the lines."""
+    """One pass through the input. Afterwards `bad`, `gaps`, `failed` and `delivered` say what became of the lines."""
 
     def __init__(
         self,
@@ -103,7 +104,7 @@ class Scheduler:
         self.bad, self.gaps = Ranges(self.step), Ranges(self.step)
         self.bad_count = self.delivered = 0
         self.spoiled: list[int] = []
-        """Numbers of the lines that turned out bad on the way."""
+        """Numbers of the lines that turned out to be bad while they were worked on."""
         self.failed: list[tuple[int, str, str]] = []
         """Line number, problem id and reason of each problem that failed."""
         self.last = -1
@@ -119,9 +120,9 @@ class Scheduler:
         """Read every line and do every problem.
 
         Raises:
-            DataError: a bad line with `strict`, or input that cannot be read on.
-            UsageError: a line is not what it was when it was finished.
-            Interrupted, KeyboardInterrupt: asked to stop, or no room.
+            DataError: a bad line with `strict`, or input whose rest cannot be read.
+            UsageError: a line has changed since it was finished.
+            Interrupted, KeyboardInterrupt: asked to stop, or the disk is full.
         """
         try:
             for line in self.reader:
@@ -192,7 +193,7 @@ class Scheduler:
         self._flying[position] = asyncio.get_running_loop().create_task(self._one(line, problem, position))
 
     async def _one(self, line: Line[Problem], problem: Problem, position: int) -> None:
-        # the work fills in the problem, so what is needed of it later is kept now
+        # the work changes the problem, so keep now what is needed later
         identity, tally = problem.id, Tally()
         try:
             records = await self.work(problem, tally)
@@ -225,14 +226,14 @@ class Scheduler:
             self._rouse()
 
     def _look(self) -> None:
-        self.flag.check()  # first: Ctrl-C may have ended an engine's processes too, and is the reason
+        self.flag.check()  # first: Ctrl-C may also have ended an engine's processes, and is the true reason
         if self._crash is not None:
             if isinstance(self._crash, asyncio.CancelledError):
                 raise RuntimeError("a problem was cancelled from inside") from self._crash
             raise self._crash
 
     async def _pause(self, seconds: float) -> None:
-        """Let the others run until one ends, at most so long."""
+        """Let the other tasks run until one ends, for at most this long."""
         loop = asyncio.get_running_loop()
         self._wake = loop.create_future()
         timer = loop.call_later(seconds, self._rouse)
@@ -246,7 +247,7 @@ class Scheduler:
             self._wake.set_result(None)
 
     async def _ground(self) -> None:
-        """End what still flies; nothing lands any more."""
+        """Cancel the problems in flight; nothing is delivered from here on."""
         self._closing = True
         rest = list(self._flying.values())
         for task in rest:
@@ -255,7 +256,7 @@ class Scheduler:
             await asyncio.gather(*rest, return_exceptions=True)
 
     def nothing_good(self) -> DataError | None:
-        """The error for an input without a single good line."""
+        """The error for an input without a single good line; None if there is one."""
         if self.reader.good > len(self.spoiled):
             return None
         lines = f"{self.reader.lines} lines, {self.bad_count} of them bad" if self.reader.lines else "it is empty"

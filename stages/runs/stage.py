@@ -1,11 +1,11 @@
-"""What a stage over lines is, and how one is run over a file on this machine.
+"""What a stage over lines is, and how it is run over a file on this machine.
 
     stage = Sampler(OnDemandEngine(engine), SampleSettings(n=8))
     run = line_run(stage, "problems.jsonl", "paths.jsonl", FileSettings())
     summary = run_stage(run, stage, reporter)
 
-A stage says what is done to one problem. It knows nothing of files, of the event loop or of other problems, so what
-runs it decides where and how many at a time.
+A stage says what is done with one problem. It knows nothing of files, the event loop or other problems, so its runner
+decides where it runs and how many problems at a time.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from stages.settings.files import FileSettings
 class Resource(Protocol):
     """What a stage works with and must open first: an engine, a scorer, a checker of programs, another file of lines.
 
-    Until it is opened it is a description alone: cheap to make, and it can be pickled.
+    Until it is opened it is only a description: cheap to make, and it can be pickled.
     """
 
     def facts(self) -> Mapping[str, Any]:
-        """What of it decides the data, as JSON: recorded in the manifest, compared when a run is resumed."""
+        """What about it decides the data, as JSON: recorded in the manifest, compared when a run is resumed."""
 
     def open(self) -> None:
-        """Make it ready; does nothing if it is. Called when the first problem needs it."""
+        """Make it ready, if it is not yet. Called when the first problem needs it."""
 
     def hungry(self) -> bool:
         """True while more problems should be admitted to keep it busy."""
@@ -55,12 +55,12 @@ class Resource(Protocol):
 
 class Stage(ABC):
     """One command's work on one problem. Subclasses are frozen dataclasses; fields that are a `Resource` are opened,
-    asked and closed by whatever runs the stage."""
+    queried and closed by the runner of the stage."""
 
     name: ClassVar[str]
     """The command's name, in manifests and progress lines."""
     settings: Any
-    """What decides the data, a settings dataclass."""
+    """What decides the data; a settings dataclass."""
 
     def options(self) -> dict[str, Any]:
         """The settings as the manifest prints them."""
@@ -84,15 +84,15 @@ class Stage(ABC):
         check_problem(problem)
 
     def estimate(self, problem: Problem) -> Mapping[str, int]:
-        """What the problem would take, by name; for --dry-run."""
+        """What the problem would cost, by name; for --dry-run."""
         return {}
 
     @abstractmethod
     async def __call__(self, problem: Problem, tally: Tally) -> Sequence[Problem]:
-        """Do the work: one problem in, its output lines out; counts what was done and dropped into the tally.
+        """Do the work: one problem in, its output lines out; what was done and dropped is counted in the tally.
 
         Raises:
-            ProblemFailed: this problem cannot be done; the others go on.
+            ProblemFailed: this problem cannot be done; the others continue.
         """
 
     def report(self, counts: Mapping[str, int]) -> Mapping[str, Any]:
@@ -104,7 +104,7 @@ def line_run(stage: Stage, source: str, output: str, files: FileSettings) -> Lin
     """What a run of the stage reads, writes and records; `{shard}` in the output's name becomes the shard's number.
 
     Raises:
-        SipfError: what a resource raises that cannot be described (no such model, say).
+        SipfError: a resource cannot be described (there is no such model, for example).
     """
     if files.shard is not None:
         output = output.replace("{shard}", str(files.shard.index))
@@ -126,7 +126,7 @@ def estimate_stage(run: LineRun, stage: Stage, bad: BadLines) -> Counter[str]:
     """Read every line, do nothing, and add up what the stage would do.
 
     Args:
-        bad: hears of the bad lines.
+        bad: gets the bad lines.
 
     Returns:
         "problems", what the stage estimates by name, and "bad lines" where there are any.
@@ -141,7 +141,7 @@ def estimate_stage(run: LineRun, stage: Stage, bad: BadLines) -> Counter[str]:
 
 
 def run_stage(run: LineRun, stage: Stage, reporter: Reporter) -> Summary:
-    """Do the stage for every line of a file; signals are heeded, progress is told to the reporter.
+    """Run the stage on every line of a file, handle signals, and report progress.
 
     The stage's resources are opened when the first problem needs them, so a run that is complete opens nothing.
 
@@ -180,7 +180,7 @@ class _Opened:
             try:
                 with self._flag.at_once():  # loading takes long and never looks at the flag
                     resource.open()
-            except KeyboardInterrupt as error:  # must not come out of a task; the run looks at the flag
+            except KeyboardInterrupt as error:  # must not leave a task; the run checks the flag
                 raise Interrupted("stopped by SIGINT", RUN_AGAIN) from error
             self._open.append(resource)
 

@@ -1,13 +1,13 @@
-"""How a stage gets its verdicts: math at once, programs from the checker, which takes its time in threads of its own.
+"""How a stage gets its verdicts: math at once, programs from the checker, which runs in its own threads.
 
     verdicts = Verdicts(CheckSettings(check_cpu=3.0))
     verdict = await verdicts.of(task, problem, completion.text, tally=tally)
     verdict.correct, verdict.outcome            # False, "timeout"
     await verdicts.close()
 
-The event loop runs meanwhile, so an engine writes while programs are checked. A program that has been checked for a
-problem is not checked again in the same run. How each check ended is counted ("outcome: timeout"); what the checks cost
-depends on the machine, so it goes to the manifest's usage and never into the data.
+The event loop runs meanwhile, so an engine generates while programs are checked. A program is checked only once per
+problem and run. How each check ended is counted ("outcome: timeout"); what the checks cost
+depends on the machine, so it goes into the manifest's usage and never into the data.
 """
 
 from __future__ import annotations
@@ -35,8 +35,7 @@ REMEMBERED = 20_000
 class Verdicts:
     """The verdicts of one run: what is being checked, what was found, what it cost.
 
-    Its checker is started at the first program, and until then it can be pickled. To be used from one event loop at a
-    time.
+    Its checker is started with the first program; until then it can be pickled. Use it from one event loop at a time.
 
     Args:
         settings: how programs are checked.
@@ -59,8 +58,8 @@ class Verdicts:
             tally: counts how checks ended.
 
         Raises:
-            SandboxError: a program cannot be run safely here.
-            LineFault: the problem's tests are at fault, whatever the program.
+            SandboxError: a program cannot be run safely on this machine.
+            LineFault: the problem's tests fail for any program.
         """
         text = joined_path(task, prefix, text)
         if not isinstance(task, ProgramTask):
@@ -75,24 +74,24 @@ class Verdicts:
     async def of_all(
         self, task: Task, problem: Problem, texts: Sequence[str], tally: Tally | None = None
     ) -> list[Verdict]:
-        """The verdicts of several paths of one problem, in their order; programs are checked side by side."""
+        """The verdicts of several paths of one problem, in their order; programs are checked in parallel."""
         if not isinstance(task, ProgramTask):
             return [await self.of(task, problem, text, tally=tally) for text in texts]
         return await asyncio.gather(*[self.of(task, problem, text, tally=tally) for text in texts])
 
     def facts(self) -> dict[str, Any]:
-        """How programs are checked where that is not as usual, for the manifest."""
+        """The settings of the checker that are not the defaults, for the manifest."""
         return self.settings.changed()
 
     def open(self) -> None:
-        """Nothing yet: only the first program needs a checker."""
+        """Nothing to do yet: the checker is started with the first program."""
 
     def hungry(self) -> bool:
         """Always: programs wait for a free thread."""
         return True
 
     def spent(self) -> dict[str, int]:
-        """What checking programs has cost so far: nothing where none was checked."""
+        """What checking programs has cost so far; empty if none was checked."""
         return dict(self._costs)
 
     async def close(self) -> None:
@@ -137,7 +136,7 @@ def joined_path(task: Task, prefix: str, text: str) -> str:
 
 
 def write_verdict(verdict: Verdict, record: Path | Rollout) -> None:
-    """Fill in what a path or a rollout keeps of its verdict; a field that says nothing is not set."""
+    """Fill in what a path or a rollout keeps of its verdict; empty fields are not set."""
     record.correct = verdict.correct
     if verdict.outcome is not None:
         record.outcome = verdict.outcome
@@ -150,12 +149,11 @@ def write_verdict(verdict: Verdict, record: Path | Rollout) -> None:
 
 
 class _CheckThreads:
-    """A checker, and threads that each wait for one check at a time. They do not hold up the end of the process, as a
-    pool of the standard library would: an interrupted run is over at once, and what is still being checked ends with
-    it.
+    """A checker, and threads that each wait for one check at a time. Unlike a pool of the
+    standard library they do not delay the end of the process: an interrupted run ends at once, and so do its checks.
 
     Raises:
-        SandboxError: no sandbox works here, or not the one asked for.
+        SandboxError: no sandbox works on this machine, or not the one asked for.
     """
 
     def __init__(self, settings: CheckSettings) -> None:
@@ -185,5 +183,5 @@ class _CheckThreads:
                 continue
             try:
                 future.set_result(self._checker.check(program, tests))
-            except BaseException as error:  # it belongs to the code that waits for the result
+            except BaseException as error:  # raised again where the result is awaited
                 future.set_exception(error)

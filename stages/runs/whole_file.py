@@ -3,7 +3,7 @@
     run = WholeFile("export", "labels.jsonl", "stepwise.jsonl", {"labels": "hard"})
     run.write(rows, counts, bad).summary()        # {"paths": 48, "steps": 131, "bad lines": 1}
 
-The rows may be drawn from the input one by one: the output appears under its name only after the last one.
+The rows may be made one by one while the input is read: the output appears under its name only after the last one.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from stages.files.reading import BadLines
 
 
 class Written(NamedTuple):
-    """What the manifest of an output says, and whether the output was complete before, so that nothing was done."""
+    """The manifest of an output, and whether the output was complete already, so that nothing was done."""
 
     manifest: Mapping[str, Any]
     already: bool = False
 
     def summary(self, part: str = "counts") -> dict[str, Any]:
-        """A part of the manifest; "already complete" stands before it where that is so."""
+        """A part of the manifest, preceded by "already complete" if nothing was done."""
         return {**({"already complete": True} if self.already else {}), **self.manifest[part]}
 
 
@@ -36,10 +36,10 @@ class WholeFile:
     """What is read, what is written, and what decides the data.
 
     Args:
-        source: the file of lines that the rows are made from, or `-`; None where they come from elsewhere.
+        source: the file of lines that the rows are made from, or `-`; None if they come from elsewhere.
         options: what decides which rows there are.
-        overwrite: replace an output that is there and is something else.
-        manifest: where the manifest goes as well.
+        overwrite: replace an existing output that is something else.
+        manifest: another path to write the manifest to.
     """
 
     stage: str
@@ -59,14 +59,14 @@ class WholeFile:
         """Write the rows, with a manifest beside them; a signal stops it at once and nothing is left behind.
 
         Args:
-            rows: taken one by one, unless the output is complete already.
+            rows: read one by one, unless the output is complete already.
             counts: what was seen and made; read after the last row.
-            bad: the bad lines among those that the rows were made from; None where no line was read.
-            more: further entries of the manifest, asked for after the last row.
+            bad: the bad lines among those that the rows were made from; None if no line was read.
+            more: further entries of the manifest; called after the last row.
 
         Raises:
-            UsageError: the output is in use, or is there and is something else.
-            Interrupted: stopped by a signal, or there is no room.
+            UsageError: the output is in use, or exists and is something else.
+            Interrupted: stopped by a signal, or the disk is full.
         """
         sha256 = hash_file(self.source) if self.source is not None and is_file(self.source) else None
         read = None if self.source is None else {"path": self.source, "sha256": sha256}
@@ -81,7 +81,7 @@ class WholeFile:
                 return Written(out.already, already=True)
             with flag.at_once():  # a row may take as long as the whole input
                 for row in rows:
-                    with flag.at_leisure():  # but no line is written by halves
+                    with flag.at_leisure():  # but never half a line
                         out.write(row)
             out.extra["counts"] = {**counts, **({} if bad is None else {"bad lines": bad.count})}
             out.extra |= more()

@@ -109,7 +109,7 @@ def test_a_file_of_ones_own_keeps_its_keys(sipf: Any, tmp_path: Path) -> None:
 GOOD = '{"question": "a", "answer": 1}'
 BAD_FILES = [
     ("math", [GOOD, '{"question": "b"}', GOOD], "answer: must be a text or a number"),
-    ("math", ['{"question": "a", "answer": 1, "id": "x"}'] * 2 + [GOOD], "id: 'x' stands in line 1 already"),
+    ("math", ['{"question": "a", "answer": 1, "id": "x"}'] * 2 + [GOOD], "id: 'x' is already used in line 1"),
     ("math", [GOOD, "[1]", GOOD], "a line must be a JSON object, this one is list"),
     ("gsm8k", [json.dumps(ROW), '{"question": "b", "answer": "5"}', json.dumps(ROW)], "answer: has no line `#### N`"),
     ("math-shepherd", [json.dumps(SHEPHERD), '{"task": "MATH"}', json.dumps(SHEPHERD)], "input: must be a text"),

@@ -72,7 +72,7 @@ def test_without_a_sandbox_the_doctor_says_what_to_install(monkeypatch: pytest.M
     found = list(doctor.sandboxes())
     assert [finding.works for finding in found] == [False, False, False]
     assert found[0].found == "not here"
-    assert all("install bubblewrap" in finding.advice for finding in found)
+    assert all("Install bubblewrap" in finding.advice for finding in found)
     assert "exit code 5" in found[2].found
 
 

@@ -88,7 +88,7 @@ def test_a_reader_that_has_enough_ends_the_run_without_a_traceback(files: Path) 
     assert json.loads(done.stdout)["id"] == read(files / "problems.jsonl")[0]["id"]
     said = done.stderr.decode()
     assert done.returncode == 75, said
-    assert "the reader of stdout has gone" in said
+    assert "stdout was closed by the program that reads it" in said
     assert "Traceback" not in said
     assert "BrokenPipe" not in said
 

@@ -156,7 +156,7 @@ def test_every_bad_line_is_told_by_file_and_line_and_the_others_are_read(kind: K
     path.write_bytes(b"\n".join(lines))
     read, said = kind.read(str(path))
     assert read == len(good)
-    wanted = [*BAD.values(), kind.field, " stands in line 1 already" if kind.unique else kind.field]
+    wanted = [*BAD.values(), kind.field, " is already used in line 1" if kind.unique else kind.field]
     assert len(said) == len(wanted), said
     for i, (message, what) in enumerate(zip(said, wanted, strict=True)):
         assert message.startswith(f"{path}:{3 * i + 3}: ")
@@ -168,7 +168,7 @@ def test_every_bad_line_is_told_by_file_and_line_and_the_others_are_read(kind: K
 def test_torn_data_are_told_where_they_are_torn(kind: Kind, tmp_path: Path) -> None:
     path = tmp_path / "in.jsonl.gz"
     path.write_bytes(gzip.compress(b"\n".join(lines_of(kind, 40)))[:-9])
-    with pytest.raises(DataError, match=r"in\.jsonl\.gz:\d+: the gzip data are torn"):
+    with pytest.raises(DataError, match=r"in\.jsonl\.gz:\d+: the gzip data are truncated"):
         kind.read(str(path))
 
 
@@ -192,9 +192,9 @@ def test_a_file_may_be_one_list_and_its_items_are_told_by_number(name: str, tmp_
     assert read == 2
     starts = [f"item 2: {kind.field}", "item 3: must be a JSON object, this one is int", "item 5: id: "]
     assert [message.startswith(f"{path}: {start}") for message, start in zip(said, starts, strict=True)] == [True] * 3
-    assert said[2].endswith(" stands in item 1 already")
+    assert said[2].endswith(" is already used in item 1")
     path.write_text(json.dumps(rows)[:-5])
-    with pytest.raises(DataError, match=r"in\.json: begins like a JSON list but is none"):
+    with pytest.raises(DataError, match=r"in\.json: begins like a JSON list but is not one"):
         kind.read(str(path))
 
 

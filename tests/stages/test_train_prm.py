@@ -270,6 +270,6 @@ def test_bad_lines_are_reported_and_the_rest_is_read(tmp_path: Path) -> None:
     examples, bad = read_examples(str(tmp_path / "lines.jsonl"))
     assert examples == [good]
     said = [str(error).partition("lines.jsonl")[2] for error in bad]
-    assert said[0] == ":2: id: 'p1' stands in line 1 already"
+    assert said[0] == ":2: id: 'p1' is already used in line 1"
     assert said[1].startswith(":3: p1#0: steps.0: ")
     assert said[2].startswith(":4: completions: ")

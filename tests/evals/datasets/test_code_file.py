@@ -43,7 +43,7 @@ def test_a_line_of_ones_own_becomes_a_problem() -> None:
         ({"tests": []}, "tests: must be a list of asserts"),
         ({"tests": [3]}, "tests: must be a list of asserts"),
         ({"tests": "assert add("}, "tests: not Python"),
-        ({"tests": "add(1, 2)"}, "tests: hold no assert"),
+        ({"tests": "add(1, 2)"}, "tests: contain no assert"),
         ({"tests": "assert sub(1, 2) == 3"}, "tests: never use add"),
         ({"solution": 5}, "solution: "),
         ({"id": ""}, "id: "),

@@ -60,12 +60,12 @@ def test_a_step_may_begin_or_end_with_a_sign() -> None:
         ({"input": "q Step 1: a"}, "input: no step is marked"),
         ({"input": f"q a {TAG}"}, "input: no `Step 1:`"),
         ({"input": f"Step 1: a {TAG}"}, "input: the question is empty"),
-        ({"input": f"q Step 1: a {TAG} more"}, "input: text behind the last mark: 'more'"),
+        ({"input": f"q Step 1: a {TAG} more"}, "input: text after the last mark: 'more'"),
         ({"input": f"q Step 1: a {TAG}{TAG}"}, "input: a step is empty"),
         ({"label": "q Step 1: other +"}, "label: is not the text of input"),
-        ({"label": row()["label"].rpartition(" ")[0]}, "label: no \\+ or - behind step 2"),
+        ({"label": row()["label"].rpartition(" ")[0]}, "label: no \\+ or - after step 2"),
         ({"label": row()["label"].replace("Step 2: The", "Step 2: A")}, "label: step 1 is not that of input"),
-        ({"label": row()["label"] + " and"}, "label: text behind the last step: 'and'"),
+        ({"label": row()["label"] + " and"}, "label: text after the last step: 'and'"),
     ],
 )
 def test_a_row_of_another_shape_is_refused(changes: dict[str, Any], message: str) -> None:

@@ -101,8 +101,8 @@ def test_a_free_number_is_one_number_and_at_most_a_unit(choice: str, number: str
     ("row", "message"),
     [
         (["q", "1", "2", "3", "A"], "5 fields"),
-        (["q", "1", "2", "3", "4", "E"], "'E' is no letter"),
-        (["q", "1", "2", "3", "4", ""], "'' is no letter"),
+        (["q", "1", "2", "3", "4", "E"], "'E' is not a letter"),
+        (["q", "1", "2", "3", "4", ""], "'' is not a letter"),
         ([" ", "1", "2", "3", "4", "A"], "the question is empty"),
     ],
 )

@@ -52,7 +52,7 @@ def checker() -> Iterator[Checker]:
         (
             "def add(a, b):\n    return [object()]",
             "wrong",
-            "the program returned an object of type object, which is no plain data",
+            "the program returned an object of type object, which is not plain data",
         ),
         ("import os\nos.fork()", "forbidden", "PermissionError: [Errno 1] Operation not permitted"),
         ("while True: print('x' * 1000)", "output-limit", "more than 1048576 bytes of output"),

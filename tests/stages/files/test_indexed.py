@@ -30,7 +30,7 @@ def test_records_are_found_by_id_in_any_order(tmp_path: Path, packed: bool) -> N
 
 def test_what_is_not_whole_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
-    for more, said in ((b"{", "51: not a line"), (b'{"id": "p3"}', "51: id: 'p3' stands in line 4 already")):
+    for more, said in ((b"{", "51: not a line"), (b'{"id": "p3"}', "51: id: 'p3' is already used in line 4")):
         source.write_bytes(LINES + b"\n" + more)
         with pytest.raises(DataError, match=said), index(source):
             pass

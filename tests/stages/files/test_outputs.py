@@ -42,7 +42,7 @@ def test_complete_output_is_not_made_again_and_another_is_refused(tmp_path: Path
     other = {**PAIRS, "options": {"eta": 0.2}}
     with pytest.raises(UsageError, match=r"eta was 0.1 and is now 0.2"), atomic_lines(path, identity=other):
         pytest.fail("was let in")
-    with pytest.raises(UsageError, match="exists already"), atomic_lines(path):
+    with pytest.raises(UsageError, match="already exists"), atomic_lines(path):
         pytest.fail("was let in")
     with atomic_lines(path, identity=other, overwrite=True) as out:
         out.write({"prompt": "c"})

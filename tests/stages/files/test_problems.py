@@ -48,7 +48,7 @@ BAD_LINES = [
     (b'{"id": "b", "task": "math", "question": "?", "\\ud800": 1}', "holds half a surrogate"),
     (b'{"id": "b", "task": "math", "question": "?", "x": ' + b"[" * 300 + b"]" * 300 + b"}", "nested"),
     (b'{"id": "b", "task": "math", "question": "?", "x": ' + b"[" * 200000 + b"]" * 200000 + b"}", "nested"),
-    (line(id="a"), "id: 'a' stands in line 1 already"),
+    (line(id="a"), "id: 'a' is already used in line 1"),
     (line(id="b").decode().encode("utf-16"), "not UTF-8"),
 ]
 
@@ -96,7 +96,7 @@ def test_packed_lines_are_read_and_torn_ones_named(tmp_path: Path) -> None:
     path.write_bytes(data)
     assert len(read(path)[0]) == 3000
     path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(DataError, match=r"in\.jsonl\.gz:\d+: the gzip data are torn"):
+    with pytest.raises(DataError, match=r"in\.jsonl\.gz:\d+: the gzip data are truncated"):
         read(path)
     path.write_bytes(b"no gzip at all")
     with pytest.raises(DataError, match=r"in\.jsonl\.gz:1: "):
@@ -111,7 +111,7 @@ def test_unusable_inputs_are_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl.part").touch()
     with pytest.raises(UsageError) as caught:
         read(tmp_path / "in.jsonl")
-    assert "half made" in caught.value.advice
+    assert "It is unfinished" in caught.value.advice
 
 
 def test_task_check_makes_a_bad_line(tmp_path: Path) -> None:

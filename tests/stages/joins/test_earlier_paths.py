@@ -117,7 +117,7 @@ def test_a_bad_line_or_an_id_that_stands_twice_stops_the_run(tmp_path: Path) -> 
     with pytest.raises(DataError, match=r"pool\.jsonl:4: "):
         EarlierPaths(file).open()
     twice = pool_file(tmp_path, chain_problem(), chain_problem(id="d"), chain_problem())
-    with pytest.raises(DataError, match=r"pool\.jsonl:3: id: 'c' stands in line 1 already"):
+    with pytest.raises(DataError, match=r"pool\.jsonl:3: id: 'c' is already used in line 1"):
         EarlierPaths(twice).open()
 
 
