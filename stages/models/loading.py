@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -199,7 +199,7 @@ def load_policy(
 
 def load_weights(
     name: str,
-    auto_class: str,
+    kind: Any,
     device: str,
     dtype: str,
     *,
@@ -207,22 +207,26 @@ def load_weights(
     trust_remote_code: bool = False,
     trainable: bool = False,
     fresh: Sequence[str] = (),
+    prepare: Callable[[Any], None] | None = None,
     **config: Any,
 ) -> Any:
-    """Load a model through one of transformers' Auto classes, adapter included.
+    """Load a model, adapter included, so that it attends as in every other stage (`stages.models.attention`).
 
     Args:
         name: as for `resolve`.
-        auto_class: e.g. "AutoModelForCausalLM".
+        kind: one of transformers' Auto classes by name, e.g. "AutoModelForCausalLM", or a model class.
         device, dtype: as chosen by `choose_device` and `choose_dtype`.
         load_in_4bit: nf4 with double quantisation (needs bitsandbytes).
         trainable: keep an adapter as a trainable one instead of merging it.
         fresh: names of modules that may begin with random weights (a new head); all else must be in the folder.
+        prepare: done to the model before its adapter is put on.
         config: changes to the model's configuration, e.g. `num_labels=2`.
     """
     quiet_libraries()
     import torch
     import transformers
+
+    from stages.models.attention import use_whole_attention
 
     adapter = is_adapter(name)
     options: dict[str, Any] = {
@@ -239,13 +243,17 @@ def load_weights(
             for key, value in config.items():
                 setattr(settings, key, value)
             options["config"] = settings
-        model, info = getattr(transformers, auto_class).from_pretrained(source, output_loading_info=True, **options)
+        loader = getattr(transformers, kind) if isinstance(kind, str) else kind
+        model, info = loader.from_pretrained(source, output_loading_info=True, **options)
         missing = sorted(key for key in info["missing_keys"] if not set(fresh) & set(key.split(".")))
         if missing:
             raise ModelError(
                 f"{name}: {len(missing)} weights are missing, {missing[0]} first, and would be random",
-                f"The folder is incomplete or is no model for {auto_class.removeprefix('AutoModelFor')}.",
+                f"The folder is incomplete or is no model for {loader.__name__.partition('For')[2]}.",
             )
+        use_whole_attention(model)
+        if prepare is not None:
+            prepare(model)
         if adapter:
             from peft import PeftModel
 
