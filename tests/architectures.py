@@ -31,8 +31,9 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "Gemma-3n": (
         "Gemma3nTextConfig",
         {"head_dim": 8, "num_hidden_layers": 4, "num_kv_shared_layers": 2, "laurel_rank": 4,
-         "intermediate_size": [64] * 4, "hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": 700, "sliding_window": WINDOW,
-         "layer_types": ["sliding_attention", "full_attention"] * 2, "activation_sparsity_pattern": [0.0] * 4},
+         "intermediate_size": [64] * 4, "hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": 700,
+         "sliding_window": WINDOW, "layer_types": ["sliding_attention", "full_attention"] * 2,
+         "activation_sparsity_pattern": [0.0] * 4},
     ),
     "Qwen3.5": (
         "Qwen3_5TextConfig",

@@ -31,9 +31,8 @@ def describe_head(name: str, sigmoid: bool, trust_remote_code: bool = False) -> 
         UsageError: it is a reward model already, with the sigmoid where there shall be none or the other way round.
     """
     config = read_config(name, trust_remote_code)
+    _check_backbone(name, config)
     head = {"class": THEIRS if _theirs(config) else OURS, "sigmoid": sigmoid}
-    if head["class"] == OURS:
-        _backbone(name, config)
     card = read_card(name)
     if card.get("kind") == "prm" and has_sigmoid(card) != sigmoid:
         has, advice = ("a", "Add") if has_sigmoid(card) else ("no", "Leave out")
@@ -76,11 +75,12 @@ def load_reward_model(
         ModelError: see `load_weights`; or there is no such model on this backbone.
     """
     config = read_config(name, trust_remote_code)
+    _check_backbone(name, config)
     theirs = _theirs(config)
     # transformers would put 10 % dropout before the head of a model that never had any.
     more = {"classifier_dropout": 0.0} if theirs and new_head else {}
     return load_weights(
-        name, AUTO_CLASS if theirs else _own_class(_backbone(name, config)), device, dtype,
+        name, AUTO_CLASS if theirs else _own_class(config), device, dtype,
         load_in_4bit=load_in_4bit, trust_remote_code=trust_remote_code, trainable=trainable,
         # An adapter brings the head along; its base has none.
         fresh=HEADS if new_head or is_adapter(name) else (),
@@ -96,28 +96,28 @@ def _theirs(config: Any) -> bool:
     return remote or type(config) in transformers.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING
 
 
-def _backbone(name: str, config: Any) -> Any:
-    """The class of the model without any head.
+def _check_backbone(name: str, config: Any) -> None:
+    """Refuse an encoder and decoder, and what transformers has no class for.
 
     Raises:
-        ModelError: there is none that sees a text from left to right.
+        ModelError: it is one of these.
     """
     import transformers
 
-    if config.is_encoder_decoder or type(config) not in transformers.MODEL_MAPPING:
+    if config.is_encoder_decoder or not (_theirs(config) or type(config) in transformers.MODEL_MAPPING):
         raise ModelError(
             f"there is no reward model on {name} ({config.model_type}): transformers knows no decoder of its kind",
             "Give train-prm another --model; it need not be the policy.",
         )
-    return transformers.MODEL_MAPPING[type(config)]
 
 
-def _own_class(backbone: Any) -> Any:
-    """A token-classification class on a backbone, in the manner of transformers' own."""
+def _own_class(config: Any) -> Any:
+    """A token-classification class on the architecture's bare model, in the manner of transformers' own."""
     import torch
-    from transformers import AutoModel, PreTrainedModel
+    from transformers import MODEL_MAPPING, AutoModel, PreTrainedModel
     from transformers.modeling_outputs import TokenClassifierOutput
 
+    backbone = MODEL_MAPPING[type(config)]
     family = [kind for kind in backbone.__mro__ if issubclass(kind, PreTrainedModel) and kind is not PreTrainedModel]
     base: Any = family[-1]  # the architecture's own PreTrainedModel, which knows how its weights are named
     prefix = base.base_model_prefix or "model"
@@ -133,8 +133,8 @@ def _own_class(backbone: Any) -> Any:
 
         def forward(self, input_ids: Any = None, attention_mask: Any = None, labels: Any = None, **more: Any) -> Any:
             told = {key: value for key, value in more.items() if value is not None and key != "return_dict"}
-            backbone = getattr(self, prefix)
-            hidden = backbone(input_ids=input_ids, attention_mask=attention_mask, **told).last_hidden_state
+            bare = getattr(self, prefix)
+            hidden = bare(input_ids=input_ids, attention_mask=attention_mask, **told).last_hidden_state
             return TokenClassifierOutput(logits=self.score(hidden))
 
     WithHead.__name__ = WithHead.__qualname__ = f"{backbone.__name__.removesuffix('Model')}ForTokenClassification"
