@@ -18,6 +18,13 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "Gemma": ("GemmaConfig", {"head_dim": 8}),
     "Gemma-2": ("Gemma2Config", _GEMMA | {"sliding_window": WINDOW, "attn_logit_softcapping": 5.0}),
     "Gemma-3": ("Gemma3TextConfig", _GEMMA | _MIXED),
+    "Gemma-3 with images": (
+        "Gemma3Config",
+        {"text": "Gemma-3", "mm_tokens_per_image": 1, "image_token_index": 699, "boi_token_index": 698,
+         "eoi_token_index": 697, "eos_token_id": 2, "vision_config": {
+             "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2,
+             "image_size": 16, "patch_size": 8}},
+    ),
     "Phi": ("PhiConfig", {}),
     "Phi-3": ("Phi3Config", {"sliding_window": WINDOW, "pad_token_id": 0}),
     "Mistral": ("MistralConfig", {"sliding_window": WINDOW}),
@@ -25,7 +32,7 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "OLMo-2": ("Olmo2Config", {}),
     "OLMo-3": ("Olmo3Config", _MIXED),
     "GPT-OSS": ("GptOssConfig", _MIXED | {"head_dim": 8, "num_local_experts": 4, "num_experts_per_tok": 2}),
-}
+}  # fmt: skip
 """The architectures that every stage works with: configuration class, and what of it is its own."""
 REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "Gemma-3n": (
@@ -57,6 +64,9 @@ def configure(name: str, **more: Any) -> Any:
     import transformers
 
     kind, own = (CONFIGS | REFUSED)[name]
+    if "text" in own:  # a language model beside others
+        parts = {key: value for key, value in own.items() if key != "text"}
+        return getattr(transformers, kind)(text_config=configure(own["text"], **more).to_dict(), **parts)
     shape = {
         "vocab_size": 700, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
         "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 256, "initializer_range": 0.2,

@@ -115,7 +115,23 @@ def test_every_stage_computes_the_model_that_eager_attention_computes(
         close([head(rows) for rows in hidden], expected)
 
 
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_only_trains_and_scores_is_the_same_model_in_both(tmp_path: Path, name: str) -> None:
+    folder = build(tmp_path, name)
+    expected = eager(load_weights(folder, "AutoModelForCausalLM", "cpu", "float32"))
+    close(batched(load_trainable(folder, POLICY, OPTIONS)), expected)
+    load_trainable(folder, REWARD, OPTIONS).save_pretrained(tmp_path / "prm")
+    scored, plain = (
+        load_reward_model(str(tmp_path / "prm"), "cpu", "float32", sigmoid=False, new_head=False) for _ in range(2)
+    )
+    close(batched(scored), eager(plain))
+
+
 def test_the_test_would_notice_what_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stages.models.attention.use_whole_attention", lambda model: None)  # what sdpa drops
+    folder = build(tmp_path / "sdpa", "Gemma-2")
+    with pytest.raises(AssertionError):
+        close(batched(load_trainable(folder, POLICY, OPTIONS)), eager(load_policy(folder, "cpu", "float32").model))
     for name, changes in (("Gemma-2", {"attn_logit_softcapping": None}), ("Mistral", {"sliding_window": None})):
         folder = build(tmp_path / name, name)
         whole = eager(load_weights(folder, "AutoModelForCausalLM", "cpu", "float32"))
