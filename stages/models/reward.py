@@ -117,7 +117,7 @@ def _own_class(config: Any) -> Any:
     from transformers import MODEL_MAPPING, AutoModel, PreTrainedModel
     from transformers.modeling_outputs import TokenClassifierOutput
 
-    backbone = MODEL_MAPPING[type(config)]
+    backbone: Any = MODEL_MAPPING[type(config)]
     family = [kind for kind in backbone.__mro__ if issubclass(kind, PreTrainedModel) and kind is not PreTrainedModel]
     base: Any = family[-1]  # the architecture's own PreTrainedModel, which knows how its weights are named
     prefix = base.base_model_prefix or "model"
@@ -127,7 +127,8 @@ def _own_class(config: Any) -> Any:
 
         def __init__(self, config: Any) -> None:
             PreTrainedModel.__init__(self, config)
-            setattr(self, prefix, AutoModel.from_config(config))
+            bare = AutoModel.from_config(config)  # type: ignore[no-untyped-call]  # transformers leaves it untyped
+            setattr(self, prefix, bare)
             self.score = torch.nn.Linear(config.get_text_config().hidden_size, CLASSES)
             self.post_init()
 
