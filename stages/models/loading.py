@@ -17,12 +17,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from evals.errors import DataError, ModelError
-from stages.models.devices import choose_device, choose_dtype
+from stages.models.devices import choose_device, choose_dtype, four_bit
 from stages.settings.model import ModelSettings
 
 CHAIN_BASE = "chain-base"
@@ -235,7 +234,7 @@ def load_weights(
         "trust_remote_code": trust_remote_code,
     }
     if load_in_4bit:
-        options |= {"quantization_config": _four_bit(), "device_map": {"": device}}
+        options |= {"quantization_config": four_bit(), "device_map": {"": device}}
     with load_errors(name):
         source = resolve(adapter_base(name)) if adapter else resolve(name)
         if config:
@@ -293,20 +292,6 @@ def _advice(name: str) -> str:
 def _first_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return text if len(text) <= 300 else text[:297] + "..."
-
-
-def _four_bit() -> Any:
-    if find_spec("bitsandbytes") is None:
-        raise ModelError("loading in 4 bit needs bitsandbytes, which is not installed", "pip install bitsandbytes")
-    import torch
-    from transformers import BitsAndBytesConfig
-
-    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]  # transformers leaves it untyped
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
-    )
 
 
 def _revision(name: str) -> str:
