@@ -54,6 +54,7 @@ def orpo(
     from evals.errors import UsageError
     from sipf_cli.training import train
     from stages.orpo import read_pairs, run_orpo
+    from stages.training.start import check_policy_start
 
     start = model or continue_from
     if start is None or (model and continue_from):
@@ -63,4 +64,5 @@ def orpo(
         run_orpo, rows, model=start, options=settings, beta=preference.beta,
         max_prompt_length=preference.max_prompt_length,
     )  # fmt: skip
-    train("orpo", run, files, console, output, read={"pairs": len(rows)}, bad=bad)
+    train("orpo", run, files, console, output, check=partial(check_policy_start, start, settings),
+          read={"pairs": len(rows)}, bad=bad)  # fmt: skip

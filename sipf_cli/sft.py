@@ -31,9 +31,10 @@ def sft(
     from sipf_cli.training import train
     from stages.files.problems import all_problems
     from stages.sft import run_sft
+    from stages.training.start import check_policy_start
 
     problems, bad = all_problems(str(lines), check=check_problem, strict=files.strict)
     solved = sum(problem.solution is not None for problem in problems)
     run = partial(run_sft, problems, model=model, options=settings)
-    train("sft", run, files, console, output,
+    train("sft", run, files, console, output, check=partial(check_policy_start, model, settings),
           read={"problems": len(problems), "with a solution": solved}, bad=bad)  # fmt: skip

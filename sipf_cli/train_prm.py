@@ -34,11 +34,14 @@ def train_prm(
 
     from sipf_cli.training import train
     from stages.train_prm import run_train_prm
+    from stages.training.start import check_reward_start
     from stages.training.step_rows import read_examples
 
     examples, bad = read_examples(str(lines), strict=files.strict)
     run = partial(
         run_train_prm, examples, model=model, options=settings, labels=reward.labels, outcome=reward.outcome,
-        held_out_share=reward.held_out,
+        sigmoid_head=reward.sigmoid_head, held_out_share=reward.held_out,
     )  # fmt: skip
-    train("train-prm", run, files, console, output, read={"lines": len(examples)}, bad=bad)
+    train("train-prm", run, files, console, output,
+          check=partial(check_reward_start, model, settings, reward.sigmoid_head),
+          read={"lines": len(examples)}, bad=bad)  # fmt: skip

@@ -52,6 +52,7 @@ def train(
     console: ConsoleOptions,
     output: Path,
     *,
+    check: Callable[[], object],
     read: Mapping[str, int],
     bad: Sequence[SipfError],
 ) -> None:
@@ -59,10 +60,12 @@ def train(
 
     Args:
         run: takes what all three stages take: out, stop, log and overwrite; the rest is bound already.
+        check: refuses what cannot be trained, for a dry run (the stage itself asks it, too).
         read: what was read, for a dry run.
     """
     tell_bad(bad)
     if files.dry_run:
+        check()
         emit({"would write": str(output), **read, "bad lines": len(bad)}, json=console.json)
     else:
         how = {"out": str(output), "overwrite": files.overwrite}

@@ -26,6 +26,7 @@ from stages.models.prompts import Encoded, Prompter
 from stages.settings.training import OrpoSettings, TrainSettings
 from stages.training.model_folder import Log
 from stages.training.run import Method, TrainingRun
+from stages.training.start import check_policy_start
 from stages.training.targets import completion_labels
 
 # What TRL logs, in this toolkit's words. TRL's "log_odds_ratio" is log sigmoid of what everybody else calls so.
@@ -72,6 +73,7 @@ def run_orpo(
         raise UsageError(f"beta is {beta}", "Give a weight of 0 or more; the paper uses 0.1.")
     if options.packing:
         raise UsageError("pairs cannot be packed", "Leave --packing out.")
+    check_policy_start(model, options)
     lines = list(pairs)
     run = TrainingRun("orpo", model, out, options, stop, log, overwrite)
     prompter = run.prompter(_problem(line) for line in lines)

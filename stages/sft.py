@@ -18,6 +18,7 @@ from stages.models.prompts import Prompter
 from stages.settings.training import TrainSettings
 from stages.training.model_folder import Log
 from stages.training.run import Method, TrainingRun
+from stages.training.start import check_policy_start
 from stages.training.targets import completion_labels
 
 
@@ -45,6 +46,7 @@ def run_sft(
     Raises:
         DataError, UsageError, ModelError, Interrupted: see `TrainingRun.train`.
     """
+    check_policy_start(model, options)
     lines = list(problems)
     run = TrainingRun("sft", model, out, options, stop, log, overwrite)
     prompter = run.prompter(lines)

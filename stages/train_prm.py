@@ -2,8 +2,9 @@
 
     run_train_prm(problems, model="chain-base", out="runs/prm", options=TrainSettings(epochs=3), labels="hard")
 
-The paper's PRM (and, with `outcome`, its ORM baseline): backbone, Linear(hidden, 2), loss at one token a step. The
-mean is taken over the labelled steps of the whole optimiser step. Problems are split by id into training and held-out.
+The paper's PRM (and, with `outcome`, its ORM baseline): backbone, Linear(hidden, 2), loss at one token a step; with
+`sigmoid_head` also the sigmoid that the authors' code has between the two (`stages.models.reward`). The mean is taken
+over the labelled steps of the whole optimiser step. Problems are split by id into training and held-out.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from stages.seeds import held_out
 from stages.settings.training import RewardModelSettings, TrainSettings
 from stages.training.model_folder import Log
 from stages.training.run import BARE, Method, TrainingRun
+from stages.training.start import check_reward_start
 from stages.training.step_rows import Example, LabelKind, StepRow, step_rows
 from stages.training.targets import IGNORED
 
@@ -34,6 +36,7 @@ def run_train_prm(
     options: TrainSettings,
     labels: str = RewardModelSettings.labels,
     outcome: bool = RewardModelSettings.outcome,
+    sigmoid_head: bool = RewardModelSettings.sigmoid_head,
     held_out_share: float = RewardModelSettings.held_out,
     stop: StopFlag | None = None,
     log: Log | None = None,
@@ -46,6 +49,7 @@ def run_train_prm(
         model: backbone: a causal model (fresh score head) or a reward model to train on.
         out: folder of the new model.
         labels: "hard", "soft" or "threshold:T".
+        sigmoid_head: put a sigmoid before the head.
         held_out_share: share of problems kept out of training, to measure on.
         options, stop, log, overwrite: see `TrainingRun`.
 
@@ -54,11 +58,13 @@ def run_train_prm(
 
     Raises:
         DataError: soft labels that the draws do not decide.
+        ModelError, UsageError: no reward model can be made of this one (see `check_reward_start`).
         DataError, UsageError, ModelError, Interrupted: see `TrainingRun.train`.
     """
     if not 0 <= held_out_share < 1:
         raise UsageError(f"the held-out share is {held_out_share}", "Give a share from 0 up to, not including, 1.")
     kind = LabelKind.parse(labels)
+    head = check_reward_start(model, options, sigmoid_head)
     lines = list(examples)
     problems = [line for line in lines if isinstance(line, Problem)]
     if options.template == TrainSettings.template and not problems:
@@ -69,11 +75,12 @@ def run_train_prm(
     train = [row for row in rows if not held_out(row.group, options.seed, held_out_share)]
     test = [row for row in rows if held_out(row.group, options.seed, held_out_share)]
     method = Method(
-        trainer=lambda checkpoints: prm_trainer(train, run.tokenizer, model, options, checkpoints),
+        trainer=lambda checkpoints: prm_trainer(train, run.tokenizer, model, options, checkpoints, sigmoid_head),
         kind="prm",
         advice="Run `sipf simulate` on the file first.",
-        card={"step": "last token of a step", "labels": labels, "outcome": outcome},
-        settings={"labels": labels, "outcome": outcome, "held_out_share": held_out_share},
+        card={"step": "last token of a step", "labels": labels, "outcome": outcome, "head": head},
+        settings={"labels": labels, "outcome": outcome, "held_out_share": held_out_share}
+        | ({"sigmoid_head": True} if sigmoid_head else {}),
         measure=lambda trained: evaluate(trained, test, run.tokenizer.pad_token_id),
     )
     data = ([row.group, row.ids, row.positions, row.targets] for row in rows)
@@ -164,7 +171,9 @@ class StepCollator:
         return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
 
-def prm_trainer(rows: Sequence[StepRow], tokenizer: Any, model: str, options: TrainSettings, output_dir: str) -> Any:
+def prm_trainer(
+    rows: Sequence[StepRow], tokenizer: Any, model: str, options: TrainSettings, output_dir: str, sigmoid: bool = False
+) -> Any:
     """transformers' Trainer with `step_loss`, over rows of one path each."""
     import transformers
 
@@ -175,7 +184,7 @@ def prm_trainer(rows: Sequence[StepRow], tokenizer: Any, model: str, options: Tr
         pass
 
     return Trainer(
-        model=load_trainable(model, REWARD, options),
+        model=load_trainable(model, REWARD, options, sigmoid),
         args=configured(transformers.TrainingArguments, options, output_dir),
         data_collator=StepCollator(tokenizer.pad_token_id),
         train_dataset=[{"input_ids": r.ids, "positions": r.positions, "targets": r.targets} for r in rows],

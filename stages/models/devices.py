@@ -7,6 +7,9 @@ choose_training_dtype("auto", "cpu")   # "bfloat16" where the CPU multiplies in 
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from typing import Any
+
 from evals.errors import ModelError
 from stages.settings.model import ModelSettings
 
@@ -57,3 +60,22 @@ def choose_training_dtype(dtype: str, device: str) -> str:
         able = torch.cpu.get_capabilities()
         return "bfloat16" if able.get("avx512_bf16") or able.get("amx_bf16") else "float32"
     return choose_dtype(dtype, device)
+
+
+def four_bit() -> Any:
+    """How weights are loaded in 4 bit: nf4 with double quantisation, as published.
+
+    Raises:
+        ModelError: bitsandbytes is missing.
+    """
+    if find_spec("bitsandbytes") is None:
+        raise ModelError("loading in 4 bit needs bitsandbytes, which is not installed", "pip install bitsandbytes")
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]  # transformers leaves it untyped
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )

@@ -13,22 +13,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from evals.errors import DataError, ModelError
-from stages.models.devices import choose_device, choose_dtype
+from stages.models.devices import choose_device, choose_dtype, four_bit
 from stages.settings.model import ModelSettings
 
 CHAIN_BASE = "chain-base"
 CARD = "sipf.json"
-HEADS = ("score", "classifier")
-"""What transformers calls the head of a token classifier."""
 # What decides how a model behaves: weights, configuration, tokenizer, chat template.
 COUNTED = (
     *("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "adapter_config.json"),
@@ -201,7 +198,7 @@ def load_policy(
 
 def load_weights(
     name: str,
-    auto_class: str,
+    kind: Any,
     device: str,
     dtype: str,
     *,
@@ -209,22 +206,26 @@ def load_weights(
     trust_remote_code: bool = False,
     trainable: bool = False,
     fresh: Sequence[str] = (),
+    prepare: Callable[[Any], None] | None = None,
     **config: Any,
 ) -> Any:
-    """Load a model through one of transformers' Auto classes, adapter included.
+    """Load a model, adapter included, so that it attends as in every other stage (`stages.models.attention`).
 
     Args:
         name: as for `resolve`.
-        auto_class: e.g. "AutoModelForCausalLM".
+        kind: one of transformers' Auto classes by name, e.g. "AutoModelForCausalLM", or a model class.
         device, dtype: as chosen by `choose_device` and `choose_dtype`.
         load_in_4bit: nf4 with double quantisation (needs bitsandbytes).
         trainable: keep an adapter as a trainable one instead of merging it.
         fresh: names of modules that may begin with random weights (a new head); all else must be in the folder.
+        prepare: done to the model before its adapter is put on.
         config: changes to the model's configuration, e.g. `num_labels=2`.
     """
     quiet_libraries()
     import torch
     import transformers
+
+    from stages.models.attention import use_whole_attention
 
     adapter = is_adapter(name)
     options: dict[str, Any] = {
@@ -233,7 +234,7 @@ def load_weights(
         "trust_remote_code": trust_remote_code,
     }
     if load_in_4bit:
-        options |= {"quantization_config": _four_bit(), "device_map": {"": device}}
+        options |= {"quantization_config": four_bit(), "device_map": {"": device}}
     with load_errors(name):
         source = resolve(adapter_base(name)) if adapter else resolve(name)
         if config:
@@ -241,13 +242,17 @@ def load_weights(
             for key, value in config.items():
                 setattr(settings, key, value)
             options["config"] = settings
-        model, info = getattr(transformers, auto_class).from_pretrained(source, output_loading_info=True, **options)
+        loader = getattr(transformers, kind) if isinstance(kind, str) else kind
+        model, info = loader.from_pretrained(source, output_loading_info=True, **options)
         missing = sorted(key for key in info["missing_keys"] if not set(fresh) & set(key.split(".")))
         if missing:
             raise ModelError(
                 f"{name}: {len(missing)} weights are missing, {missing[0]} first, and would be random",
-                f"The folder is incomplete or is no model for {auto_class.removeprefix('AutoModelFor')}.",
+                f"The folder is incomplete or is no model for {loader.__name__.partition('For')[2]}.",
             )
+        use_whole_attention(model)
+        if prepare is not None:
+            prepare(model)
         if adapter:
             from peft import PeftModel
 
@@ -287,20 +292,6 @@ def _advice(name: str) -> str:
 def _first_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return text if len(text) <= 300 else text[:297] + "..."
-
-
-def _four_bit() -> Any:
-    if find_spec("bitsandbytes") is None:
-        raise ModelError("loading in 4 bit needs bitsandbytes, which is not installed", "pip install bitsandbytes")
-    import torch
-    from transformers import BitsAndBytesConfig
-
-    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]  # transformers leaves it untyped
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
-    )
 
 
 def _revision(name: str) -> str:

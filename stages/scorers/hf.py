@@ -20,7 +20,7 @@ import torch
 from evals.errors import ModelError
 from evals.records import Path, Problem
 from stages.models.devices import choose_device, choose_dtype
-from stages.models.loading import HEADS, is_adapter, load_weights
+from stages.models.reward import has_sigmoid, load_reward_model
 from stages.scorers.base import Job, PathScorer
 from stages.settings.model import ScorerSettings
 
@@ -44,19 +44,18 @@ class Scorer(PathScorer):
         super().__init__(name, settings)
         self.device = choose_device(settings.device)
         self.dtype = choose_dtype(settings.dtype, self.device)
-        self.model = load_weights(
+        self.model = load_reward_model(
             name,
-            "AutoModelForTokenClassification",
             self.device,
             self.dtype,
+            sigmoid=has_sigmoid(self.card),
+            new_head=False,
             load_in_4bit=settings.load_in_4bit,
             trust_remote_code=settings.trust_remote_code,
-            # An adapter brings the head along; its base has none.
-            fresh=HEADS if is_adapter(name) else (),
-            num_labels=2,
         ).eval()
         self.batch_tokens = settings.batch_tokens or (16384 if self.device.startswith("cuda") else 4096)
-        self.max_length = int(getattr(self.model.config, "max_position_embeddings", 0) or 1 << 30)
+        config = self.model.config.get_text_config()
+        self.max_length = int(getattr(config, "max_position_embeddings", 0) or 1 << 30)
         self._waiting: list[Job] = []
         self._seen = 0
 

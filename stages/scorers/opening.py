@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from evals.errors import ModelError
 from evals.records import Problem, StepScores
 from stages.models.facts import model_facts
+from stages.models.reward import vllm_lacks
 from stages.scorers.base import PathScorer, Unscored, reward_card
 from stages.settings.model import ScorerSettings
 
@@ -55,15 +57,19 @@ def describe_scorer(model: str, settings: ScorerSettings) -> dict[str, Any]:
     """What a run of `score` is identified by, without loading the model.
 
     Raises:
-        ModelError: not a reward model, no such device, or an engine that is not installed.
+        ModelError: not a reward model, no such device, an engine that is not installed, or one that does not know how
+            the model's head is built.
         UsageError: 4-bit weights with vLLM.
     """
     card = reward_card(model)
-    trained_on = {key: card[key] for key in ("labels", "outcome", "base") if key in card}
+    trained_on = {key: card[key] for key in ("labels", "outcome", "base", "head") if key in card}
     facts = {"engine": settings.engine, **model_facts(model, settings), "trained_on": trained_on}
     if settings.engine == "vllm":
         from stages.engines.vllm.start import vllm_facts
 
+        lacking = vllm_lacks(card)
+        if lacking:
+            raise ModelError(f"vLLM cannot compute {model}, which has {lacking}", "Use --engine hf.")
         facts |= vllm_facts(load_in_4bit=settings.load_in_4bit, tensor_parallel=settings.tensor_parallel)
     return facts
 

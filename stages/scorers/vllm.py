@@ -13,6 +13,7 @@ from typing import Any
 from evals.errors import ModelError
 from stages.engines.vllm.opening import vllm_start
 from stages.engines.vllm.start import prepared, start, stop
+from stages.models.reward import AUTO_CLASS, CLASSES
 from stages.scorers.base import Job, PathScorer
 from stages.scorers.hf import RIGHT
 from stages.settings.model import ScorerSettings
@@ -35,8 +36,8 @@ class VLLMScorer(PathScorer):
         super().__init__(name, settings)
         how = vllm_start(settings)
         with prepared(
-            name, auto_class="AutoModelForTokenClassification", dtype=how.dtype,
-            trust_remote_code=how.trust_remote_code, num_labels=2,
+            name, auto_class=AUTO_CLASS, dtype=how.dtype,
+            trust_remote_code=how.trust_remote_code, num_labels=CLASSES,
         ) as model:  # fmt: skip
             # Every token's classes are wanted, so no prefix may be skipped and no path computed in pieces.
             more = {"runner": "pooling", "enable_prefix_caching": False, "enable_chunked_prefill": False}

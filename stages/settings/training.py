@@ -84,6 +84,10 @@ class RewardModelSettings:
 
     labels: str = setting("hard", f"Targets: {LABELS}")
     outcome: bool = setting(False, "Train an outcome reward model: the path's outcome is every step's target.")
+    sigmoid_head: bool = setting(
+        False, "Put a sigmoid between the last hidden state and the head.", panel=Panel.MORE,
+        source="authors' code of arXiv 2412.08393",
+    )  # fmt: skip
     held_out: float = setting(0.1, "Share of the problems kept out of training, to measure on.", low=0.0, high=1.0)
 
     def __post_init__(self) -> None:

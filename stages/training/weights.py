@@ -15,7 +15,8 @@ import transformers
 
 from evals.errors import UsageError
 from stages.models.devices import choose_device, choose_training_dtype
-from stages.models.loading import CHAIN_BASE, HEADS, adapter_base, is_adapter, load_weights, read_card, resolve
+from stages.models.loading import CHAIN_BASE, adapter_base, is_adapter, load_weights, read_card, resolve
+from stages.models.reward import HEADS, load_reward_model
 from stages.settings.training import TrainSettings
 from stages.training.model_folder import ModelFolder
 from stages.training.processes import is_main_process
@@ -24,36 +25,23 @@ Kind = Literal["CAUSAL_LM", "TOKEN_CLS"]
 """PEFT's name for what is trained: a policy, or a reward model that judges tokens."""
 POLICY: Kind = "CAUSAL_LM"
 REWARD: Kind = "TOKEN_CLS"
-# transformers would put 10 % dropout before the head of a model that never had any.
-_LOADED_AS: dict[Kind, tuple[str, dict[str, Any]]] = {
-    POLICY: ("AutoModelForCausalLM", {}),
-    REWARD: ("AutoModelForTokenClassification", {"fresh": HEADS, "num_labels": 2, "classifier_dropout": 0.0}),
-}
 
 
-def load_trainable(name: str, kind: Kind, options: TrainSettings) -> Any:
+def load_trainable(name: str, kind: Kind, options: TrainSettings, sigmoid: bool = False) -> Any:
     """Load a model to train it: fp32 weights (4 bit if asked for), with a LoRA adapter if asked for.
 
     An adapter folder is trained on as that adapter with `lora`, and merged into its base for full training.
+
+    Args:
+        sigmoid: of a reward model, see `load_reward_model`.
 
     Raises:
         UsageError: the adapter cannot be trained on with these options.
     """
     transformers.set_seed(options.seed)
-    same_adapter = options.lora and is_adapter(name) and (read_card(name).get("kind") == "prm") == (kind == REWARD)
-    _check_adapter(name, options, same_adapter)
+    same_adapter = check_adapter(name, kind, options)
     device = f"cuda:{torch.cuda.current_device()}" if options.load_in_4bit and torch.cuda.is_available() else "cpu"
-    auto_class, config = _LOADED_AS[kind]
-    model = load_weights(
-        name,
-        auto_class,
-        device,
-        "float32",
-        load_in_4bit=options.load_in_4bit,
-        trust_remote_code=options.trust_remote_code,
-        trainable=same_adapter,
-        **config,
-    )
+    model = _load(name, kind, device, options, sigmoid, load_in_4bit=options.load_in_4bit, trainable=same_adapter)
     where = choose_device(options.device)
     if where == "cpu" and choose_training_dtype(options.dtype, where) == "bfloat16":
         # torch's fused attention goes backward in bfloat16 ten times slower on a CPU than plain matrix products.
@@ -80,7 +68,25 @@ def save_final(trainer: Any, folder: ModelFolder, options: TrainSettings, base: 
         (folder.final / extra).unlink(missing_ok=True)
 
 
-def _check_adapter(name: str, options: TrainSettings, same_kind: bool) -> None:
+def _load(
+    name: str, kind: Kind, device: str, options: TrainSettings, sigmoid: bool = False, *, load_in_4bit: bool = False,
+    trainable: bool = False,
+) -> Any:  # fmt: skip
+    how: dict[str, Any] = {
+        "load_in_4bit": load_in_4bit, "trust_remote_code": options.trust_remote_code, "trainable": trainable,
+    }  # fmt: skip
+    if kind == POLICY:
+        return load_weights(name, "AutoModelForCausalLM", device, "float32", **how)
+    return load_reward_model(name, device, "float32", sigmoid=sigmoid, new_head=True, **how)
+
+
+def check_adapter(name: str, kind: Kind, options: TrainSettings) -> bool:
+    """Whether the model is an adapter that is to be trained on as such.
+
+    Raises:
+        UsageError: it is an adapter that cannot be trained on with these options.
+    """
+    same_kind = options.lora and is_adapter(name) and (read_card(name).get("kind") == "prm") == (kind == REWARD)
     if same_kind:
         _same_shape(name, options)
     elif options.lora and is_adapter(name):
@@ -93,6 +99,7 @@ def _check_adapter(name: str, options: TrainSettings, same_kind: bool) -> None:
             raise UsageError(
                 f"{name} is an adapter of another kind, and cannot be merged into 4-bit weights", "Merge it."
             )
+    return same_kind
 
 
 def _same_shape(name: str, options: TrainSettings) -> None:
@@ -130,10 +137,7 @@ def _merged(trainer: Any, options: TrainSettings, adapter: Path) -> Any:
     if not options.load_in_4bit:
         return model.merge_and_unload()
     kind = REWARD if str(model.peft_config["default"].task_type).endswith(REWARD) else POLICY
-    auto_class, config = _LOADED_AS[kind]
-    return load_weights(
-        str(adapter), auto_class, "cpu", "float32", trust_remote_code=options.trust_remote_code, **config
-    )
+    return _load(str(adapter), kind, "cpu", options)
 
 
 def _name_base(folder: Path, base: str) -> None:

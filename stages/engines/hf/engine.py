@@ -19,10 +19,11 @@ import torch
 from evals.errors import ModelError
 from evals.records import Problem
 from stages.engines.base import Completion, Request, Usage
-from stages.engines.hf.attention import use_grouped_attention
 from stages.engines.hf.chains import CacheLimits, PrefixChain
 from stages.engines.hf.decode import DecodeLoop
 from stages.engines.stops import TextReader, end_ids
+from stages.models.architectures import check_decoding
+from stages.models.attention import use_whole_attention
 from stages.models.loading import Loaded
 from stages.models.prompts import Prompter, Prompters
 from stages.settings.model import ModelSettings
@@ -39,13 +40,17 @@ class HFEngine:
         loaded: model, tokenizer and device (`stages.models.loading.load_policy`).
         template: as for `stages.models.prompts.make_prompter`.
         rows: draws decoded at a time; None: chosen from the device and its memory.
+
+    Raises:
+        ModelError: the model's layers keep more than keys and values of their own.
     """
 
     def __init__(self, loaded: Loaded, template: str = ModelSettings.template, rows: int | None = None) -> None:
         self._prompters = Prompters(loaded.tokenizer, template, loaded.template_recorded)
         self.model, self.tokenizer = loaded.model, loaded.tokenizer
         self.model.eval()
-        use_grouped_attention(self.model)
+        check_decoding(loaded.name, self.model.config)
+        use_whole_attention(self.model)
         vocabulary = self.model.get_output_embeddings().weight.shape[0]
         reader = TextReader(self.tokenizer, end_ids(self.model.generation_config, self.tokenizer), vocabulary)
         self.loop = DecodeLoop(self.model, reader, _limits(self.model, rows))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stages.models.architectures import check_decoding, config_at_hand, read_config
 from stages.models.facts import model_facts, named_model
 from stages.settings.model import EngineSettings
 
@@ -12,16 +13,31 @@ if TYPE_CHECKING:
 
 
 def describe(settings: EngineSettings) -> dict[str, Any]:
-    """The model and in what it computes."""
-    return {"engine": "hf", **model_facts(named_model(settings), settings)}
+    """The model and in what it computes.
+
+    Raises:
+        ModelError: the engine cannot decode with an architecture like this one.
+    """
+    named = named_model(settings)
+    facts = model_facts(named, settings)
+    if config_at_hand(named):
+        check_decoding(named, read_config(named, settings.trust_remote_code))
+    return {"engine": "hf", **facts}
 
 
 def open_engine(settings: EngineSettings) -> HFEngine:
-    """The engine, its model loaded."""
+    """The engine, its model loaded.
+
+    Raises:
+        ModelError: the model cannot be loaded, or the decode loop does not compute what the model itself does.
+    """
     from stages.engines.hf.engine import HFEngine
+    from stages.engines.hf.probe import probe
     from stages.models.loading import load_policy
 
     loaded = load_policy(
         named_model(settings), settings.device, settings.dtype, settings.load_in_4bit, settings.trust_remote_code
     )
-    return HFEngine(loaded, settings.template, settings.batch_rows)
+    engine = HFEngine(loaded, settings.template, settings.batch_rows)
+    probe(loaded)
+    return engine

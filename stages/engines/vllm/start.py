@@ -25,6 +25,7 @@ from typing import Any
 
 from evals.errors import ModelError, SipfError, UsageError
 from stages.models.loading import adapter_base, is_adapter, load_tokenizer, load_weights, quiet_libraries, resolve
+from stages.models.reward import HEADS
 
 CPU_ROWS, GPU_ROWS = 256, 512
 CPU_BLOCK = 32
@@ -113,7 +114,7 @@ def prepared(name: str, *, auto_class: str, dtype: str, trust_remote_code: bool,
     with tempfile.TemporaryDirectory(prefix="sipf-merged-") as folder:
         model = load_weights(
             name, auto_class, "cpu", dtype, trust_remote_code=trust_remote_code,
-            fresh=("score", "classifier") if config else (), **config,
+            fresh=HEADS if config else (), **config,
         )  # fmt: skip
         model.save_pretrained(folder)
         load_tokenizer(name, trust_remote_code).save_pretrained(folder)
