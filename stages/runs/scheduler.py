@@ -109,7 +109,7 @@ class Scheduler:
         """Line number, problem id and reason of each problem that failed."""
         self.last = -1
         """The last position read."""
-        self._flying: OrderedDict[int, asyncio.Task[None]] = OrderedDict()
+        self._running: OrderedDict[int, asyncio.Task[None]] = OrderedDict()
         self._crash: BaseException | None = None
         self._closing = False
         self._wake: asyncio.Future[None] | None = None
@@ -126,17 +126,17 @@ class Scheduler:
         """
         try:
             for line in self.reader:
-                self._look()
+                self._check_stop()
                 if line is None:
                     await self._pause(_POLL)
                 else:
                     await self._take(line)
-            while self._flying:
+            while self._running:
                 await self._pause(_TAIL)
-                self._look()
-            self._look()
+                self._check_stop()
+            self._check_stop()
         finally:
-            await self._ground()
+            await self._cancel_rest()
 
     async def _take(self, line: Line[Problem]) -> None:
         self.last = position = line.n // self.step
@@ -149,11 +149,11 @@ class Scheduler:
         if line.record is None:
             self._pass_over(line)
         elif known is None:
-            await self._room(position)
+            await self._wait_for_room(position)
             self._launch(line, line.record, position)
             return
         self._passed += 1
-        if self._flying and self._passed % _SPELL == 0:
+        if self._running and self._passed % _SPELL == 0:
             await asyncio.sleep(0)
 
     def _pass_over(self, line: Line[Problem]) -> None:
@@ -174,15 +174,15 @@ class Scheduler:
         elif self._warned[kind] == _WARNINGS + 1:
             self.reporter.warn(f"more than {_WARNINGS} times: {kind}; further ones are counted, not shown")
 
-    async def _room(self, position: int) -> None:
+    async def _wait_for_room(self, position: int) -> None:
         """Wait until one more problem may be admitted."""
-        while self._flying:
-            oldest = next(iter(self._flying))
+        while self._running:
+            oldest = next(iter(self._running))
             if position < oldest + self.window and self.hungry():
                 break
             self._burst = 0
             await self._pause(_POLL)
-            self._look()
+            self._check_stop()
         self._burst += 1
         if self._burst >= BURST:
             self._burst = 0
@@ -190,7 +190,7 @@ class Scheduler:
 
     def _launch(self, line: Line[Problem], problem: Problem, position: int) -> None:
         self.delivery.admit(position)
-        self._flying[position] = asyncio.get_running_loop().create_task(self._one(line, problem, position))
+        self._running[position] = asyncio.get_running_loop().create_task(self._one(line, problem, position))
 
     async def _one(self, line: Line[Problem], problem: Problem, position: int) -> None:
         # the work changes the problem, so keep now what is needed later
@@ -222,10 +222,10 @@ class Scheduler:
             if not isinstance(error, Exception):
                 raise
         finally:
-            del self._flying[position]
-            self._rouse()
+            del self._running[position]
+            self._wake_up()
 
-    def _look(self) -> None:
+    def _check_stop(self) -> None:
         self.flag.check()  # first: Ctrl-C may also have ended an engine's processes, and is the true reason
         if self._crash is not None:
             if isinstance(self._crash, asyncio.CancelledError):
@@ -236,20 +236,20 @@ class Scheduler:
         """Let the other tasks run until one ends, for at most this long."""
         loop = asyncio.get_running_loop()
         self._wake = loop.create_future()
-        timer = loop.call_later(seconds, self._rouse)
+        timer = loop.call_later(seconds, self._wake_up)
         try:
             await self._wake
         finally:
             timer.cancel()
 
-    def _rouse(self) -> None:
+    def _wake_up(self) -> None:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
-    async def _ground(self) -> None:
+    async def _cancel_rest(self) -> None:
         """Cancel the problems in flight; nothing is delivered from here on."""
         self._closing = True
-        rest = list(self._flying.values())
+        rest = list(self._running.values())
         for task in rest:
             task.cancel()
         if rest:
