@@ -11,9 +11,10 @@ import torch
 
 from evals.errors import ModelError
 from stages.engines.base import Draw
-from stages.engines.hf import decode
+from stages.engines.hf import decode, probe
 from stages.engines.hf.chains import PrefixChain
 from stages.engines.hf.engine import HFEngine
+from stages.engines.hf.masks import RowMasks
 from stages.engines.opening import describe_engine, open_engine
 from stages.models.attention import use_whole_attention
 from stages.models.loading import load_policy, load_weights
@@ -169,3 +170,21 @@ def test_what_the_slots_cannot_hold_is_refused_when_it_is_opened(tmp_path: Path,
 
 async def _opened(settings: EngineSettings) -> None:
     await open_engine(settings).close()
+
+
+class _Blind(RowMasks):
+    """Lets a row see nothing but its last token."""
+
+    def __call__(self, position: torch.Tensor, longest: int) -> Any:
+        return torch.where(torch.arange(longest) < longest - 1, torch.finfo(torch.float32).min, 0.0)[None, None, None]
+
+
+def test_a_decode_path_that_computes_something_else_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = load_policy(build(tmp_path, "Llama"), "cpu", "float32")
+    probe.probe(loaded)
+    with monkeypatch.context() as patch:
+        patch.setattr(probe, "RowMasks", _Blind)
+        with pytest.raises(ModelError, match="does not compute"):
+            probe.probe(loaded)
+    loaded.model.lm_head.weight.data[3] = float("nan")
+    probe.probe(loaded)  # a model that has diverged is the sampler's to tell

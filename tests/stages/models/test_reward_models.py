@@ -22,8 +22,6 @@ from stages.train_prm import run_train_prm
 from stages.training.start import check_policy_start, check_reward_start
 from tests.architectures import build
 from tests.lines import labelled_problem
-from tests.models import build_tokenizer
-from tests.sipf_cli.commands import run as sipf
 
 PROBLEMS = [labelled_problem(i) for i in range(4)]
 PATHS = [(problem, path) for problem in PROBLEMS for path in problem.paths]
@@ -121,18 +119,13 @@ def test_vllm_refuses_a_head_that_it_does_not_know(
     assert caught.value.advice == "Use --engine hf."
 
 
-def test_a_dry_run_refuses_what_cannot_be_trained(tmp_path: Path, llama: str) -> None:
+def test_what_cannot_be_trained_is_refused_before_anything_is_read(tmp_path: Path, llama: str) -> None:
     quiet_libraries()
     from transformers import T5Config
 
-    T5Config(vocab_size=700, d_model=32, num_layers=2).save_pretrained(tmp_path / "t5")
-    build_tokenizer().save_pretrained(tmp_path / "t5")
-    (tmp_path / "lines.jsonl").write_text("".join(problem.to_json() + "\n" for problem in PROBLEMS))
-    for stage, said in (("sft", "t5 (t5) is no causal language model"), ("train-prm", "no reward model on t5 (t5)")):
-        done = sipf(tmp_path, stage, "lines.jsonl", "-m", "t5", "-o", "out", "--dry-run", code=4)
-        assert said in done.stderr.decode()
-    for run in (run_sft, run_train_prm):
-        with pytest.raises(ModelError):
-            run(PROBLEMS, model=str(tmp_path / "t5"), out=str(tmp_path / "out"), options=OPTIONS)
+    T5Config(vocab_size=700, d_model=32, num_layers=2).save_pretrained(tmp_path)
+    for run, said in ((run_sft, "no causal language model"), (run_train_prm, "there is no reward model on")):
+        with pytest.raises(ModelError, match=said):
+            run(PROBLEMS, model=str(tmp_path), out=str(tmp_path / "out"), options=OPTIONS)
     check_policy_start(llama, OPTIONS)
     check_reward_start(llama, OPTIONS, sigmoid=True)
