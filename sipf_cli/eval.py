@@ -105,7 +105,7 @@ def evaluate(
         stage = Evaluation(OnDemandEngine(engine), settings, _choice(prompts, engine.template), verdicts=verdicts)
     else:
         answers = answers_in(from_file, alone=lines is None)
-        stage = Judging(str(from_file), answers, verdicts=verdicts)
+        stage = Judging(str(from_file), answers, settings.answer_rule, verdicts=verdicts)
         lines = problems_for(from_file, lines, output)
 
     def show(summary: Summary, run: LineRun, _report: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from evals.errors import DataError
 from evals.records import Path, Problem, StepLabel
-from evals.tasks import task_of
+from evals.tasks import check_problem, task_of
 from evals.tasks.base import Task, split_of
 from stages.counts import LABELS, Count, brute_force
 from stages.engines.base import Engine
@@ -49,6 +49,7 @@ class Simulation(Stage):
     def check(self, problem: Problem) -> None:
         """Refuse paths that cannot be labelled; reserves the problem's draws of the run's budget."""
         check_paths(problem)
+        check_problem(problem, self.settings.answer_rule)
         check_scores(problem, self.settings)
         if self.run_budget is not None:
             self.run_budget.check(problem)
@@ -122,6 +123,7 @@ class Simulation(Stage):
         identity = f"{problem.id}#gold"
         if any(path.id == identity for path in problem.paths):
             return
+        # By the robust rule always: a gold solution is right, however it words its answer.
         verdict = await self.verdicts.of(task, problem, text)
         if verdict.outcome is not None and not verdict.correct:
             tally.count(f"gold solutions left out: {verdict.outcome}")

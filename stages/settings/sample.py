@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stages.settings.answers import AnswerSettings
 from stages.settings.declare import Panel, check_bounds, setting
 
 _CODE = "authors' code of arXiv 2412.08393"
 
 
 @dataclass(frozen=True)
-class SampleSettings:
+class SampleSettings(AnswerSettings):
     """How paths are drawn and which are kept.
 
     `n` draws make a block. Without quotas one block is drawn; with `want_right` or `want_wrong` further blocks follow

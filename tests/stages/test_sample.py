@@ -11,7 +11,7 @@ from evals.records import Problem
 from evals.worlds import chain
 from stages.engines.base import Draw, Request
 from stages.engines.scripted.engine import ScriptedEngine
-from stages.sample import DRAWN, Sampler, next_number
+from stages.sample import Sampler, next_number
 from stages.seeds import seed_of
 from stages.settings.sample import SampleSettings
 from tests.stages.fakes import InOrder, Written, chain_problem, path, work
@@ -116,7 +116,7 @@ def test_quotas_are_looked_at_after_each_block_in_draw_order() -> None:
     assert counts["problems short of the quota"] == 0
     problem, _, engine = sample(chain_problem(), *texts, n=2, want_right=3, max_draws=30)
     assert len(engine.asked) == 4
-    assert (counts["drawn"], getattr(problem, DRAWN)) == (6, 8)
+    assert (counts["drawn"], problem.drawn) == (6, 8)
 
 
 def test_the_pool_counts_towards_the_quotas() -> None:
@@ -164,7 +164,7 @@ def test_numbers_and_seeds_never_repeat_over_rounds_even_after_dropped_draws() -
         assert counts["dropped: no answer"] == 2
         problem = Problem.model_validate_json(problem.to_json())
     taken = [one.id for one in problem.paths]
-    assert len(seeds) == len(set(seeds)) == 5 + 6 + 7 + 8 + 9 == getattr(problem, DRAWN)
+    assert len(seeds) == len(set(seeds)) == 5 + 6 + 7 + 8 + 9 == problem.drawn
     assert len(taken) == len(set(taken))
     assert [one.seed for one in problem.paths] == [
         seed_of("sample", problem.id, 0, int(one.id.rpartition("#")[2])) for one in problem.paths
