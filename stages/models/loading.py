@@ -247,11 +247,16 @@ def load_weights(
                 f"The folder is incomplete or is no model for {auto_class.removeprefix('AutoModelFor')}.",
             )
         if adapter:
-            from peft import PeftModel
+            from peft import PeftConfig, PeftModel
 
-            model = PeftModel.from_pretrained(model, resolve(name), is_trainable=trainable)
+            learned = PeftConfig.from_pretrained(resolve(name))
+            if learned.task_type == "CAUSAL_LM" and auto_class != "AutoModelForCausalLM":
+                # A policy's adapter on the backbone of a reward model: PEFT's class for policies would ask the model
+                # for what only a policy has.
+                learned.task_type = None
+            model = PeftModel.from_pretrained(model, resolve(name), is_trainable=trainable, config=learned)
             if not load_in_4bit and not trainable:
-                model = model.merge_and_unload()
+                model = model.merge_and_unload().requires_grad_(True)  # PEFT froze the base, which may be trained
         return model if load_in_4bit else model.to(device)
 
 
