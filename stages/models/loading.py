@@ -13,9 +13,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,6 +45,8 @@ class Loaded:
     name: str
     fingerprint: str
     template_recorded: str | None
+    chat_args: Mapping[str, Any] = field(default_factory=dict)
+    """What the folder recorded that its chat template is told."""
 
 
 def quiet_libraries() -> None:
@@ -194,7 +196,9 @@ def load_policy(
     )
     model.eval()
     tokenizer = load_tokenizer(name, trust_remote_code)
-    return Loaded(model, tokenizer, device, dtype, name, model_fingerprint(name), card.get("template"))
+    return Loaded(
+        model, tokenizer, device, dtype, name, model_fingerprint(name), card.get("template"), card.get("chat_args", {})
+    )
 
 
 def load_weights(

@@ -46,6 +46,10 @@ class ModelSettings:
     template: str = setting(
         "auto", "Prompt template: auto, chat, one of the task's, or a file with {question} in it.", panel=Panel.MODEL
     )
+    chat_arg: tuple[str, ...] = setting(
+        (), "Tell the chat template, such as enable_thinking=false; may be given again. A trained model keeps what it "
+        "was told.", metavar="NAME=VALUE", panel=Panel.MORE,
+    )  # fmt: skip
     trust_remote_code: bool = setting(False, "Run code that comes with the model.", panel=Panel.MORE)
 
 

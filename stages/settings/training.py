@@ -17,6 +17,8 @@ from stages.settings.model import ModelSettings
 
 FREE = ("device", "save_steps", "logging_steps", "gradient_checkpointing")
 """Changing these does not change the model, so a resumed run may."""
+TOLD_BY_THE_PROMPT = ("template", "chat_arg")
+"""What these decide is compared as the hash of a rendered prompt."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class TrainSettings(ModelSettings):
 
     def identity(self) -> dict[str, Any]:
         """The settings that decide which model comes out, for comparison on resume."""
-        return {name: value for name, value in asdict(self).items() if name not in (*FREE, "template")}
+        return {name: value for name, value in asdict(self).items() if name not in (*FREE, *TOLD_BY_THE_PROMPT)}
 
 
 @dataclass(frozen=True)
