@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from evals.errors import DataError
 from evals.programs.checks import Outcome
+from evals.rules import AnswerRule
 
 
 class Record(BaseModel):
@@ -131,11 +132,16 @@ class StepScores(Record):
 
 
 class Match(Record):
-    """Whether the path's answer is right under each of the three answer rules."""
+    """Whether the path's answer is right under each answer rule; `paper` is there only where it decided."""
 
     strict: bool
     flexible: bool
     robust: bool
+    paper: bool | None = None
+
+    def under(self, rule: AnswerRule) -> bool:
+        """Whether it is right under this rule."""
+        return bool(getattr(self, rule))
 
 
 class Path(Record):

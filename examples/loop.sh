@@ -8,7 +8,8 @@
 # manifest beside it. Settings belong in the config file (one table per command) or in SIPF_<COMMAND>_<OPTION> variables.
 set -euo pipefail
 
-MODEL=chain-base TASK=chain ROUNDS=2 MODE=restart BASE=m0 FEEDBACK=process CONFIG="" OUT=runs/loop DATA=hub SFT_FROM="" SEED=0
+MODEL=chain-base TASK=chain ROUNDS=2 MODE=restart BASE="" FEEDBACK=process CONFIG="" OUT=runs/loop DATA=hub SFT_FROM="" SEED=0
+SIMULATOR="" PRM_BASE="" ENGINE="" PROCESSES=1
 SFT_N=${SFT_N:-500} QUESTIONS_N=${QUESTIONS_N:-1000} TEST_N=${TEST_N:-1000} OOD_N=${OOD_N:-500}
 TEST_SEED=${TEST_SEED:-0}
 
@@ -19,10 +20,14 @@ usage: loop.sh [options]
   --task chain|gsm8k|mbpp   where the problems come from                   (chain)
   --data DIR           GSM8K's train.jsonl and test.jsonl, or mbpp.jsonl, instead of the hub
   --rounds N           rounds of sample ... orpo                           (2)
-  --restart            ORPO starts from --base in every round, as the paper does (default)
+  --restart            ORPO starts from --base in every round (default)
   --continue           ORPO continues from the round before
-  --base model|m0      what --restart restarts from: --model itself, or the fine-tuned M0  (m0)
+  --base model|m0      what --restart restarts from: --model itself, as the paper does (gsm8k, mbpp), or the fine-tuned M0 (chain)
   --feedback process|outcome   pairs by step scores, or by right and wrong alone (process)
+  --simulator NAME     who rolls steps out; the paper's is a 7B model      (the round's policy)
+  --prm-base NAME      what the reward model is trained from; the paper's is a 7B model  (m0)
+  --engine hf|vllm     who writes text                                     (hf)
+  --processes N        train with N processes, through accelerate launch   (1)
   --config FILE        TOML file of settings, one table per command
   --sft-from DIR       take data and M0 from another loop's folder
   --out DIR            everything is written here                          (runs/loop)
@@ -39,6 +44,10 @@ while [ $# -gt 0 ]; do
     --continue) MODE=continue; shift ;;
     --base) BASE=$2; shift 2 ;;
     --feedback) FEEDBACK=$2; shift 2 ;;
+    --simulator) SIMULATOR=$2; shift 2 ;;
+    --prm-base) PRM_BASE=$2; shift 2 ;;
+    --engine) ENGINE=$2; shift 2 ;;
+    --processes) PROCESSES=$2; shift 2 ;;
     --config) CONFIG=$2; shift 2 ;;
     --sft-from) SFT_FROM=$2; shift 2 ;;
     --out) OUT=$2; shift 2 ;;
@@ -48,8 +57,16 @@ while [ $# -gt 0 ]; do
   esac
 done
 case $TASK in chain | gsm8k | mbpp) ;; *) echo "loop.sh: --task is chain, gsm8k or mbpp, not $TASK" >&2; exit 2 ;; esac
+[ -n "$BASE" ] || BASE=$([ "$TASK" = chain ] && echo m0 || echo model)
+case $BASE in model | m0) ;; *) echo "loop.sh: --base is model or m0, not $BASE" >&2; exit 2 ;; esac
 
 sipf() { echo "+ sipf $*" >&2; command sipf ${CONFIG:+--config "$CONFIG"} "$@"; }
+# A training stage; with several processes each runs the same command, and the first one writes and speaks.
+train() {
+  if [ "$PROCESSES" = 1 ]; then sipf "$@"; return; fi
+  echo "+ accelerate launch --num_processes $PROCESSES -m sipf_cli $*" >&2
+  accelerate launch --num_processes "$PROCESSES" -m sipf_cli ${CONFIG:+--config "$CONFIG"} "$@"
+}
 path() { if [ "$DATA" = hub ]; then echo hub; else echo "$DATA/$1.jsonl"; fi; }
 mkdir -p "$OUT/data" "$OUT/eval"
 
@@ -75,9 +92,9 @@ else
   fi
 
   # sft: M0, the base fine-tuned on gold solutions. From here on no gold solution is needed, only answers.
-  sipf sft "$OUT/data/sft.jsonl" --model "$MODEL" -o "$OUT/m0"
-  sipf eval "$OUT/data/eval.jsonl" --model "$MODEL" -o "$OUT/eval/base.jsonl"
-  sipf eval "$OUT/data/eval.jsonl" --model "$OUT/m0" -o "$OUT/eval/sft.jsonl"
+  train sft "$OUT/data/sft.jsonl" --model "$MODEL" -o "$OUT/m0"
+  sipf eval "$OUT/data/eval.jsonl" --model "$MODEL" ${ENGINE:+--engine "$ENGINE"} -o "$OUT/eval/base.jsonl"
+  sipf eval "$OUT/data/eval.jsonl" --model "$OUT/m0" ${ENGINE:+--engine "$ENGINE"} -o "$OUT/eval/sft.jsonl"
 fi
 
 POLICY=$SOURCE/m0
@@ -90,11 +107,11 @@ for i in $(seq 0 $((ROUNDS - 1))); do
   # sample: paths from this round's policy. The cost is decoding. Where the questions are the same, the pool's paths stay.
   POOL=""
   [ "$i" -gt 0 ] && [ "$QUESTIONS" = "$SOURCE/data/sft.jsonl" ] && POOL=$OUT/r$((i - 1))/pool.jsonl
-  sipf sample "$QUESTIONS" --model "$POLICY" --round "$i" --seed "$SEED" ${POOL:+--pool "$POOL"} -o "$R/paths.jsonl"
+  sipf sample "$QUESTIONS" --model "$POLICY" --round "$i" --seed "$SEED" ${POOL:+--pool "$POOL"} ${ENGINE:+--engine "$ENGINE"} -o "$R/paths.jsonl"
 
   if [ "$FEEDBACK" = process ]; then
     # simulate: can the answer still be reached after this step? The most expensive stage: rollouts from every prefix.
-    sipf simulate "$R/paths.jsonl" --model "$POLICY" --seed "$SEED" -o "$R/labels.jsonl"
+    sipf simulate "$R/paths.jsonl" --model "${SIMULATOR:-$POLICY}" --seed "$SEED" ${ENGINE:+--engine "$ENGINE"} -o "$R/labels.jsonl"
     LABELLED=$R/labels.jsonl
   else
     LABELLED=$R/paths.jsonl
@@ -110,7 +127,7 @@ for i in $(seq 0 $((ROUNDS - 1))); do
 
   if [ "$FEEDBACK" = process ]; then
     # train-prm, score: the labels of some paths become scores for all of them.
-    sipf train-prm "$R/pool.jsonl" --model "$SOURCE/m0" -o "$R/prm"
+    train train-prm "$R/pool.jsonl" --model "${PRM_BASE:-$SOURCE/m0}" -o "$R/prm"
     sipf score "$LEARN_FROM" --model "$R/prm" --name "prm$i" -o "$R/scored.jsonl"
     sipf pairs "$R/scored.jsonl" --name "prm$i" --seed "$SEED" -o "$R/pairs.jsonl"
   else
@@ -125,16 +142,16 @@ for i in $(seq 0 $((ROUNDS - 1))); do
 
   # orpo: the next policy, from the base again (the paper) or from this one.
   if [ "$MODE" = continue ]; then
-    sipf orpo "$R/pairs.jsonl" --continue-from "$POLICY" -o "$OUT/m$((i + 1))"
+    train orpo "$R/pairs.jsonl" --continue-from "$POLICY" -o "$OUT/m$((i + 1))"
   elif [ "$BASE" = m0 ]; then
-    sipf orpo "$R/pairs.jsonl" --model "$SOURCE/m0" -o "$OUT/m$((i + 1))"
+    train orpo "$R/pairs.jsonl" --model "$SOURCE/m0" -o "$OUT/m$((i + 1))"
   else
-    sipf orpo "$R/pairs.jsonl" --model "$MODEL" -o "$OUT/m$((i + 1))"
+    train orpo "$R/pairs.jsonl" --model "$MODEL" -o "$OUT/m$((i + 1))"
   fi
   POLICY=$OUT/m$((i + 1))
 
   # eval: greedy, on problems that no stage has seen.
-  sipf eval "$SOURCE/data/eval.jsonl" --model "$POLICY" -o "$OUT/eval/round$((i + 1)).jsonl"
+  sipf eval "$SOURCE/data/eval.jsonl" --model "$POLICY" ${ENGINE:+--engine "$ENGINE"} -o "$OUT/eval/round$((i + 1)).jsonl"
 done
 
 command sipf report "$OUT"

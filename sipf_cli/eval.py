@@ -110,7 +110,7 @@ def evaluate(
         if answers is not None:
             answers.open()  # before anything is written: what is bad in it is told first, and in a dry run as well
             answered = answers.ids()
-        stage = Judging(str(from_file), answers, verdicts=verdicts)
+        stage = Judging(str(from_file), answers, settings.answer_rule, verdicts=verdicts)
         lines = problems_for(from_file, lines, output)
 
     def show(summary: Summary, run: LineRun, _report: Mapping[str, Any]) -> None:

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 
 from evals.reading.letters import LETTERS
 from evals.records import Path, Problem
-from evals.tasks import task_of
+from evals.rules import AnswerRule
+from evals.tasks import check_problem, task_of
 from evals.tasks.base import Chooser, Task, Verdict
 from evals.tasks.prompts import PromptChoice
 from stages.counts import Count, Tally
@@ -40,6 +41,10 @@ class Evaluation(Stage):
         """The settings, and how problems are prompted."""
         return {**super().options(), **self.prompts.describe()}
 
+    def check(self, problem: Problem) -> None:
+        """Refuse a problem that cannot be judged under the answer rule."""
+        check_problem(problem, self.settings.answer_rule)
+
     def estimate(self, problem: Problem) -> dict[str, int]:
         """Answers to be written."""
         return {"answers": self.settings.n}
@@ -54,7 +59,8 @@ class Evaluation(Stage):
             tally.count("choices compared", len(choices))
             return [problem]
         completions = await self._written(task, problem)
-        verdicts = await self.verdicts.of_all(task, problem, [completion.text for completion in completions], tally)
+        texts, rule = [completion.text for completion in completions], self.settings.answer_rule
+        verdicts = await self.verdicts.of_all(task, problem, texts, rule=rule, tally=tally)
         drawn = enumerate(zip(completions, verdicts, strict=True))
         problem.paths = [to_path(task, problem, c, verdict, i, "eval", 0) for i, (c, verdict) in drawn]
         tally.count("answers", len(completions))
@@ -90,16 +96,22 @@ class Judging(Stage):
     Args:
         source: the file that the answers are from, for the manifest.
         answers: where a problem's answers come from; None: they are on its line.
+        rule: by which they are read and compared.
     """
 
     source: str
     answers: EarlierPaths | SavedAnswers | None = None
+    rule: AnswerRule = "robust"
     verdicts: Verdicts = field(default_factory=Verdicts, kw_only=True)
     name: ClassVar[str] = "eval"
 
     def options(self) -> dict[str, Any]:
-        """The file of answers."""
-        return {"from": self.source}
+        """The file of answers, and the rule they are judged by."""
+        return {"from": self.source, "answer_rule": self.rule}
+
+    def check(self, problem: Problem) -> None:
+        """Refuse a problem that cannot be judged under the answer rule."""
+        check_problem(problem, self.rule)
 
     def estimate(self, problem: Problem) -> dict[str, int]:
         """Answers on the line."""
@@ -113,7 +125,8 @@ class Judging(Stage):
         paths = [path for path in problem.paths if path.source != "gold"]
         tally.count("gold paths left out", len(problem.paths) - len(paths))
         tally.count("problems without an answer", not paths)
-        verdicts = await self.verdicts.of_all(task, problem, [path.text for path in paths], tally)
+        texts = [path.text for path in paths]
+        verdicts = await self.verdicts.of_all(task, problem, texts, rule=self.rule, tally=tally)
         problem.paths = [_judged(task, path, verdict) for path, verdict in zip(paths, verdicts, strict=True)]
         tally.count("answers", len(paths))
         tally.count("answers that could not be read", _unread(problem.paths))

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from evals.reading.equations import distance
 from evals.records import Path, Problem
-from evals.tasks import task_of
+from evals.tasks import check_problem, task_of
 from evals.tasks.base import Task
 from stages.counts import DROPPED, Count, Tally
 from stages.engines.base import Draw, Engine, Request, generate
@@ -43,6 +43,10 @@ class Sampler(Stage):
     earlier: EarlierPaths | None = None
     name: ClassVar[str] = "sample"
     verdicts: Verdicts = field(default_factory=Verdicts, kw_only=True)
+
+    def check(self, problem: Problem) -> None:
+        """Refuse a problem that cannot be judged under the answer rule."""
+        check_problem(problem, self.settings.answer_rule)
 
     async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
         """Add paths to the problem; counts what was drawn, kept and dropped, and why."""
@@ -90,7 +94,8 @@ class Sampler(Stage):
         completions = await generate(self.engine, request)
         tally.count(Count.DRAWN, size)
         tally.count(Count.TOKENS, sum(completion.tokens for completion in completions))
-        verdicts = await self.verdicts.of_all(task, problem, [completion.text for completion in completions], tally)
+        texts, rule = [completion.text for completion in completions], settings.answer_rule
+        verdicts = await self.verdicts.of_all(task, problem, texts, rule=rule, tally=tally)
         return [
             to_path(task, problem, completion, verdict, start + i, "sample", settings.round)
             for i, (completion, verdict) in enumerate(zip(completions, verdicts, strict=True))

@@ -45,7 +45,7 @@ class Simulation(Stage):
 
     def check(self, problem: Problem) -> None:
         """Refuse paths that cannot be labelled; reserves the problem's draws of the run's budget."""
-        check_paths(problem)
+        check_paths(problem, self.settings.answer_rule)
         check_scores(problem, self.settings)
         if self.run_budget is not None:
             self.run_budget.check(problem)
@@ -101,6 +101,7 @@ class Simulation(Stage):
         identity = f"{problem.id}#gold"
         if any(path.id == identity for path in problem.paths):
             return
+        # By the robust rule always: a gold solution is right, however it words its answer.
         verdict = await self.verdicts.of(task, problem, text)
         if verdict.outcome is not None and not verdict.correct:
             tally.count(f"gold solutions left out: {verdict.outcome}")

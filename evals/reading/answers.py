@@ -1,31 +1,37 @@
-"""The three ways an answer is read from a text and compared with the gold one.
+"""The four ways an answer is read from a text and compared with the gold one.
 
     strict    `#### 18`, the first one; string equality without `,` and a closing `.` (lm-evaluation-harness's
               strict-match; the data set's authors keep the `.`)
     flexible  the last thing that looks like a number; string equality (lm-evaluation-harness's flexible-extract)
     robust    the last of `####`, `\\boxed{}`, "answer is", "answer:", else the last number; exact rationals
+    paper     the number behind the first "The answer is"; float equality (arXiv 2412.08393)
 
     >>> robust("6*3=18\\nThe answer is **$18.00**.")
     '18'
     >>> same("18.0 apples", "18")
     True
 
-Robust decides labels and rewards; the other two are kept because published figures use them. All three read the text
-only up to the first new question that the model wrote itself (`cut`).
+Robust decides labels and rewards unless another rule is asked for; strict and flexible are kept because published
+figures use them, paper only where it decides. All read the text only up to the first new question that the model wrote
+itself (`cut`).
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections import deque
 from typing import NamedTuple
 
 from evals.reading import numbers
 from evals.records import Match
+from evals.rules import AnswerRule
 
 _QUESTION = re.compile(r"^[ \t]*(?:#{1,6}[ \t]*)?(?:\*\*|__)?(?:Question|Q)[ \t]*:", re.MULTILINE)
 _STRICT = re.compile(r"#### (\-?[0-9\.\,]+)")
 _FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
+_DIGITS = re.compile(r"-?(?:[0-9]{1,200}(?:\.[0-9]{0,200})?|\.[0-9]{1,200})")
+_PAPER = re.compile(r"The answer is (-?[0-9.,]+)")
 
 _MARK = re.compile(
     r"(?P<hashes>^[ \t]*####(?!\#))|(?P<boxed>\\f?boxed\s{0,3}(?=\{))"
@@ -90,6 +96,13 @@ def flexible(text: str) -> str | None:
     return _harness_clean(last.group()) if last else None
 
 
+def paper(text: str) -> str | None:
+    """The number behind the first "The answer is", commas and closing points removed; None where none stands there."""
+    found = _PAPER.search(cut(text))
+    number = found[1].replace(",", "").rstrip(".") if found else ""
+    return number if _float(number) is not None else None
+
+
 def robust(text: str) -> str | None:
     """The answer a careful reader takes from the text; None if it gives none or refuses.
 
@@ -123,23 +136,32 @@ def same(a: str, b: str) -> bool:
     return normal(a) == normal(b)
 
 
-def match(gold: str, text: str) -> tuple[str | None, Match]:
-    """Read a path's answer by the robust rule and judge it under all three.
+def match(gold: str, text: str, rule: AnswerRule = "robust") -> tuple[str | None, Match]:
+    """Read a path's answer by a rule, and judge it under strict, flexible, robust and, where it is the rule, paper.
 
     Args:
         gold: the right answer, or a gold solution that ends in `#### N`.
         text: the whole completion.
+        rule: by which the returned answer is read.
     """
     text = cut(text)
     bare = gold.rpartition("#### ")[2]
     clean = _harness_clean(bare.strip())
-    answer = robust(text)
-    hashes = strict(text)
-    return answer, Match(
-        strict=hashes is not None and _harness_clean(hashes) == clean,
-        flexible=flexible(text) == clean,
-        robust=answer is not None and same(bare, answer),
+    read = {"strict": strict(text), "flexible": flexible(text), "robust": robust(text)}
+    found = Match(
+        strict=read["strict"] is not None and _harness_clean(read["strict"]) == clean,
+        flexible=read["flexible"] == clean,
+        robust=read["robust"] is not None and same(bare, read["robust"]),
     )
+    if rule == "paper":
+        read["paper"] = paper(text)
+        found.paper = read["paper"] is not None and float(read["paper"]) == paper_number(bare)
+    return read[rule], found
+
+
+def paper_number(gold: str) -> float | None:
+    """A right answer as the float that the paper's rule compares with; None where it is no plain number."""
+    return _float(gold.rpartition("#### ")[2].strip().replace(",", ""))
 
 
 def ends_steps(line: str, is_last: bool) -> bool:
@@ -173,6 +195,12 @@ def is_bare_answer(line: str) -> bool:
 def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
     found = deque(pattern.finditer(text), maxlen=1)
     return found[0] if found else None
+
+
+def _float(text: str) -> float | None:
+    """A number written in digits as a float; not "nan", "inf", "1_0" or what is too large for one."""
+    value = float(text) if _DIGITS.fullmatch(text) else math.inf
+    return value if math.isfinite(value) else None
 
 
 def _harness_clean(answer: str) -> str:

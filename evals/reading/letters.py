@@ -1,9 +1,10 @@
-"""The letter of a multiple-choice answer, read from a text under three rules.
+"""The letter of a multiple-choice answer, read from a text under four rules.
 
     strict    the text's first line is the letter and nothing else (`B`, `(B)`, `B.`)
     flexible  the last capital A to D that stands alone, anywhere in the text
     robust    the last "answer is B", "Answer: B", `\\\\boxed{B}`; else the letter that the text begins with; else the
               choice whose whole text is the answer
+    paper     the letter behind the first "The answer is", as the paper reads its numbers
 
 >>> robust("It halves, so the answer is (B).", ["1", "2", "3", "4"])
 'B'
@@ -19,12 +20,14 @@ from collections.abc import Sequence
 
 from evals.reading import answers
 from evals.records import Match
+from evals.rules import AnswerRule
 
 LETTERS = "ABCD"
 
 _ALONE = re.compile(r"(?<![A-Za-z0-9_'\u2019])([A-D])(?![A-Za-z0-9_'\u2019])")
 _BARE = re.compile(r"[\s*_`]{0,20}\(?([A-D])[).:,]{0,2}[\s*_`]{0,20}")
 _START = re.compile(r"[\s*_`]{0,20}(?:\(([A-D])\)|([A-D])[*_`]{0,3}(?:[).:,]|\s*(?:\n|$)|\s(?=because|since|is the)))")
+_PAPER = re.compile(r"The answer is \(?([A-D])(?![A-Za-z0-9_'\u2019])")
 _MARKED = re.compile(
     r"(?:\banswer(?:\s{1,3}is\b|[*_]{0,3}\s{0,3}[:=])|\\f?boxed\s{0,3}\{)[\s*_`:]{0,9}"
     r"(?:(?:option|choice)\s{1,3})?(?:\\text\{)?[\s*_`]{0,9}\(?([A-D])(?![A-Za-z0-9_'\u2019])(?!\s(?!because|since)[a-z])",
@@ -45,6 +48,12 @@ def flexible(text: str) -> str | None:
     return found[0][1] if found else None
 
 
+def paper(text: str) -> str | None:
+    """The capital letter behind the first "The answer is"; None where none stands there."""
+    found = _PAPER.search(answers.cut(text))
+    return found[1] if found else None
+
+
 def robust(text: str, choices: Sequence[str] = ()) -> str | None:
     """The letter a careful reader takes from the text; None if it names none.
 
@@ -63,10 +72,14 @@ def robust(text: str, choices: Sequence[str] = ()) -> str | None:
     return same[0] if len(same) == 1 else None
 
 
-def match(gold: str, text: str, choices: Sequence[str] = ()) -> tuple[str | None, Match]:
-    """Read the letter by the robust rule and judge the text under all three."""
-    letter = robust(text, choices)
-    return letter, Match(strict=strict(text) == gold, flexible=flexible(text) == gold, robust=letter == gold)
+def match(gold: str, text: str, choices: Sequence[str] = (), rule: AnswerRule = "robust") -> tuple[str | None, Match]:
+    """Read the letter by a rule, and judge it under strict, flexible, robust and, where it is the rule, paper."""
+    read = {"strict": strict(text), "flexible": flexible(text), "robust": robust(text, choices)}
+    found = Match(strict=read["strict"] == gold, flexible=read["flexible"] == gold, robust=read["robust"] == gold)
+    if rule == "paper":
+        read["paper"] = paper(text)
+        found.paper = read["paper"] == gold
+    return read[rule], found
 
 
 def is_bare(line: str) -> bool:

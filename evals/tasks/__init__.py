@@ -8,7 +8,8 @@ from typing import cast
 
 from evals.errors import DataError, UsageError
 from evals.records import Problem
-from evals.tasks.base import Task, split_of
+from evals.rules import AnswerRule
+from evals.tasks.base import AnswerReader, Task, split_of
 
 TASKS = {
     "gsm8k": "evals.tasks.math:GSM8K",
@@ -46,14 +47,17 @@ def task_of(problem: Problem) -> Task:
     return task(problem.task).adapted(problem)
 
 
-def check_problem(problem: Problem) -> None:
-    """Raise DataError (`field: what is wrong`) if the problem lacks what its task needs."""
-    task_of(problem).check(problem)
+def check_problem(problem: Problem, rule: AnswerRule = "robust") -> None:
+    """Raise DataError (`field: what is wrong`) if the problem lacks what its task, or the answer rule, needs."""
+    found = task_of(problem)
+    found.check(problem)
+    if isinstance(found, AnswerReader):
+        found.check_rule(problem, rule)
 
 
-def check_paths(problem: Problem) -> None:
-    """Refuse a problem that its task cannot judge, and what `check_steps` refuses."""
-    check_problem(problem)
+def check_paths(problem: Problem, rule: AnswerRule = "robust") -> None:
+    """Refuse a problem that its task cannot judge by the rule, and what `check_steps` refuses."""
+    check_problem(problem, rule)
     check_steps(problem)
 
 

@@ -9,12 +9,13 @@ from typing import Protocol, runtime_checkable
 from evals.errors import DataError
 from evals.programs.checks import CheckResult, CodeTests, Outcome
 from evals.records import Match, Path, Problem
+from evals.rules import AnswerRule
 from evals.split import Split
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer read from a text (None: none found) and whether it is right; `correct` follows the task's rule.
+    """The answer read from a text (None: none found) and whether it is right; `correct` follows the rule asked for.
 
     A program has an `outcome` instead of an answer; `weak` says that its tests could not be kept out of its reach.
     """
@@ -67,8 +68,11 @@ class Task(Protocol):
 class AnswerReader(Protocol):
     """What a task has, besides, whose answer stands in the text."""
 
-    def judge(self, problem: Problem, text: str) -> Verdict:
-        """Read the answer of a whole path and compare it with the problem's."""
+    def judge(self, problem: Problem, text: str, rule: AnswerRule = "robust") -> Verdict:
+        """Read the answer of a whole path under a rule and compare it with the problem's."""
+
+    def check_rule(self, problem: Problem, rule: AnswerRule) -> None:
+        """Raise DataError if no answer could ever be right under the rule."""
 
 
 @runtime_checkable

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from evals.errors import DataError
 from evals.reading import answers, equations
 from evals.records import Problem
+from evals.rules import AnswerRule
 from evals.split import Split
 from evals.tasks.base import Verdict
 
@@ -78,11 +79,19 @@ class MathTask:
             ends.append(end)
         return Split(steps, ends)
 
-    def judge(self, problem: Problem, text: str) -> Verdict:
-        """Read the answer under the robust rule, which decides `correct`; the other two rules stand in `match`."""
+    def judge(self, problem: Problem, text: str, rule: AnswerRule = "robust") -> Verdict:
+        """Read the answer under a rule, which decides `correct`; the others stand beside it in `match`."""
         self.check(problem)
-        answer, match = answers.match(problem.answer or "", text)
-        return Verdict(answer, match.robust, match)
+        answer, match = answers.match(problem.answer or "", text, rule)
+        return Verdict(answer, match.under(rule), match)
+
+    def check_rule(self, problem: Problem, rule: AnswerRule) -> None:
+        """Raise DataError if the right answer is no number and the rule compares numbers."""
+        if rule == "paper" and answers.paper_number(problem.answer or "") is None:
+            raise DataError(
+                f"answer: {problem.answer!r} is no plain number, and --answer-rule paper compares numbers",
+                "Take --answer-rule robust.",
+            )
 
     def signature(self, text: str) -> str:
         return equations.equation_signature(text)

@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 from evals.errors import DataError
 from evals.reading import letters
 from evals.records import Problem
+from evals.rules import AnswerRule
 from evals.split import Split
 from evals.tasks.base import Verdict
 from evals.tasks.math import PAPER, PLAIN, MathTask
@@ -71,13 +72,18 @@ class MmluTask:
         end = next((j for j, step in enumerate(split.steps) if letters.is_bare(step)), len(split.steps))
         return Split(split.steps[:end], split.ends[:end])
 
-    def judge(self, problem: Problem, text: str) -> Verdict:
-        """Read the letter, or the number; the robust rule decides."""
+    def judge(self, problem: Problem, text: str, rule: AnswerRule = "robust") -> Verdict:
+        """Read the letter, or the number, under a rule, which decides `correct`."""
         if mode_of(problem) == "number":
-            return self.math.judge(problem, text)
+            return self.math.judge(problem, text, rule)
         self.check(problem)
-        letter, match = letters.match(problem.answer or "", text, problem.choices or [])
-        return Verdict(letter, match.robust, match)
+        letter, match = letters.match(problem.answer or "", text, problem.choices or [], rule)
+        return Verdict(letter, match.under(rule), match)
+
+    def check_rule(self, problem: Problem, rule: AnswerRule) -> None:
+        """Raise DataError if the right answer is no number and the rule compares numbers; letters fit every rule."""
+        if mode_of(problem) == "number":
+            self.math.check_rule(problem, rule)
 
     def signature(self, text: str) -> str:
         return self.math.signature(text)

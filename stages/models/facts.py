@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from evals.errors import UsageError
+from evals.tasks.prompts import AUTO, CHAT
 from stages.models.devices import choose_device, choose_dtype
-from stages.models.loading import model_fingerprint
+from stages.models.loading import load_tokenizer, model_fingerprint, read_card, resolve
+from stages.models.prompts import CHAT_ARGS, chat_arguments, make_prompter
 from stages.settings.model import EngineSettings, ModelSettings
 
 
@@ -22,7 +26,7 @@ def named_model(settings: EngineSettings) -> str:
 
 
 def model_facts(model: str, settings: ModelSettings) -> dict[str, Any]:
-    """The model, its hash, and in what it computes.
+    """The model, its hash, in what it computes, and how it is prompted.
 
     Raises:
         ModelError: no such model or device here.
@@ -36,5 +40,38 @@ def model_facts(model: str, settings: ModelSettings) -> dict[str, Any]:
         "dtype": dtype,
         "load_in_4bit": settings.load_in_4bit,
         "template": settings.template,
+        **prompt_facts(model, settings),
         "same whatever the batch": "yes" if dtype == "float32" and device == "cpu" else "not guaranteed",
     }
+
+
+def prompt_facts(model: str, settings: ModelSettings) -> dict[str, Any]:
+    """What the chat template is told, and the hash of what it makes of a fixed question: it may write today's date.
+
+    Nothing for a plain template, whose text says it all: it stands in the settings, or in the model's hashed card.
+
+    Raises:
+        UsageError: --chat-arg where no chat template is used.
+        DataError: the chat template refuses the question.
+    """
+    card = read_card(model)
+    told = chat_arguments(settings.chat_arg, card)
+    template = card.get("template", AUTO) if settings.template == AUTO else settings.template
+    tokenizer = None
+    if template == CHAT or (template == AUTO and _may_have_chat_template(model)):
+        tokenizer = load_tokenizer(model, settings.trust_remote_code)
+    if tokenizer is None or not tokenizer.chat_template:
+        if settings.chat_arg:
+            raise UsageError("--chat-arg tells a chat template, and none is used here", "Leave it out.")
+        return {}
+    described = make_prompter(tokenizer, {}, CHAT, None, told).describe()
+    return {CHAT_ARGS: told, "prompt_sha256": described["sha256"]}
+
+
+def _may_have_chat_template(model: str) -> bool:
+    """False only if a folder's files show that it has none, so that nobody waits for a tokenizer in vain."""
+    where = Path(resolve(model))
+    config = where / "tokenizer_config.json"
+    if not config.is_file():
+        return True
+    return any(where.glob("chat_template*")) or "chat_template" in json.loads(config.read_text(encoding="utf-8"))

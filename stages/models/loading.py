@@ -13,9 +13,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,8 @@ class Loaded:
     name: str
     fingerprint: str
     template_recorded: str | None
+    chat_args: Mapping[str, Any] = field(default_factory=dict)
+    """What the folder recorded that its chat template is told."""
 
 
 def quiet_libraries() -> None:
@@ -193,7 +195,9 @@ def load_policy(
     )
     model.eval()
     tokenizer = load_tokenizer(name, trust_remote_code)
-    return Loaded(model, tokenizer, device, dtype, name, model_fingerprint(name), card.get("template"))
+    return Loaded(
+        model, tokenizer, device, dtype, name, model_fingerprint(name), card.get("template"), card.get("chat_args", {})
+    )
 
 
 def load_weights(
@@ -254,11 +258,16 @@ def load_weights(
         if prepare is not None:
             prepare(model)
         if adapter:
-            from peft import PeftModel
+            from peft import PeftConfig, PeftModel
 
-            model = PeftModel.from_pretrained(model, resolve(name), is_trainable=trainable)
+            learned = PeftConfig.from_pretrained(resolve(name))
+            if learned.task_type == "CAUSAL_LM" and kind != "AutoModelForCausalLM":
+                # A policy's adapter on the backbone of a reward model: PEFT's class for policies would ask the model
+                # for what only a policy has.
+                learned.task_type = None
+            model = PeftModel.from_pretrained(model, resolve(name), is_trainable=trainable, config=learned)
             if not load_in_4bit and not trainable:
-                model = model.merge_and_unload()
+                model = model.merge_and_unload().requires_grad_(True)  # PEFT froze the base, which may be trained
         return model if load_in_4bit else model.to(device)
 
 

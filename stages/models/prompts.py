@@ -7,6 +7,9 @@
 The prompt's ids are the same whatever is appended, because at sampling time the model sees the prompt first and writes
 after it; a completion whose first character would melt into the prompt's last token is tokenised on its own instead.
 BOS stands in front exactly when the tokenizer itself puts it there; a chat template writes its own.
+
+A chat template may write what it is told by `--chat-arg` (a date, `enable_thinking`) or what it finds by itself (the
+date of today). So a manifest hashes what it makes of a fixed question, and a model's card keeps what it was told.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.errors import DataError, ModelError, UsageError
-from evals.records import Problem, Prompting
+from evals.records import Problem, Prompting, parse_json
 from evals.tasks import task_of
 from evals.tasks.base import ProgramTask
 from evals.tasks.prompts import CHAT, SLOT, plain_prompt, turns
@@ -26,6 +29,10 @@ from stages.settings.model import ModelSettings
 
 # A completion tokenised alone gets a space of its own in front from some tokenizers; behind this it does not.
 ANCHOR = "\n"
+FIXED_QUESTION = "What is 1 plus 2?"
+"""What is rendered to tell whether two runs prompt alike."""
+CHAT_ARGS = "chat_args"
+"""Key of a model's card, and of manifests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +56,13 @@ class Prompter:
         tokenizer: a transformers tokenizer.
         name: the template's name ("chat": the tokenizer's own chat template).
         text: the plain template, with `{question}` in it; None for chat.
+        chat_args: what the chat template is told besides the messages, by name.
     """
 
     tokenizer: Any
     name: str
     text: str | None
+    chat_args: Mapping[str, Any] = field(default_factory=dict)
     head: tuple[int, ...] = field(init=False, repr=False)
     """Ids that stand before every prompt: BOS where the tokenizer adds it, nothing for chat."""
 
@@ -65,10 +74,24 @@ class Prompter:
         """What a model folder keeps so that the same prompts are built again: "chat" or the template's text."""
         return CHAT if self.text is None else self.text
 
-    def describe(self) -> dict[str, str]:
-        """Name and sha256 of the template, for manifests."""
-        text = str(self.tokenizer.chat_template) if self.text is None else self.text
-        return {"name": self.name, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+    @property
+    def card(self) -> dict[str, Any]:
+        """What a model's card says of its prompts, for every later stage."""
+        arguments = {CHAT_ARGS: dict(self.chat_args)} if self.text is None and self.chat_args else {}
+        return {"template": self.recorded, "prompt_sha256": self.describe()["sha256"], **arguments}
+
+    def describe(self) -> dict[str, Any]:
+        """Name of the template, and sha256 of what it makes of a fixed question, for manifests.
+
+        Raises:
+            DataError: the chat template refuses the question.
+        """
+        if self.text is None:
+            text, arguments = self._chat(turns(FIXED_QUESTION)), dict(self.chat_args)
+        else:
+            text, arguments = plain_prompt(self.text, FIXED_QUESTION), {}
+        named = {CHAT_ARGS: arguments} if arguments else {}
+        return {"name": self.name, "sha256": hashlib.sha256(text.encode()).hexdigest(), **named}
 
     def prompt(self, problem: Problem) -> str:
         """The prompt as text, BOS not included: header and worked examples where this run has them, the question."""
@@ -99,7 +122,7 @@ class Prompter:
         """The same for a prompt that is given: text as it is, or the messages of a chat.
 
         Raises:
-            DataError: messages, and a tokenizer that has no chat template.
+            DataError: messages, and a tokenizer that has no chat template, or one that refuses them.
         """
         prompt, head = self._given(prompt)
         return self._encode(prompt, completion, end, head)
@@ -158,7 +181,17 @@ class Prompter:
         return prompt_ids + ids, positions
 
     def _chat(self, messages: list[dict[str, Any]]) -> str:
-        return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        from jinja2 import TemplateError
+
+        how = {**self.chat_args, "tokenize": False, "add_generation_prompt": True}
+        try:
+            return str(self.tokenizer.apply_chat_template(messages, **how))
+        except (TemplateError, TypeError, ValueError, KeyError) as error:  # a template is a program of its own
+            said = " ".join(str(error).split())[:200] or type(error).__name__
+            raise DataError(
+                f"prompt: the model's chat template refuses it ({said})",
+                "Give roles in an order that it takes, what it wants to know by --chat-arg, or another --template.",
+            ) from error
 
     def _plain(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -198,11 +231,13 @@ class Prompters:
         tokenizer: a transformers tokenizer.
         template: as for `make_prompter`; a problem that is prompted in a way of its own may name another.
         recorded: `Prompter.recorded` as kept by the model's folder.
+        chat_args: as `chat_arguments` makes them.
     """
 
     tokenizer: Any
     template: str = ModelSettings.template
     recorded: str | None = None
+    chat_args: Mapping[str, Any] = field(default_factory=dict)
     _known: dict[tuple[str, str], Prompter] = field(default_factory=dict, repr=False)
 
     def of(self, problem: Problem) -> Prompter:
@@ -211,7 +246,7 @@ class Prompters:
         key = problem.task, template
         if key not in self._known:
             templates = task_of(problem).templates
-            self._known[key] = make_prompter(self.tokenizer, templates, template, self.recorded)
+            self._known[key] = make_prompter(self.tokenizer, templates, template, self.recorded, self.chat_args)
         return self._known[key]
 
 
@@ -220,6 +255,7 @@ def make_prompter(
     task_templates: Mapping[str, str],
     template: str = ModelSettings.template,
     recorded: str | None = None,
+    chat_args: Mapping[str, Any] | None = None,
 ) -> Prompter:
     """Choose the template.
 
@@ -229,6 +265,7 @@ def make_prompter(
         template: "auto" (what the model folder recorded, else chat if the tokenizer has a chat template, else the
             task's first), "chat", a name out of `task_templates`, or the path of a text file with `{question}` in it.
         recorded: `Prompter.recorded` as kept by the model's folder.
+        chat_args: what the chat template is told besides the messages.
 
     Raises:
         UsageError: no such template, no `{question}` in it, or chat for a tokenizer without chat template.
@@ -243,13 +280,47 @@ def make_prompter(
     if template == CHAT:
         if not tokenizer.chat_template:
             raise UsageError("the model has no chat template", f"Choose --template out of {', '.join(task_templates)}.")
-        return Prompter(tokenizer, CHAT, None)
+        return Prompter(tokenizer, CHAT, None, chat_args or {})
     if template in task_templates:
-        return Prompter(tokenizer, template, task_templates[template])
-    if SLOT in template:
+        name, text = template, task_templates[template]
+    elif SLOT in template:
         names = [name for name, text in task_templates.items() if text == template]
-        return Prompter(tokenizer, names[0] if names else "recorded", template)
-    return Prompter(tokenizer, Path(template).name, _template_file(template, task_templates))
+        name, text = names[0] if names else "recorded", template
+    else:
+        name, text = Path(template).name, _template_file(template, task_templates)
+    return Prompter(tokenizer, name, text, chat_args or {})  # the messages of a pair go through the chat template
+
+
+def chat_arguments(typed: Sequence[str], card: Mapping[str, Any]) -> dict[str, Any]:
+    """What the chat template is told: what the model's card recorded, and over it what was typed.
+
+    Args:
+        typed: `name=value`; a value that is JSON (true, 3, "3") is that, anything else text.
+        card: the model's `sipf.json`.
+
+    Raises:
+        UsageError: not of that form, a name twice, or one that the prompt itself decides.
+    """
+    found: dict[str, Any] = {}
+    for text in typed:
+        name, equals, value = text.partition("=")
+        if not (equals and name.isidentifier()) or name in found or name in _DECIDED:
+            raise UsageError(
+                f"--chat-arg {text!r} is no name=value, names one twice, or what the prompt itself decides",
+                "For example --chat-arg enable_thinking=false.",
+            )
+        found[name] = _json_or_text(value)
+    return {**card.get(CHAT_ARGS, {}), **found}
+
+
+_DECIDED = {"conversation", "messages", "tokenize", "add_generation_prompt", "continue_final_message", "chat_template"}
+
+
+def _json_or_text(value: str) -> Any:
+    try:
+        return parse_json(value)
+    except ValueError:
+        return value
 
 
 def _template_file(path: str, task_templates: Mapping[str, str]) -> str:

@@ -23,6 +23,7 @@ from typing import Any
 from evals.errors import DataError
 from evals.programs.checks import CheckResult, CodeTests
 from evals.records import Path, Problem, Rollout
+from evals.rules import AnswerRule
 from evals.tasks.base import AnswerReader, ProgramTask, Task, Verdict
 from stages.counts import OUTCOMES, Tally
 from stages.runs.faults import LineFault
@@ -48,13 +49,21 @@ class Verdicts:
         self._threads: _CheckThreads | None = None
 
     async def of(
-        self, task: Task, problem: Problem, text: str, *, prefix: str = "", tally: Tally | None = None
+        self,
+        task: Task,
+        problem: Problem,
+        text: str,
+        *,
+        prefix: str = "",
+        rule: AnswerRule = "robust",
+        tally: Tally | None = None,
     ) -> Verdict:
         """Judge a whole path, or a prefix and what was written after it.
 
         Args:
             task: the problem's, as `task_of` gives it.
             text: the path, or the part after `prefix`.
+            rule: by which an answer is read and compared; nothing to a program.
             tally: counts how checks ended.
 
         Raises:
@@ -64,7 +73,7 @@ class Verdicts:
         text = joined_path(task, prefix, text)
         if not isinstance(task, ProgramTask):
             assert isinstance(task, AnswerReader), "what is no program is an answer"
-            return task.judge(problem, text)
+            return task.judge(problem, text, rule)
         verdict = task.verdict(await self._result(task, problem, task.program(problem, text)))
         if tally is not None:
             tally.count(OUTCOMES.of(str(verdict.outcome)))
@@ -72,11 +81,17 @@ class Verdicts:
         return verdict
 
     async def of_all(
-        self, task: Task, problem: Problem, texts: Sequence[str], tally: Tally | None = None
+        self,
+        task: Task,
+        problem: Problem,
+        texts: Sequence[str],
+        *,
+        rule: AnswerRule = "robust",
+        tally: Tally | None = None,
     ) -> list[Verdict]:
         """The verdicts of several paths of one problem, in their order; programs are checked in parallel."""
         if not isinstance(task, ProgramTask):
-            return [await self.of(task, problem, text, tally=tally) for text in texts]
+            return [await self.of(task, problem, text, rule=rule, tally=tally) for text in texts]
         return await asyncio.gather(*[self.of(task, problem, text, tally=tally) for text in texts])
 
     def facts(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from evals.records import Path, Problem, StepScores
 from evals.tasks import task_of
 from evals.tasks.base import step_ends
 from stages.models.loading import load_tokenizer, read_card
-from stages.models.prompts import Prompter, make_prompter
+from stages.models.prompts import Prompter, chat_arguments, make_prompter
 from stages.settings.model import ScorerSettings
 
 NO_NUMBERS = "the reward model gives scores that are not numbers"
@@ -93,11 +93,12 @@ class PathScorer(ABC):
         """The prompts the model was trained with.
 
         Raises:
-            UsageError: the template asked for is another.
+            UsageError: the template asked for, or what it is told, is another.
         """
         if problem.task not in self._prompters:
             templates = task_of(problem).templates
-            recorded = make_prompter(self.tokenizer, templates, "auto", self.card.get("template"))
+            told = chat_arguments((), self.card)
+            recorded = make_prompter(self.tokenizer, templates, "auto", self.card.get("template"), told)
             if self.settings.template != "auto":
                 asked = make_prompter(self.tokenizer, templates, self.settings.template)
                 if asked.recorded != recorded.recorded:
@@ -105,6 +106,11 @@ class PathScorer(ABC):
                         f"{self.name} was trained with the template {recorded.name!r}, not {asked.name!r}",
                         "Leave --template out: the model knows its own.",
                     )
+            if chat_arguments(self.settings.chat_arg, self.card) != told:
+                raise UsageError(
+                    f"{self.name} was trained with other --chat-arg ({told or 'none'})",
+                    "Leave --chat-arg out: the model knows its own.",
+                )
             self._prompters[problem.task] = recorded
         return self._prompters[problem.task]
 

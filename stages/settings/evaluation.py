@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evals.errors import UsageError
+from stages.settings.answers import AnswerSettings
 from stages.settings.declare import Panel, check_bounds, setting
 
 AGGREGATES = ("mean", "min", "product", "last")
 
 
 @dataclass(frozen=True)
-class EvalSettings:
+class EvalSettings(AnswerSettings):
     """How answers are drawn: `n` per problem, greedily at temperature 0. `max_tokens` None: the task's."""
 
     n: int = setting(1, "Answers per problem.", flags=("-n", "--n"), low=1)

@@ -39,10 +39,17 @@ class ModelSettings:
         "auto", "Number format to compute in; auto depends on the device, training keeps float32 weights.",
         panel=Panel.MODEL,
     )  # fmt: skip
-    load_in_4bit: bool = setting(False, "Load the base weights as 4-bit nf4 (needs CUDA).", panel=Panel.MODEL)
+    load_in_4bit: bool = setting(
+        False, "Load the base weights as 4-bit nf4 (needs CUDA).", flags=("--load-in-4bit/--no-load-in-4bit",),
+        panel=Panel.MODEL,
+    )  # fmt: skip
     template: str = setting(
         "auto", "Prompt template: auto, chat, one of the task's, or a file with {question} in it.", panel=Panel.MODEL
     )
+    chat_arg: tuple[str, ...] = setting(
+        (), "Tell the chat template, such as enable_thinking=false; may be given again. A trained model keeps what it "
+        "was told.", metavar="NAME=VALUE", panel=Panel.MORE,
+    )  # fmt: skip
     trust_remote_code: bool = setting(False, "Run code that comes with the model.", panel=Panel.MORE)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stages.settings.answers import AnswerSettings
 from stages.settings.declare import Panel, check_bounds, setting
 
 _CODE = "authors' code of arXiv 2412.08393"
 
 
 @dataclass(frozen=True)
-class SampleSettings:
+class SampleSettings(AnswerSettings):
     """How paths are drawn and which are kept.
 
     `n` draws make a block. Without quotas one block is drawn; with `want_right` or `want_wrong` further blocks follow
@@ -34,7 +35,12 @@ class SampleSettings:
         0, "Most draws per problem to fill the quotas; 0 means ten blocks.", low=0, panel=Panel.MORE
     )
     time_cap: float | None = setting(
-        None, "Most seconds per problem; makes the run not reproducible.", low=0.0, panel=Panel.MORE, source=_CODE
+        None,
+        "Draw no further block after this many seconds, the wait for other problems in the batch included; makes "
+        "the run not reproducible (--max-draws is the bound that does not).",
+        low=0.0,
+        panel=Panel.MORE,
+        source=_CODE,
     )
     near_duplicate: float = setting(
         0.0, "Drop a path that differs from a kept one in at most this share of its words.", low=0.0, high=1.0,

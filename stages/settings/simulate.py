@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evals.errors import UsageError
+from stages.settings.answers import AnswerSettings
 from stages.settings.declare import Panel, check_bounds, part, setting
 
 Strategy = Literal["exact", "brute", "first-error", "binary", "mcts", "prm-guided"]
@@ -66,11 +67,13 @@ class TreeSettings:
 
 
 @dataclass(frozen=True)
-class SimulateSettings:
+class SimulateSettings(AnswerSettings):
     """How steps are labelled.
 
     A step is right if more than `delta` of its `k` rollouts reach the answer. Each draw's temperature lies in the range
     `temperature` and is decided by the draw's seed (the paper draws at random temperature without giving the range).
+    A rollout that was cut off at the length limit is wrong whatever it says so far, unless `count_unfinished`: "She is
+    72 years old, so her sister, who is twice as" has no answer yet.
     `trust_correct` takes every step of a path with a right answer for right. `budget` caps the draws of a problem,
     `run_budget` those of all (see `stages.strategies.run_budget`). `confidence` C gives a dead-looking prefix up once
     the chance that its remaining draws change the label is at most 1 - C (see `stages.strategies.stopping`; `prior` are
@@ -102,6 +105,10 @@ class SimulateSettings:
     seed: int = setting(0, "Seed of every random choice.", low=0)
     gold: bool = setting(
         True, "Add the gold solution as a path whose steps are all right.", flags=("--gold/--no-gold",),
+        panel=Panel.MORE,
+    )  # fmt: skip
+    count_unfinished: bool = setting(
+        False, "Let a rollout that was cut off at --max-tokens be right, if an answer can be read from it.",
         panel=Panel.MORE,
     )  # fmt: skip
     keep_text: bool = setting(False, "Keep the text of each rollout on the line.", panel=Panel.MORE)

@@ -17,6 +17,8 @@ from stages.settings.model import ModelSettings
 
 FREE = ("device", "save_steps", "logging_steps", "gradient_checkpointing")
 """Changing these does not change the model, so a resumed run may."""
+TOLD_BY_THE_PROMPT = ("template", "chat_arg")
+"""What these decide is compared as the hash of a rendered prompt."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,10 @@ class TrainSettings(ModelSettings):
     max_length: int = setting(
         1024, "Longest prompt and completion together, in tokens; longer ones are left out.", low=1
     )
-    lora: bool = setting(False, "Train a LoRA adapter instead of all weights.")
-    merge: bool = setting(False, "Write the full model, with the adapter merged into it.")
+    lora: bool = setting(False, "Train a LoRA adapter instead of all weights.", flags=("--lora/--no-lora",))
+    merge: bool = setting(
+        False, "Write the full model, with the adapter merged into it.", flags=("--merge/--no-merge",)
+    )
     seed: int = setting(42, "Seed of every random choice.", low=0, source="authors' code of arXiv 2412.08393")
     schedule: Literal["linear", "cosine", "constant"] = setting(
         "linear", "Learning rate after the warm-up.", panel=Panel.MORE
@@ -43,7 +47,9 @@ class TrainSettings(ModelSettings):
     warmup: float = setting(0.1, "Warm-up: below 1 a share of all updates, else updates.", low=0.0, panel=Panel.MORE)
     weight_decay: float = setting(0.0, "Decoupled weight decay.", low=0.0, panel=Panel.MORE)
     max_grad_norm: float = setting(1.0, "Norm that gradients are clipped to.", low=0.0, panel=Panel.MORE)
-    packing: bool = setting(False, "sft: pack several examples into a row.", panel=Panel.MORE)
+    packing: bool = setting(
+        False, "sft: pack several examples into a row.", flags=("--packing/--no-packing",), panel=Panel.MORE
+    )
     group_by_length: bool = setting(False, "Batch examples of similar length, for less padding.", panel=Panel.MORE)
     lora_r: int = setting(16, "Rank of the adapter.", low=1, panel=Panel.MORE)
     lora_alpha: int = setting(32, "Scale of the adapter, over its rank.", low=1, panel=Panel.MORE)
@@ -75,7 +81,7 @@ class TrainSettings(ModelSettings):
 
     def identity(self) -> dict[str, Any]:
         """The settings that decide which model comes out, for comparison on resume."""
-        return {name: value for name, value in asdict(self).items() if name not in (*FREE, "template")}
+        return {name: value for name, value in asdict(self).items() if name not in (*FREE, *TOLD_BY_THE_PROMPT)}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import asyncio
 import random
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from evals.records import Path, Problem, Rollout, StepLabel
@@ -151,12 +151,18 @@ class Simulator:
         return Draw(seed, low if low == high else random.Random(seed).uniform(low, high))
 
     async def _judge(self, problem: Problem, prefix: str, completion: Completion) -> Rollout:
-        verdict = await self.verdicts.of(self.task, problem, completion.text, prefix=prefix, tally=self.tally)
+        settings = self.settings
+        verdict = await self.verdicts.of(
+            self.task, problem, completion.text, prefix=prefix, rule=settings.answer_rule, tally=self.tally
+        )
+        if completion.finish == "length" and verdict.correct and not settings.count_unfinished:
+            verdict = replace(verdict, correct=False)
+            self.tally.count("rollouts that would be right, but were cut off")
         rollout = Rollout(correct=verdict.correct, seed=completion.seed, tokens=completion.tokens)
         write_verdict(verdict, rollout)
         if completion.finish == "length":
             rollout.finish = "length"
-        if self.settings.keep_text:
+        if settings.keep_text:
             rollout.text = completion.text
         return rollout
 

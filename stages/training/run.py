@@ -23,7 +23,7 @@ from evals.tasks import task_of
 from stages.files.interrupts import StopFlag
 from stages.models.devices import choose_device, choose_training_dtype
 from stages.models.loading import load_tokenizer, model_fingerprint, read_card
-from stages.models.prompts import Prompter, make_prompter
+from stages.models.prompts import Prompter, chat_arguments, make_prompter
 from stages.settings.training import TrainSettings
 from stages.training.failed_writes import failed_writes_interrupt
 from stages.training.model_folder import Log, ModelFolder, hash_rows
@@ -83,7 +83,9 @@ class TrainingRun:
     def prompter(self, problems: Iterable[Problem | None]) -> Prompter:
         """How the run's rows are prompted: with the templates of the first problem's task, or `BARE` without any."""
         templates = next((task_of(problem).templates for problem in problems if problem), BARE)
-        return make_prompter(self.tokenizer, templates, self.options.template, read_card(self.model).get("template"))
+        card = read_card(self.model)
+        told = chat_arguments(self.options.chat_arg, card)
+        return make_prompter(self.tokenizer, templates, self.options.template, card.get("template"), told)
 
     def train(
         self,
@@ -138,7 +140,7 @@ class TrainingRun:
         if method.measure is not None:
             described["eval"] = dict(method.measure(trainer.accelerator.unwrap_model(trainer.model)))
             folder.keep("eval.json", described["eval"])
-        card = {"kind": method.kind, "template": prompter.recorded, "stage": self.stage, "base": self.model}
+        card = {"kind": method.kind, **prompter.card, "stage": self.stage, "base": self.model}
         return folder.finish({**card, **method.card}, described)
 
     def _describe(self, method: Method, prompter: Prompter, counts: Mapping[str, int]) -> dict[str, Any]:

@@ -90,14 +90,15 @@ def check_adapter(name: str, kind: Kind, options: TrainSettings) -> bool:
     if same_kind:
         _same_shape(name, options)
     elif options.lora and is_adapter(name):
+        if options.load_in_4bit:
+            raise UsageError(
+                f"{name} is an adapter of another kind, and cannot be merged into 4-bit weights",
+                "Begin from a full model (train it with --merge), or give --merge --no-load-in-4bit here.",
+            )
         if not options.merge:
             raise UsageError(
                 f"{name} is an adapter of another kind, and an adapter on top of it would have no base on disk",
-                "Add --merge, or merge it into a full model first.",
-            )
-        if options.load_in_4bit:
-            raise UsageError(
-                f"{name} is an adapter of another kind, and cannot be merged into 4-bit weights", "Merge it."
+                "Add --merge, or begin from a full model (train it with --merge).",
             )
     return same_kind
 

@@ -29,6 +29,9 @@ def place(tmp_path: Path) -> Path:
     program = tmp_path / "bin" / "sipf"
     program.write_text(NOTES)
     program.chmod(0o755)
+    launcher = tmp_path / "bin" / "accelerate"
+    launcher.write_text('#!/usr/bin/env bash\necho "$*" >> "$CALLS.launched"\nshift 5\nexec sipf "$@"\n')
+    launcher.chmod(0o755)
     return tmp_path
 
 
@@ -93,6 +96,42 @@ def test_mbpp_trains_on_its_train_split_and_is_measured_on_its_test_split(place:
     assert only(lines, "sample")[0].startswith("sample run/data/sft.jsonl")
 
 
+@pytest.mark.parametrize(("task", "base"), [("chain", "run/m0"), ("gsm8k", "my/base"), ("mbpp", "my/base")])
+def test_published_tasks_restart_from_the_base_as_the_paper_does(place: Path, task: str, base: str) -> None:
+    lines = calls(place, "loop.sh", "--out", "run", "--task", task, "--data", "here", "--model", "my/base")
+    assert [f"--model {base} -o" in line for line in only(lines, "orpo")] == [True, True]
+    other = {"run/m0": "model", "my/base": "m0"}[base]
+    lines = calls(place, "loop.sh", "--out", "run", "--task", task, "--model", "my/base", "--base", other)
+    assert not [line for line in only(lines, "orpo") if f"--model {base} -o" in line]
+
+
+def test_simulator_reward_model_and_engine_are_chosen_apart_from_the_policy(place: Path) -> None:
+    more = ("--simulator", "big/simulator", "--prm-base", "big/judge", "--engine", "vllm")
+    lines = calls(place, "loop.sh", "--out", "run", *more)
+    assert all("--model big/simulator" in line for line in only(lines, "simulate"))
+    assert all("--model big/judge" in line for line in only(lines, "train-prm"))
+    assert "--model run/m0" in only(lines, "sample")[0]
+    for stage in ("sample", "simulate", "eval"):
+        assert all("--engine vllm" in line for line in only(lines, stage)), stage
+    for stage in ("sft", "train-prm", "score", "pairs", "orpo"):
+        assert not any("--engine" in line for line in only(lines, stage)), stage
+    assert "--engine" not in "".join(calls(place, "loop.sh", "--out", "other"))
+
+
+def test_several_processes_train_through_accelerate_and_nothing_else_does(place: Path) -> None:
+    config = place / "some.toml"
+    config.touch()
+    lines = calls(place, "loop.sh", "--out", "run", "--rounds", "1", "--processes", "2", "--config", str(config))
+    launched = (place / "calls.launched").read_text().splitlines()
+    head = f"launch --num_processes 2 -m sipf_cli --config {config}"
+    assert [line.removeprefix(head).split()[0] for line in launched] == ["sft", "train-prm", "orpo"]
+    one_round = ["sample", "simulate", "train-prm", "score", "pairs", "orpo", "eval"]
+    assert [line.split()[0] for line in lines][-8:] == [*one_round, "report"]
+    (place / "calls.launched").unlink()
+    calls(place, "loop.sh", "--out", "one", "--rounds", "1")
+    assert not (place / "calls.launched").exists()
+
+
 def test_the_demos_outcome_arm_gets_as_many_pairs_from_the_same_first_paths(place: Path) -> None:
     lines = calls(place, "demo.sh", OUT=str(place / "demo"), SEED="2")
     other = [line for line in lines if f"{place}/demo/outcome" in line]
@@ -119,3 +158,6 @@ def test_an_unknown_option_is_wrong_usage(place: Path) -> None:
     done = subprocess.run(["bash", str(EXAMPLES / "loop.sh"), "--task", "gsm9k"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "chain, gsm8k or mbpp" in done.stderr
+    done = subprocess.run(["bash", str(EXAMPLES / "loop.sh"), "--base", "m1"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "--base is model or m0, not m1" in done.stderr

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -40,13 +40,18 @@ class HFEngine:
         loaded: model, tokenizer and device (`stages.models.loading.load_policy`).
         template: as for `stages.models.prompts.make_prompter`.
         rows: draws decoded at a time; None: chosen from the device and its memory.
+        chat_args: what the chat template is told; None: what the model's folder recorded.
 
     Raises:
         ModelError: the model's layers keep more than keys and values of their own.
     """
 
-    def __init__(self, loaded: Loaded, template: str = ModelSettings.template, rows: int | None = None) -> None:
-        self._prompters = Prompters(loaded.tokenizer, template, loaded.template_recorded)
+    def __init__(
+        self, loaded: Loaded, template: str = ModelSettings.template, rows: int | None = None,
+        chat_args: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        told = loaded.chat_args if chat_args is None else chat_args
+        self._prompters = Prompters(loaded.tokenizer, template, loaded.template_recorded, told)
         self.model, self.tokenizer = loaded.model, loaded.tokenizer
         self.model.eval()
         check_decoding(loaded.name, self.model.config)

@@ -34,10 +34,12 @@ def open_engine(settings: EngineSettings) -> HFEngine:
     from stages.engines.hf.engine import HFEngine
     from stages.engines.hf.probe import probe
     from stages.models.loading import load_policy
+    from stages.models.prompts import chat_arguments
 
     loaded = load_policy(
         named_model(settings), settings.device, settings.dtype, settings.load_in_4bit, settings.trust_remote_code
     )
-    engine = HFEngine(loaded, settings.template, settings.batch_rows)
+    told = chat_arguments(settings.chat_arg, {"chat_args": loaded.chat_args})
+    engine = HFEngine(loaded, settings.template, settings.batch_rows, told)
     probe(loaded)
     return engine

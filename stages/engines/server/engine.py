@@ -22,7 +22,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -49,17 +49,18 @@ class ServerEngine(DrawEngine):
         tokenizer: a transformers tokenizer; None: prompts are sent as text.
         template: as for `stages.models.prompts.make_prompter`.
         recorded: the template that the tokenizer's folder records.
+        chat_args: what the tokenizer's chat template is told.
         caller: who asks.
     """
 
     def __init__(
         self, caller: RetryingClient, model: str, *, tokenizer: Any = None, template: str = ModelSettings.template,
-        recorded: str | None = None,
+        recorded: str | None = None, chat_args: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         super().__init__(BACKLOG * caller.concurrency)
         self.caller, self.model, self.tokenizer = caller, model, tokenizer
         self.chat = tokenizer is None and template == CHAT
-        self._prompters = Prompters(tokenizer or _NoTokenizer(self.chat), template, recorded)
+        self._prompters = Prompters(tokenizer or _NoTokenizer(self.chat), template, recorded, chat_args or {})
         self._tasks: set[asyncio.Task[None]] = set()
         self._card: asyncio.Task[Any] | None = None
 

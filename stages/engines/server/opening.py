@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from evals.errors import UsageError
 from stages.engines.server.engine import ServerEngine, base_url, key_from_environment
 from stages.models.facts import named_model
+from stages.models.prompts import chat_arguments
 from stages.settings.model import EngineSettings
 
 if TYPE_CHECKING:
@@ -27,23 +28,28 @@ def describe(settings: EngineSettings) -> dict[str, Any]:
         "same whatever the batch": "not guaranteed",
     }
     if settings.tokenizer is not None:
+        from stages.models.facts import prompt_facts
         from stages.models.loading import model_fingerprint
 
         facts |= {"tokenizer": settings.tokenizer, "tokenizer_sha256": model_fingerprint(settings.tokenizer)}
+        facts |= prompt_facts(settings.tokenizer, settings)
+    elif settings.chat_arg:
+        raise UsageError("--chat-arg needs --tokenizer with a server", "Name the model's folder or hub name there.")
     return facts
 
 
 def open_engine(settings: EngineSettings) -> ServerEngine:
     """The engine; nothing is asked of the server yet."""
-    tokenizer, recorded = None, None
+    tokenizer, card = None, {}
     if settings.tokenizer is not None:
         from stages.models.loading import load_tokenizer, policy_card
 
         tokenizer = load_tokenizer(settings.tokenizer, settings.trust_remote_code)
-        recorded = policy_card(settings.tokenizer).get("template")
+        card = policy_card(settings.tokenizer)
     return ServerEngine(
-        _client(settings), named_model(settings), tokenizer=tokenizer, template=settings.template, recorded=recorded
-    )
+        _client(settings), named_model(settings), tokenizer=tokenizer, template=settings.template,
+        recorded=card.get("template"), chat_args=chat_arguments(settings.chat_arg, card),
+    )  # fmt: skip
 
 
 def _client(settings: EngineSettings) -> RetryingClient:

@@ -22,7 +22,7 @@ from stages.engines.draws import Answer, DrawEngine
 from stages.engines.stops import TextReader, end_ids
 from stages.engines.vllm.start import CPU_ROWS, GPU_ROWS, VLLMStart, prepared, start, stop
 from stages.models.loading import load_errors, load_tokenizer, policy_card
-from stages.models.prompts import Prompter, Prompters
+from stages.models.prompts import Prompter, Prompters, chat_arguments
 from stages.settings.model import ModelSettings
 
 BACKLOG = 2
@@ -38,18 +38,21 @@ class VLLMEngine(DrawEngine):
         name: as for `stages.models.loading.resolve`.
         settings: how it runs.
         template: as for `stages.models.prompts.make_prompter`.
+        chat_arg: as for `stages.models.prompts.chat_arguments`.
 
     Raises:
         ModelError: vLLM is missing or cannot load the model.
     """
 
-    def __init__(self, name: str, settings: VLLMStart, template: str = ModelSettings.template) -> None:
+    def __init__(
+        self, name: str, settings: VLLMStart, template: str = ModelSettings.template, chat_arg: Sequence[str] = ()
+    ) -> None:
         on_cpu = settings.device == "cpu"
         rows = settings.rows or (CPU_ROWS if on_cpu else GPU_ROWS)
         super().__init__(rows * BACKLOG, min(rows, CPU_SPARE if on_cpu else GPU_SPARE))
         card = policy_card(name)
         self.tokenizer = load_tokenizer(name, settings.trust_remote_code)
-        self._prompters = Prompters(self.tokenizer, template, card.get("template"))
+        self._prompters = Prompters(self.tokenizer, template, card.get("template"), chat_arguments(chat_arg, card))
         with prepared(
             name, auto_class="AutoModelForCausalLM", dtype=settings.dtype, trust_remote_code=settings.trust_remote_code
         ) as model:

@@ -24,7 +24,8 @@ def open_engine(settings: EngineSettings) -> VLLMEngine:
     """The engine, its model loaded."""
     from stages.engines.vllm.engine import VLLMEngine
 
-    return VLLMEngine(named_model(settings), vllm_start(settings, settings.batch_rows), settings.template)
+    how = vllm_start(settings, settings.batch_rows)
+    return VLLMEngine(named_model(settings), how, settings.template, settings.chat_arg)
 
 
 def vllm_start(settings: EngineSettings | ScorerSettings, rows: int | None = None) -> VLLMStart:

@@ -77,7 +77,7 @@ def problem(**changes: Any) -> Problem:
 def judged(texts: list[str], made: Problem) -> tuple[list[tuple[str | None, bool]], Tally, dict[str, int]]:
     async def go() -> tuple[list[tuple[str | None, bool]], Tally, dict[str, int]]:
         tally, verdicts = Tally(), Verdicts()
-        found = await verdicts.of_all(task_of(made), made, texts, tally)
+        found = await verdicts.of_all(task_of(made), made, texts, tally=tally)
         return [(verdict.outcome, verdict.correct) for verdict in found], tally, verdicts.spent()
 
     return asyncio.run(go())

@@ -10,6 +10,7 @@ import pytest
 
 from evals.datasets import code_file
 from evals.records import Path, Problem
+from evals.rules import AnswerRule
 from evals.split import Split
 from evals.tasks import check_paths
 from evals.tasks.base import Verdict
@@ -56,9 +57,12 @@ class Chunks:
             at += 2
         return Split(steps, ends)
 
-    def judge(self, problem: Problem, text: str) -> Verdict:
+    def judge(self, problem: Problem, text: str, rule: AnswerRule = "robust") -> Verdict:
         right = text.rstrip().endswith("return 7")
         return Verdict("passed" if right else "wrong", right)
+
+    def check_rule(self, problem: Problem, rule: AnswerRule) -> None:
+        pass
 
     def signature(self, text: str) -> str:
         return text

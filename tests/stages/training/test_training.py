@@ -23,6 +23,7 @@ from stages.settings.training import TrainSettings
 from stages.sft import run_sft
 from stages.train_prm import run_train_prm
 from stages.training.model_folder import COMPLETE, ModelFolder
+from stages.training.weights import REWARD, load_trainable
 from tests.lines import labelled_problem, pair
 from tests.models import Family, build_model
 
@@ -216,6 +217,27 @@ def test_an_adapter_merged_is_the_model_it_was(tmp_path: Path, base: str) -> Non
     assert not torch.allclose(before, one, atol=1e-2), "the adapter must have learned something"
     assert (tmp_path / "adapter" / "adapter_config.json").is_file()
     assert not (tmp_path / "merged" / "adapter_config.json").exists()
+
+
+@pytest.mark.parametrize("lora", [False, True], ids=["full", "lora and merge"])
+def test_a_reward_model_begins_from_a_policys_adapter_merged_into_its_base(
+    tmp_path: Path, base: str, lora: bool
+) -> None:
+    adapter = str(tmp_path / "m0")
+    sft(model=base, out=adapter, options=dataclasses.replace(OPTIONS, lora=True, lr=1e-2))
+    options = dataclasses.replace(OPTIONS, lora=lora, merge=lora)
+    policy = load_policy(adapter).model.state_dict()
+    start = load_trainable(adapter, REWARD, options)
+    begun = {
+        name.removeprefix("base_model.model.").replace(".base_layer", ""): value
+        for name, value in start.state_dict().items()
+    }
+    backbone = [name for name in policy if not name.startswith("lm_head")]
+    assert backbone
+    assert all(torch.allclose(begun[name], policy[name], atol=1e-6) for name in backbone)
+    prm(model=adapter, out=str(tmp_path / "prm"), options=options)
+    assert not (tmp_path / "prm" / "adapter_config.json").exists()
+    assert Scorer(str(tmp_path / "prm")).score_paths([(PROBLEMS[0], PROBLEMS[0].paths[0])])
 
 
 def test_a_reward_adapter_keeps_its_head_and_scores_as_its_merged_model(tmp_path: Path, base: str) -> None:

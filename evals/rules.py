@@ -1,0 +1,14 @@
+"""The names of the rules by which an answer is read from a text and compared with the right one.
+
+    strict, flexible, robust    see `evals.reading.answers`, and `evals.reading.letters` for multiple choice
+    paper                       the number behind the first "The answer is", float equality (arXiv 2412.08393)
+
+Light to import: settings name a rule before anything is read.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+AnswerRule = Literal["robust", "strict", "flexible", "paper"]
+"""`robust` is what decides unless another one is asked for."""
