@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 
+from evals import thoughts
 from evals.programs.lexer import statements
 
 BEGIN, DONE = "[BEGIN]", "[DONE]"
@@ -25,10 +26,11 @@ _CODE = re.compile(
 def program_span(text: str) -> tuple[int, int]:
     """Start and end offset of the program in a text.
 
-    A bare fence below what looks like code closes a block that the prompt opened.
+    A bare fence below what looks like code closes a block that the prompt opened. A draft between `<think>` and
+    `</think>` is no program.
     """
-    start, end = 0, len(text)
-    begin, done = text.find(BEGIN), text.find(DONE)
+    start, end = thoughts.after(text), len(text)
+    begin, done = text.find(BEGIN, start), text.find(DONE, start)
     if begin >= 0 and not 0 <= done < begin:
         start = begin + len(BEGIN)
         line = text.find("\n", start)

@@ -13,7 +13,7 @@
 
 Robust decides labels and rewards unless another rule is asked for; strict and flexible are kept because published
 figures use them, paper only where it decides. All read the text only up to the first new question that the model wrote
-itself (`cut`).
+itself (`cut`); robust and paper read nothing between `<think>` and `</think>`, as no answer stands there.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import re
 from collections import deque
 from typing import NamedTuple
 
+from evals import thoughts
 from evals.reading import numbers
 from evals.records import Match
 from evals.rules import AnswerRule
@@ -79,8 +80,9 @@ MARK_CAP = 50
 
 
 def cut(text: str) -> str:
-    """The text before the first line that begins a new question (`Question:`, `Q:`, `### Question:`)."""
-    found = _QUESTION.search(text)
+    """The text before the first line that begins a new question (`Question:`, `Q:`, `### Question:`); one that is
+    repeated in a thought is not new."""
+    found = _QUESTION.search(text, thoughts.after(text))
     return text[: found.start()] if found else text
 
 
@@ -98,7 +100,7 @@ def flexible(text: str) -> str | None:
 
 def paper(text: str) -> str | None:
     """The number behind the first "The answer is", commas and closing points removed; None where none stands there."""
-    found = _PAPER.search(cut(text))
+    found = _PAPER.search(thoughts.outside(cut(text)))
     number = found[1].replace(",", "").rstrip(".") if found else ""
     return number if _float(number) is not None else None
 
@@ -109,7 +111,7 @@ def robust(text: str) -> str | None:
     A number is returned in its shortest form (`$1,234.50` as `1234.5`), anything else as written, without the
     punctuation and markup around it.
     """
-    text = numbers.with_plain_signs(cut(text))
+    text = numbers.with_plain_signs(thoughts.outside(cut(text)))
     words: _Reading | None = None
     for mark in reversed(deque(_MARK.finditer(text), maxlen=MARK_CAP)):
         reading = _after(text, mark)
@@ -144,7 +146,6 @@ def match(gold: str, text: str, rule: AnswerRule = "robust") -> tuple[str | None
         text: the whole completion.
         rule: by which the returned answer is read.
     """
-    text = cut(text)
     bare = gold.rpartition("#### ")[2]
     clean = _harness_clean(bare.strip())
     read = {"strict": strict(text), "flexible": flexible(text), "robust": robust(text)}

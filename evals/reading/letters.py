@@ -18,6 +18,7 @@ import re
 from collections import deque
 from collections.abc import Sequence
 
+from evals import thoughts
 from evals.reading import answers
 from evals.records import Match
 from evals.rules import AnswerRule
@@ -50,7 +51,7 @@ def flexible(text: str) -> str | None:
 
 def paper(text: str) -> str | None:
     """The capital letter behind the first "The answer is"; None where none stands there."""
-    found = _PAPER.search(answers.cut(text))
+    found = _PAPER.search(thoughts.outside(answers.cut(text)))
     return found[1] if found else None
 
 
@@ -60,7 +61,7 @@ def robust(text: str, choices: Sequence[str] = ()) -> str | None:
     Args:
         choices: the texts of A to D, for an answer that repeats one of them.
     """
-    text = answers.cut(text)
+    text = thoughts.outside(answers.cut(text))
     marked = deque((found for found in _MARKED.finditer(text) if found[1].isupper()), maxlen=1)
     if marked:
         return marked[0][1]

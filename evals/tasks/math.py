@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from evals import thoughts
 from evals.errors import DataError
 from evals.reading import answers, equations
 from evals.records import Problem
@@ -65,15 +66,20 @@ class MathTask:
     def split(self, text: str) -> Split:
         """The lines up to the answer line, blank ones and a bare `Answer:` heading left out.
 
-        What follows the answer line, or a new question, belongs to no step.
+        What follows the answer line, or a new question, belongs to no step. The lines between `<think>` and `</think>`
+        are steps, whatever they say of the answer.
         """
         lines = _lines(answers.cut(text))
         steps, ends = [], []
+        thinks = "think>" in text
         for i, (line, end) in enumerate(lines):
-            below = lines[i + 1][0] if i + 1 < len(lines) else None
-            if below is not None and answers.is_bare_marker(line) and not answers.is_bare_answer(below):
+            if thoughts.is_tag(line):
                 continue
-            if answers.ends_steps(line, is_last=below is None):
+            below = lines[i + 1][0] if i + 1 < len(lines) else None
+            said = thoughts.outside(text, text.rfind("\n", 0, end) + 1, end).strip() if thinks else line
+            if said and below is not None and answers.is_bare_marker(said) and not answers.is_bare_answer(below):
+                continue
+            if said and answers.ends_steps(said, is_last=below is None):
                 break
             steps.append(line)
             ends.append(end)

@@ -122,7 +122,10 @@ def test_steps_that_were_given_are_rolled_out_where_they_end_whatever_lines_they
     problem = chain_problem(paths=[{**given, "split": "given"}])
     check_paths(problem)
     problem, _ = work(Simulation(engine, SimulateSettings(k=1, gold=False)), problem)
-    assert [request.prefix for request in engine.asked] == ["First,\n40-15=25.\n", "First,\n40-15=25.\n\n25*3=75\n"]
+    assert [request.prefix for request in engine.asked] == [
+        "First,\n40-15=25.\n\n",
+        "First,\n40-15=25.\n\n25*3=75\n\n",
+    ]
     assert len(problem.paths[0].labels or []) == 2
     with pytest.raises(DataError, match=r"paths\.0\.steps: 2 steps, but the text has 3"):
         check_paths(chain_problem(paths=[given]))

@@ -54,8 +54,8 @@ def test_ends_are_offsets_into_the_text_as_it_was_written() -> None:
     text = "\n  a \r\n\nbc\r\nThe answer is 5"
     split = MATH.split(text)
     assert split.ends == [5, 10]
-    assert split.prefix(text, 0) == "\n  a \n"
-    assert split.prefix(text, 1) == "\n  a \r\n\nbc\n"
+    assert split.prefix(text, 0) == "\n  a \r\n\n"
+    assert split.prefix(text, 1) == "\n  a \r\n\nbc\r\n"
 
 
 LINES = st.sampled_from(
