@@ -100,7 +100,7 @@ def test_without_one_kind_of_items_there_is_no_f1() -> None:
     found = measured([Item([0.2], 0)], 0.5)
     assert (found["acc_err"]["rate"], found["acc_ok"], found["f1"]) == (1.0, None, None)
     assert measured([Item([0.2], 0), Item([0.2], -1)], 0.5)["f1"]["rate"] == 0.0
-    with pytest.raises(DataError, match="wrong steps and none"):
+    with pytest.raises(DataError, match="items with a wrong step and items without one"):
         best_threshold([Item([0.2], 0)])
 
 
