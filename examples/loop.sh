@@ -20,7 +20,7 @@ usage: loop.sh [options]
   --data DIR           GSM8K's train.jsonl and test.jsonl, or mbpp.jsonl, instead of the hub
   --rounds N           rounds of sample ... orpo                           (2)
   --restart            ORPO starts from --base in every round, as the paper does (default)
-  --continue           ORPO continues from the round before
+  --continue           ORPO continues from the previous round's policy
   --base model|m0      what --restart restarts from: --model itself, or the fine-tuned M0  (m0)
   --feedback process|outcome   pairs by step scores, or by right and wrong alone (process)
   --config FILE        TOML file of settings, one table per command
@@ -87,7 +87,7 @@ for i in $(seq 0 $((ROUNDS - 1))); do
   QUESTIONS=$SOURCE/data/questions.$i.jsonl
   [ -f "$QUESTIONS" ] || QUESTIONS=$SOURCE/data/sft.jsonl
 
-  # sample: paths from this round's policy. The cost is decoding. Where the questions are the same, the pool's paths stay.
+  # sample: paths from this round's policy. The cost is decoding. For the same questions the pool's paths are kept.
   POOL=""
   [ "$i" -gt 0 ] && [ "$QUESTIONS" = "$SOURCE/data/sft.jsonl" ] && POOL=$OUT/r$((i - 1))/pool.jsonl
   sipf sample "$QUESTIONS" --model "$POLICY" --round "$i" --seed "$SEED" ${POOL:+--pool "$POOL"} -o "$R/paths.jsonl"
@@ -100,7 +100,7 @@ for i in $(seq 0 $((ROUNDS - 1))); do
     LABELLED=$R/paths.jsonl
   fi
 
-  # the pool: D_{i+1} = D_i and the new samples. A restarted policy learns from all of it, a continued one from the new.
+  # the pool: D_{i+1} = D_i and the new samples. A restarted policy learns from all of it, a continued one from the new part.
   if [ "$i" -gt 0 ] && [ -z "$POOL" ]; then
     cat "$OUT/r$((i - 1))/pool.jsonl" "$LABELLED" > "$R/pool.jsonl"
   else
@@ -114,7 +114,7 @@ for i in $(seq 0 $((ROUNDS - 1))); do
     sipf score "$LEARN_FROM" --model "$R/prm" --name "prm$i" -o "$R/scored.jsonl"
     sipf pairs "$R/scored.jsonl" --name "prm$i" --seed "$SEED" -o "$R/pairs.jsonl"
   else
-    # pairs: without a reward model, right paths are preferred to wrong ones. PAIRS_FROM names an arm to match in number.
+    # pairs: without a reward model, right paths are preferred to wrong ones. PAIRS_FROM: an arm that sets how many pairs.
     MOST=""
     if [ -n "${PAIRS_FROM:-}" ]; then
       until [ -f "$PAIRS_FROM/r$i/pairs.jsonl.manifest.json" ]; do sleep 1; done  # that arm may still be running
