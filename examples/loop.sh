@@ -100,7 +100,7 @@ for i in $(seq 0 $((ROUNDS - 1))); do
     LABELLED=$R/paths.jsonl
   fi
 
-  # the pool: D_{i+1} = D_i and the new samples. A restarted policy learns from all of it, a continued one from the new part.
+  # the pool: D_{i+1} = D_i and the new samples. A restarted policy learns from all of it, a continued one from the new.
   if [ "$i" -gt 0 ] && [ -z "$POOL" ]; then
     cat "$OUT/r$((i - 1))/pool.jsonl" "$LABELLED" > "$R/pool.jsonl"
   else
@@ -114,7 +114,7 @@ for i in $(seq 0 $((ROUNDS - 1))); do
     sipf score "$LEARN_FROM" --model "$R/prm" --name "prm$i" -o "$R/scored.jsonl"
     sipf pairs "$R/scored.jsonl" --name "prm$i" --seed "$SEED" -o "$R/pairs.jsonl"
   else
-    # pairs: without a reward model, right paths are preferred to wrong ones. PAIRS_FROM: an arm that sets how many pairs.
+    # pairs: without a reward model, right paths are preferred to wrong ones. PAIRS_FROM: an arm that sets the number.
     MOST=""
     if [ -n "${PAIRS_FROM:-}" ]; then
       until [ -f "$PAIRS_FROM/r$i/pairs.jsonl.manifest.json" ]; do sleep 1; done  # that arm may still be running
