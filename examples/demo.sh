@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The loop on the embedded world for two rounds, and beside it the same loop with outcome feedback alone at the same
-# number of pairs. Ends in one table. ORPO restarts from M0, the fine-tuned model, so what round 2 gains over SFT comes
-# from the pairs and not from another pass over the SFT data.
+# The loop on the embedded world for two rounds, and beside it the same loop with outcome feedback alone and the same
+# number of pairs. Prints one table at the end. ORPO restarts from M0, the fine-tuned model, so what round 2 gains over
+# SFT comes from the pairs and not from another pass over the SFT data.
 #
 #   SEED=1 MODE=continue OUT=runs/one bash demo.sh
 set -euo pipefail

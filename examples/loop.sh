@@ -21,7 +21,7 @@ usage: loop.sh [options]
   --data DIR           GSM8K's train.jsonl and test.jsonl, or mbpp.jsonl, instead of the hub
   --rounds N           rounds of sample ... orpo                           (2)
   --restart            ORPO starts from --base in every round (default)
-  --continue           ORPO continues from the round before
+  --continue           ORPO continues from the previous round's policy
   --base model|m0      what --restart restarts from: --model itself, as the paper does (gsm8k, mbpp), or the fine-tuned M0 (chain)
   --feedback process|outcome   pairs by step scores, or by right and wrong alone (process)
   --simulator NAME     who rolls steps out; the paper's is a 7B model      (the round's policy)
@@ -104,7 +104,7 @@ for i in $(seq 0 $((ROUNDS - 1))); do
   QUESTIONS=$SOURCE/data/questions.$i.jsonl
   [ -f "$QUESTIONS" ] || QUESTIONS=$SOURCE/data/sft.jsonl
 
-  # sample: paths from this round's policy. The cost is decoding. Where the questions are the same, the pool's paths stay.
+  # sample: paths from this round's policy. The cost is decoding. For the same questions the pool's paths are kept.
   POOL=""
   [ "$i" -gt 0 ] && [ "$QUESTIONS" = "$SOURCE/data/sft.jsonl" ] && POOL=$OUT/r$((i - 1))/pool.jsonl
   sipf sample "$QUESTIONS" --model "$POLICY" --round "$i" --seed "$SEED" ${POOL:+--pool "$POOL"} ${ENGINE:+--engine "$ENGINE"} -o "$R/paths.jsonl"
@@ -131,7 +131,7 @@ for i in $(seq 0 $((ROUNDS - 1))); do
     sipf score "$LEARN_FROM" --model "$R/prm" --name "prm$i" -o "$R/scored.jsonl"
     sipf pairs "$R/scored.jsonl" --name "prm$i" --seed "$SEED" -o "$R/pairs.jsonl"
   else
-    # pairs: without a reward model, right paths are preferred to wrong ones. PAIRS_FROM names an arm to match in number.
+    # pairs: without a reward model, right paths are preferred to wrong ones. PAIRS_FROM: an arm that sets the number.
     MOST=""
     if [ -n "${PAIRS_FROM:-}" ]; then
       until [ -f "$PAIRS_FROM/r$i/pairs.jsonl.manifest.json" ]; do sleep 1; done  # that arm may still be running

@@ -1,4 +1,4 @@
-"""How the command line is put together: names and one-line helps first, a command's module only when it is asked for.
+"""The root of the command line: names and one-line helps; a command's module is imported only when it is needed.
 
     app = new_app()             # in sipf_cli/<command>.py, see sipf_cli/generated.py
 
@@ -23,17 +23,17 @@ from sipf_cli.configuration import DEBUG, checked
 from stages.files.interrupts import sigterm_interrupts
 
 COMMANDS = {
-    "data": "Write problems, one a line: the chain world, published sets, or a file of your own.",
+    "data": "Write problems, one per line: the chain world, published sets, or a file of your own.",
     "sft": "Fine-tune a model on gold solutions.",
     "sample": "Draw reasoning paths for every problem.",
     "simulate": "Label every step of the paths: right if a rollout from its prefix still reaches the answer.",
-    "relabel": "Derive the step labels again from the rollouts that simulate has kept, without a model.",
+    "relabel": "Derive the step labels again from the rollouts that simulate kept, without a model.",
     "train-prm": "Train a process reward model on the step labels, or an outcome reward model.",
     "score": "Score every step of every path with a reward model.",
     "pairs": "Choose preference pairs by the scores of their paths.",
     "orpo": "Train a policy on preference pairs with ORPO.",
     "eval": "Measure a model's accuracy, judge answers from a file, or compare two result files.",
-    "eval-prm": "Measure a reward model: the first wrong steps that people found, and best of n.",
+    "eval-prm": "Measure a reward model by the first wrong steps that people marked, and by best of n.",
     "export": "Write lines in a form that other tools read.",
     "merge": "Join the shards of one run into one file.",
     "doctor": "Say what works on this machine, and what to do about the rest.",
@@ -44,10 +44,10 @@ COMMANDS = {
 
 
 class LazyCommand(TyperCommand):
-    """Stands for a command until it is run, asked for its help or completed; then its module is imported."""
+    """Stands in for a command; imports its module when the command is run, completed or asked for its help."""
 
     def load(self) -> Any:
-        """The command (or group of commands) behind the name."""
+        """The command (or group of commands) of that name."""
         module = import_module(f"sipf_cli.{str(self.name).replace('-', '_')}")
         return without_variables(typer.main.get_command(module.app))
 
@@ -77,7 +77,7 @@ class LazyGroup(TyperGroup):
 
 
 def without_variables(command: Any) -> Any:
-    """The command with no variable in its help: their names follow one rule, which the root's help states once."""
+    """The command without SIPF_* variables in its help: the root's help states once how they are named."""
     for param in command.params:
         param.show_envvar = False
     for nested in getattr(command, "commands", {}).values():

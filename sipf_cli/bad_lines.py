@@ -1,4 +1,4 @@
-"""How the commands that write a whole file tell of bad lines: the first ones by name on stderr, all of them counted."""
+"""How the commands that write a whole file report bad lines: the first ones on stderr, and how many there were."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from stages.files.reading import BadLines
 
 SHOWN = 20
-"""Bad lines that are named; all are counted."""
+"""How many bad lines are shown; all are counted."""
 
 
 def named(fault: SipfError) -> None:
-    """Name a line that is skipped, on stderr."""
+    """Report a skipped line on stderr."""
     print(f"sipf: bad line skipped: {fault}", file=sys.stderr)
 
 
 def skipping_bad_lines(*, strict: bool) -> BadLines:
-    """Bad lines are named on stderr as they are met, the first ones; with `strict` the first one ends the command."""
+    """Reports the first bad lines on stderr as they are met; with `strict` the first one ends the command."""
     from stages.files.reading import BadLines
 
     def tell(fault: SipfError) -> None:
         if bad.count <= SHOWN:
             named(fault)
         elif bad.count == SHOWN + 1:
-            print(f"sipf: more than {SHOWN} bad lines; further ones are counted, not named", file=sys.stderr)
+            print(f"sipf: more than {SHOWN} bad lines; further ones are counted, not shown", file=sys.stderr)
 
     bad = BadLines(strict=strict, tell=tell)
     return bad

@@ -1,14 +1,14 @@
 """Where an option's value comes from when no flag and no variable gives it: `--config FILE`, then `--preset NAME`.
 
-    [sample]                 # one table a command
+    [sample]                 # one table per command
     model = "google/gemma-2b"
     want-right = 4           # an option by its long name
 
     [data.chain]             # a command within a command
     seed = 3
 
-Both only fill the context's map of defaults, so flags and variables win by themselves. Tables and keys that no command
-knows are refused by name (exit 2).
+Both only fill the context's map of defaults, so flags and variables take precedence. A table or key that no command
+knows is refused by name (exit 2).
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from typing import Annotated, Any
 import typer
 
 DEBUG = "sipf.debug"
-"""Key of the context's `meta` that says whether --debug was given, before or after the command's name."""
+"""Key of the context's `meta`: whether --debug was given, before or after the command's name."""
 
 
 def on_debug(ctx: typer.Context, debug: bool) -> bool:
-    """Callback of --debug: remember it for whoever shows the error."""
+    """Callback of --debug: remember it for when an error is shown."""
     if debug:
         ctx.meta[DEBUG] = True
     return debug
 
 
 def on_config(ctx: typer.Context, config: Path | None) -> Path | None:
-    """Callback of --config: put the file's values above a preset's and those of a --config given earlier."""
+    """Callback of --config: the file's values override a preset's and those of an earlier --config."""
     if config is None or ctx.resilient_parsing:
         return config
     tables = read_config(config)
@@ -48,17 +48,17 @@ def on_config(ctx: typer.Context, config: Path | None) -> Path | None:
 
 
 def on_preset(ctx: typer.Context, preset: str | None) -> str | None:
-    """Callback of --preset: put its values below everything else but the defaults."""
+    """Callback of --preset: its values override the defaults and nothing else."""
     if preset is None or ctx.resilient_parsing:
         return preset
     from sipf_cli.presets import PRESETS
 
     names = command_names(ctx)
     if preset not in PRESETS:
-        raise typer.BadParameter(f"{preset!r} is none of {', '.join(PRESETS)}.")
+        raise typer.BadParameter(f"{preset!r} is not one of {', '.join(PRESETS)}.")
     if " ".join(names) not in PRESETS[preset]:
         known = ", ".join(PRESETS[preset])
-        raise typer.BadParameter(f"{preset!r} holds nothing for {' '.join(names)!r}, only for {known}.")
+        raise typer.BadParameter(f"{preset!r} has no options for {' '.join(names)!r}, only for {known}.")
     table = checked(PRESETS[preset][" ".join(names)], ctx.command, f"preset {preset!r}")
     ctx.default_map = {**table, **(ctx.default_map or {})}
     return preset
@@ -71,11 +71,11 @@ Config = Annotated[
         help="TOML file with one table of options per command.",
     ),
 ]  # fmt: skip
-"""Stands here and not with the other options, as the root takes it too, whose help imports no setting."""
+"""Defined here and not with the other options, because the root takes it too and its help imports no settings."""
 Debug = Annotated[
     bool, typer.Option("--debug", callback=on_debug, is_eager=True, help="Show the traceback of expected errors too.")
 ]
-"""As `Config`."""
+"""Defined here for the same reason as `Config`."""
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def command_names(ctx: typer.Context) -> list[str]:
 
 
 def lookup(tables: dict[str, Any], names: list[str]) -> dict[str, Any]:
-    """The table of a command, {} where the file has none."""
+    """A command's table, {} if the file has none."""
     found: Any = tables
     for name in names:
         found = found.get(name, {}) if isinstance(found, dict) else {}
@@ -110,16 +110,16 @@ def lookup(tables: dict[str, Any], names: list[str]) -> dict[str, Any]:
 
 
 def refuse_unknown(tables: dict[str, Any], commands: list[str], where: str) -> None:
-    """Refuse what no command is called (exit 2)."""
+    """Refuse a table that is not named after a command, and a value outside any table (exit 2)."""
     for name, value in tables.items():
         if not isinstance(value, dict):
-            raise typer.BadParameter(f"{where}: {name!r} stands outside any command's table.")
+            raise typer.BadParameter(f"{where}: {name!r} is outside any command's table.")
         if name not in commands:
             raise typer.BadParameter(f"{where}: no command is called [{name}]; there are {', '.join(commands)}.")
 
 
 def checked(table: dict[str, Any], command: Any, where: str) -> dict[str, Any]:
-    """The table with its keys as the command's parameter names; a key the command does not know is refused (exit 2)."""
+    """The table, keyed by the command's parameter names; a key that the command does not know is refused (exit 2)."""
     nested = getattr(command, "commands", {})
     known = option_names(command)
     result: dict[str, Any] = {}

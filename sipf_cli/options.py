@@ -1,8 +1,8 @@
-"""What commands take besides their stage's settings: what is read, what is written, how the command runs and speaks.
+"""What commands take besides their stage's settings: what is read, what is written, and how the command prints.
 
     def merge(sources: Inputs, output: Output, console: ConsoleOptions) -> None:
 
-A parameter bears its option's long name, so that flag (`--top-p`), variable (`SIPF_SAMPLE_TOP_P`) and configuration key
+A parameter has its option's long name, so flag (`--top-p`), variable (`SIPF_SAMPLE_TOP_P`) and configuration key
 (`top-p`) agree.
 """
 
@@ -59,7 +59,7 @@ Json = Annotated[
 
 @dataclass(frozen=True)
 class ConsoleOptions:
-    """How a command takes its settings and speaks."""
+    """Where a command's settings come from, and how it prints."""
 
     config: Config = None
     json: Json = False
@@ -68,6 +68,6 @@ class ConsoleOptions:
 
 @dataclass(frozen=True)
 class PresetOptions(ConsoleOptions):
-    """The same for commands that a preset knows; a configuration file may name the preset, so it is read first."""
+    """The same for commands that have presets; a configuration file may name the preset, so it is read first."""
 
     preset: Preset = None

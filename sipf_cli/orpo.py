@@ -17,7 +17,7 @@ Base = Annotated[
     str | None,
     typer.Option(
         "--model", "-m", metavar="TEXT", rich_help_panel=Panel.MAIN,
-        help="The base to restart from, as the paper does in each round.",
+        help="Base model to restart from, as the paper does in each round.",
     ),
 ]  # fmt: skip
 ContinueFrom = Annotated[
@@ -42,7 +42,7 @@ def orpo(
 ) -> None:
     """Train a policy on preference pairs with ORPO.
 
-    Reads the lines of `sipf pairs`, or any lines of prompt, chosen and rejected.
+    Reads the lines of `sipf pairs`, or any lines with prompt, chosen and rejected.
 
     \b
     Example:

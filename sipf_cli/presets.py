@@ -55,8 +55,8 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 }
 """Preset, then command, then option by parameter name."""
 
-# The same for programs: until 50 distinct ones, and 6 rollouts per step. That near-duplicates are dropped is read in
-# the authors' code; how near is our choice.
+# The same for programs: draws until there are 50 distinct ones, and 6 rollouts per step. The authors' code drops
+# near-duplicates; how near is our choice.
 PRESETS["paper-code"] = {
     **PRESETS["paper"],
     "sample": {**_SAMPLE, "temperature": 0.7, "want": 50, "near_duplicate": 0.05},

@@ -1,4 +1,4 @@
-"""What the `sipf data` commands share: the writing of problems."""
+"""What the `sipf data` commands share: writing problems."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def write_rows(
     json: bool,
     more: Mapping[str, int] | None = None,
 ) -> None:
-    """Write the problems that are made of rows; bad rows are named, counted and end in exit code 3.
+    """Write problems made from rows; bad rows are reported and counted, and lead to exit code 3.
 
     Args:
-        read: the problems, read through what it is given.
-        source: the file they are read from; None where it is none.
-        options: what decides the data, besides how many are taken.
-        more: further counts, complete once all problems were taken.
+        read: reads the problems; reports bad rows to the `BadLines` that it is given.
+        source: the file they are read from; None if there is none.
+        options: what determines the data, apart from how many problems are taken.
+        more: further counts, complete once all problems have been taken.
     """
     bad = skipping_bad_lines(strict=rows.strict)
     write(
@@ -52,12 +52,12 @@ def write(
     bad: BadLines | None = None,
     more: Mapping[str, int] | None = None,
 ) -> None:
-    """Write the problems, say how many there were, and end with exit code 3 where rows were bad.
+    """Write the problems, print how many there were, and end with exit code 3 if rows were bad.
 
     Args:
         source: the file they are read from.
-        bad: what they are read through; None where they are not read from rows.
-        more: further counts, complete once all problems were taken.
+        bad: counts the bad rows; None where the problems are not read from rows.
+        more: further counts, complete once all problems have been taken.
     """
     from stages.data import write_problems
     from stages.runs.whole_file import WholeFile

@@ -1,4 +1,4 @@
-"""How rates are shown: as percentages, with their 95 % interval and how many items stand behind them.
+"""How rates are shown: as percentages, with their 95 % interval and the number of items.
 
              right      n       rate  95 % interval
 accuracy       580  1,319     43.97 %  41.31 to 46.66

@@ -1,6 +1,6 @@
 """`sipf recipes`: the loop as shell scripts, for people who installed with pip and have no checkout.
 
-The files are those of `examples/`, which the wheel carries; `sipf_cli/examples` is a link to that folder.
+The files are those of `examples/`, which the wheel includes; `sipf_cli/examples` is a link to that folder.
 """
 
 from __future__ import annotations

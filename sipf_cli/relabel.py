@@ -1,4 +1,4 @@
-"""`sipf relabel`: other labels from the rollouts that are there."""
+"""`sipf relabel`: other labels from rollouts that were kept."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ app = new_app()
 def relabel(
     lines: o.Input, output: o.Output, settings: RelabelSettings, files: FileSettings, console: o.PresetOptions
 ) -> None:
-    """Derive the step labels again from the rollouts that simulate has kept, without a model.
+    """Derive the step labels again from the rollouts that simulate kept, without a model.
 
     A line whose rollouts do not decide the wanted labels is a bad line; the message names the strategy that would.
 

@@ -18,7 +18,7 @@ app = new_app()
 def report(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Folders that examples/loop.sh wrote.")],
     console: o.ConsoleOptions,
-    against: Annotated[str, typer.Option("--against", help="The policy that gains are measured from.")] = "sft",
+    against: Annotated[str, typer.Option("--against", help="Policy that gains are measured against.")] = "sft",
 ) -> None:
     """Put the results of a loop, or of several with the same test problems, into one table.
 

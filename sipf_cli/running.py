@@ -1,4 +1,4 @@
-"""How a command runs a stage over lines: plan or run it, show progress, show how it ended, end with the right code."""
+"""How a command runs a stage over lines: plan or run it, show progress and the result, end with the right exit code."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def execute(
     console: ConsoleOptions,
     show: Callable[[Summary, LineRun, Mapping[str, Any]], None] | None = None,
 ) -> None:
-    """Run a stage over all lines, or with --dry-run say what it would do; ends the program with its exit code.
+    """Run a stage over all lines, or with --dry-run show what it would do; ends the program with its exit code.
 
     Args:
-        show: shows how the run ended, given the stage's report; `show_summary` unless given.
+        show: shows how the run ended, given the stage's report; by default `show_summary`.
     """
     from stages.runs.stage import line_run, run_stage
 
@@ -62,7 +62,7 @@ def show_summary(
 ) -> None:
     """Print how a run over lines ended, and end the program with its exit code unless that is 0.
 
-    Counts named in `told` are left out of the table, as one of `tables` tells them; the JSON has them all.
+    Counts named in `told` are left out of the table because one of `tables` shows them; the JSON has them all.
     """
     result: dict[str, Any] = {
         "output": run.output,
@@ -86,7 +86,7 @@ def show_summary(
 
 
 def _plan(run: LineRun, stage: Stage, *, json: bool) -> None:
-    """`--dry-run`: every line is read and nothing done; bad lines are told, counted and end in exit code 3."""
+    """`--dry-run`: read every line, run nothing; bad lines are reported and counted, and lead to exit code 3."""
     from stages.runs.stage import estimate_stage
 
     bad = skipping_bad_lines(strict=run.strict)

@@ -21,7 +21,7 @@ Pool = Annotated[
     Path | None,
     typer.Option(
         "--pool", exists=True, metavar="FILE", rich_help_panel=Panel.MAIN,
-        help="Lines of earlier rounds, whose paths are kept.",
+        help="File of lines from earlier rounds, whose paths are kept.",
     ),
 ]  # fmt: skip
 

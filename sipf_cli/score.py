@@ -21,7 +21,9 @@ def score(
     files: FileSettings,
     console: o.PresetOptions,
 ) -> None:
-    """Score every step of every path with a reward model: mean, min, product and last of each path.
+    """Score every step of every path with a reward model.
+
+    Each path also gets the mean, min, product and last of its step scores.
 
     \b
     Example:

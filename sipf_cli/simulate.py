@@ -35,11 +35,11 @@ def simulate(
 
     \b
       brute        all K rollouts of every step: hard and soft labels
-      exact        the same hard labels, each step rolled out until its label is decided
-      first-error  each path is walked from the left to its first wrong step; the rest is wrong
+      exact        the same hard labels; each step is rolled out only until its label is decided
+      first-error  each path is rolled out step by step up to its first wrong one; the rest is wrong
       binary       OmegaPRM's binary search for the first wrong step
       mcts         OmegaPRM's tree: its rollouts are searched too, and become paths
-      prm-guided   a reward model's scores guess the first wrong step; rollouts around it
+      prm-guided   a reward model's scores guess the first wrong step; rollouts check the guess
 
     \b
     Example:

@@ -21,7 +21,7 @@ def train_prm(
 ) -> None:
     """Train a process reward model on the step labels, or an outcome reward model.
 
-    Reads labelled lines, or lines of prompt, completions and labels. What is held out is held out by problem.
+    Reads labelled lines, or lines with prompt, completions and labels. The held-out share is chosen by problem.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""What the three training commands share: run, show the log, end."""
+"""What the three training commands share: train, show the log, end with the right exit code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Log: TypeAlias = Callable[[dict[str, Any]], None]
 
 
 def run_training(stage: str, train: Callable[[Any, Log], dict[str, Any]]) -> dict[str, Any]:
-    """Train with progress shown and SIGTERM heeded.
+    """Train, showing progress and stopping on SIGTERM.
 
     Args:
         stage: name for the progress line.
@@ -56,11 +56,11 @@ def train(
     read: Mapping[str, int],
     bad: Sequence[SipfError],
 ) -> None:
-    """Name the bad lines, train unless it is a dry run, show how it ended, and end with the right code.
+    """Report the bad lines, train unless it is a dry run, show how it ended, and end with the right exit code.
 
     Args:
-        run: takes what all three stages take: out, stop, log and overwrite; the rest is bound already.
-        check: refuses what cannot be trained, for a dry run (the stage itself asks it, too).
+        run: takes what all three stages take (out, stop, log and overwrite); everything else is bound already.
+        check: refuses what cannot be trained, for a dry run (the stage itself does so, too).
         read: what was read, for a dry run.
     """
     tell_bad(bad)
@@ -75,7 +75,7 @@ def train(
 
 
 def show_training(manifest: Mapping[str, Any], output: Path, *, json: bool, bad: int = 0) -> None:
-    """Print what was trained on, what was left out (`bad` lines, too), and how it ended."""
+    """Print what was trained on, what was left out (`bad` lines too), and how it ended."""
     keep = ("counts", "result", "eval", "seconds")
     already = bool(manifest.get("already complete"))
     head = {"output": str(output), "already complete": already, "bad lines": bad}
@@ -89,10 +89,10 @@ def show_training(manifest: Mapping[str, Any], output: Path, *, json: bool, bad:
 
 
 def tell_bad(bad: Sequence[SipfError]) -> None:
-    """Name the lines that were skipped, on stderr."""
+    """Report the skipped lines on stderr."""
     import sys
 
     for error in bad[:SHOWN]:
         named(error)
     if len(bad) > SHOWN:
-        print(f"sipf: and {len(bad) - SHOWN} bad lines more", file=sys.stderr)
+        print(f"sipf: and {len(bad) - SHOWN} more bad lines", file=sys.stderr)

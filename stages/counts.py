@@ -1,10 +1,10 @@
-"""The names under which stages count what they did and dropped: each declared here, written by one, read by others.
+"""Names of the counts that stages write and others read: what was done and what was dropped, each declared here.
 
     tally.count(Count.ROLLOUTS, 8)
     tally.count(LABELS.of("drawn"))
     LABELS.read({"labels drawn": 7, "rollouts": 8})       # {"drawn": 7}
 
-The texts are what the manifest and the summary say, so they stay as they are.
+The texts appear in manifests and summaries, so they must not change.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from enum import StrEnum
 
 
 class Count(StrEnum):
-    """What is counted and read again elsewhere; what is only shown is named where it is counted."""
+    """Counts that are read elsewhere; a count that is only shown is named where it is counted."""
 
     TOKENS = "tokens"
-    """New tokens written: the rate that progress shows."""
+    """New tokens written; progress shows their rate."""
     DRAWN = "drawn"
     KEPT = "kept"
     ROLLOUTS = "rollouts"
@@ -42,7 +42,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Kinds:
-    """Counts of one thing by kind; `prefix` is what their names begin with."""
+    """Counts of one thing by kind; their names begin with `prefix`."""
 
     prefix: str
 
@@ -55,7 +55,7 @@ class Kinds:
         return name.startswith(self.prefix)
 
     def read(self, counts: Mapping[str, int]) -> dict[str, int]:
-        """The counts of these among all, by kind."""
+        """Those of all counts that belong here, by kind."""
         return {name.removeprefix(self.prefix): n for name, n in counts.items() if self.holds(name)}
 
 

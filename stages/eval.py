@@ -1,8 +1,8 @@
-"""eval: answer every problem and judge the answers, or judge answers that were written before.
+"""eval: answer every problem and judge the answers, or judge existing answers.
 
     {"id": "gsm8k/test/17", ...}  ->  the same line with "paths": [{"id": "gsm8k/test/17#0", "source": "eval", ...}]
 
-What the lines add up to is read from the output (stages/joins/results.py), so a resumed run reports on all of them.
+The results are computed from the output (stages/joins/results.py), so a resumed run reports on all of its lines.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from stages.settings.evaluation import EvalSettings
 
 @dataclass(frozen=True)
 class Evaluation(Stage):
-    """Answers one problem at a time; many may be under way."""
+    """Answers one problem per call; many calls may run at once."""
 
     engine: Engine
     settings: EvalSettings
@@ -50,7 +50,7 @@ class Evaluation(Stage):
         return {"answers": self.settings.n}
 
     async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
-        """Replace the problem's paths by `n` judged answers, or by the likeliest choice where that is the task."""
+        """Replace the problem's paths by `n` judged answers, or by the likeliest choice where the task asks for it."""
         task = task_of(problem)
         problem.prompting = self.prompts.of(problem)
         if isinstance(task, Chooser) and (choices := task.continuations(problem)):
@@ -78,7 +78,7 @@ class Evaluation(Stage):
         return await generate(self.engine, request)
 
     async def _chosen(self, task: Chooser, problem: Problem, choices: list[str]) -> Path:
-        """The likeliest choice as a path; of equally likely ones the first."""
+        """The likeliest choice as a path; the first of equally likely ones."""
         likelihoods = await self.engine.loglikelihood(problem, choices)
         best = max(range(len(choices)), key=likelihoods.__getitem__)
         verdict = task.judge(problem, choices[best])
@@ -91,10 +91,10 @@ class Evaluation(Stage):
 
 @dataclass(frozen=True)
 class Judging(Stage):
-    """Judges answers that were written before; no model is asked.
+    """Judges existing answers; no model is used.
 
     Args:
-        source: the file that the answers are from, for the manifest.
+        source: the file with the answers, for the manifest.
         answers: where a problem's answers come from; None: they are on its line.
         rule: by which they are read and compared.
     """
@@ -118,7 +118,7 @@ class Judging(Stage):
         return {"answers on the lines": len(problem.paths)}
 
     async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
-        """Judge every path again, gold ones left out, and make it one of source "eval"."""
+        """Judge every path again except gold ones, and set its source to "eval"."""
         if self.answers is not None:
             self.answers.join(problem, tally)
         task = task_of(problem)
@@ -134,7 +134,7 @@ class Judging(Stage):
 
 
 def _judged(task: Task, path: Path, verdict: Verdict) -> Path:
-    """The path as it was written, with this verdict in place of any it had."""
+    """The path as it was written, with this verdict replacing any that it had."""
     kept = path.model_dump(exclude_unset=True, exclude={"answer", "correct", "match", "outcome", "weak"})
     steps = path.steps or task.split(path.text).steps
     made = Path.model_validate({**kept, "source": "eval", "steps": steps})

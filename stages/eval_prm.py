@@ -5,7 +5,7 @@
     measures["best of n"]["rows"]                    # where problems have several judged paths
 
 First errors: the threshold is chosen on a held-out share of the problems (by id and seed) and the others are measured.
-Best of n: see evals/best_of.py. What a line does not allow is counted, not dropped silently.
+Best of n: see evals/best_of.py. What a line lacks is counted, not dropped silently.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from stages.settings.evaluation import PrmSettings
 
 
 def measure(source: str, settings: PrmSettings) -> dict[str, Any]:
-    """Both measures, each where the lines allow it.
+    """Both measures, each if the lines allow it.
 
     Returns:
-        "first errors" (None without paths that people have marked), "best of n" (None without a problem of two judged
+        "first errors" (None without paths that people marked), "best of n" (None without a problem with two judged
         paths), and "counts" of what could not be measured.
 
     Raises:
@@ -116,7 +116,7 @@ def _rate(chances: list[float]) -> dict[str, Any] | None:
 
 
 def _score(path: Path, name: str, aggregate: str, counts: Counter[str]) -> float:
-    """The path's score; one that could not be scored ranks below all others."""
+    """The path's score; a path that could not be scored ranks below all others."""
     scores = (path.scores or {}).get(name)
     if scores is None:
         counts[f"judged paths without {name} scores, ranked last"] += 1

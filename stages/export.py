@@ -3,8 +3,8 @@
     {"prompt": "Question: ...\\nAnswer:\\n", "completions": ["first step", "second step"], "labels": [true, false],
      "id": "chain/train/0#3"}
 
-Labels are true and false (hard), shares (soft), or null where nobody knows: steps that the draws made do not decide,
-and steps behind the first wrong one that a person found.
+Labels are true or false (hard), shares (soft), or null where unknown: steps that the draws do not decide, and steps
+after the first wrong one that a person marked.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ def export_stepwise(
 
     Args:
         source: lines with paths.
-        bad: hears of the bad lines.
+        bad: receives the bad lines.
         settings: which labels, and which prompt ("chat": messages; "auto": the task's first template).
 
     Returns:
         Counts: paths and steps written, what was left out and why, and bad lines.
 
     Raises:
-        UsageError: the output is something else.
+        UsageError: the output belongs to another run.
         DataError: there is nothing to write; or a bad line, if `bad` is strict.
     """
     kind = LabelKind.parse(settings.labels)
@@ -81,7 +81,7 @@ def _rows(problem: Problem, kind: LabelKind, template: str, counts: Counter[str]
 def step_labels(path: Path, kind: LabelKind) -> list[bool | float | None] | None:
     """One label per step, None where it is not known; None for a path without labels.
 
-    A person's first wrong step says that the steps before it are right, and nothing of those behind it.
+    A person's first wrong step says that the steps before it are right, and nothing about those after it.
     """
     if path.labels is not None:
         targets = [kind.target(label) for label in path.labels]
@@ -90,5 +90,5 @@ def step_labels(path: Path, kind: LabelKind) -> list[bool | float | None] | None
         return None
     if path.first_error < 0:
         return [True] * len(path.steps)
-    behind = len(path.steps) - path.first_error - 1
-    return [*[True] * path.first_error, False, *[None] * behind]
+    after = len(path.steps) - path.first_error - 1
+    return [*[True] * path.first_error, False, *[None] * after]

@@ -1,4 +1,4 @@
-"""Put the shards of one run together again: the bytes are those of the run without shards.
+"""Join the shards of one run: the bytes are those of the same run without shards.
 
 merge(["a.jsonl", "b.jsonl"], "all.jsonl")
 """
@@ -35,7 +35,7 @@ class _Part:
         return int(self.manifest["shard"]["count"])
 
     def lines(self) -> Iterator[str]:
-        """The output's lines; without line ends."""
+        """The output's lines, without line ends."""
         for raw in raw_lines(self.path):
             assert raw is not None, "a reader that waits gets lines only"
             yield raw.decode().removesuffix("\n")
@@ -55,7 +55,7 @@ class _Part:
         try:
             yield from zip(self.numbers(), self.lines(), strict=True)
         except ValueError as error:
-            raise DataError(f"{self.path}: its lines are not those its manifest tells of", "Make it again.") from error
+            raise DataError(f"{self.path}: its lines do not match its manifest", "Make it again.") from error
 
 
 def merge(
@@ -63,13 +63,13 @@ def merge(
 ) -> dict[str, Any]:
     """Write the lines of all shards in input order, with a manifest like that of the run without shards.
 
-    Where a stage wrote several records or none for a problem the shards follow each other instead, as `order` says.
+    If a stage wrote several records or none for a problem, the shards follow one another instead; see `order`.
 
     Returns:
         output, stage, shards, lines, order ("input" or "shard"), bad, failed, already.
 
     Raises:
-        UsageError: a shard is missing, doubled, not complete, or of another run; or the output is in use.
+        UsageError: a shard is missing, given twice, incomplete, or from another run; or the output is in use.
         DataError: a shard was changed after it was made.
     """
     output = os.fspath(output)
@@ -78,7 +78,7 @@ def merge(
     in_order = all(part.manifest["output"]["one_each"] or not part.manifest["output"]["lines"] for part in parts)
     first = parts[0].manifest
     identity = {key: first[key] for key in ("stage", "options", "facts")}
-    # without a hash (two piped inputs are never known to be equal) `_checked` has refused them already
+    # inputs without a hash (pipes, which are never known to be equal) were refused by `_checked`
     identity |= {"shard": None, "input": first["input"]}
     joined = _joined(parts)
     with atomic_lines(output, identity=identity, overwrite=overwrite) as out:
@@ -135,7 +135,9 @@ def _checked(parts: Sequence[_Part]) -> list[_Part]:
         found = differences({**first.manifest, "shard": first.count}, {**part.manifest, "shard": part.count})
         if found:
             said = "; ".join(found).replace("shard was", "the number of shards was")
-            raise UsageError(f"{part.path} is of another run than {first.path}: {said}", "Merge the shards of one run.")
+            raise UsageError(
+                f"{part.path} and {first.path} are of different runs: {said}", "Merge the shards of one run."
+            )
         if part.index in by_index:
             raise UsageError(f"{part.path} and {by_index[part.index].path} are both shard {part.index}/{part.count}")
         by_index[part.index] = part
@@ -160,7 +162,7 @@ def _union(parts: Sequence[_Part], key: str) -> list[list[int]]:
 
 
 def _joined(parts: Sequence[_Part]) -> dict[str, Any]:
-    """What the merged manifest says that is summed over the shards."""
+    """The fields of the merged manifest that combine those of the shards."""
     counts: Counter[str] = Counter()
     usage: Counter[str] = Counter()
     for part in parts:

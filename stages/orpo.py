@@ -1,4 +1,4 @@
-"""Preference training with ORPO, through TRL's trainer: the only module that touches `trl.experimental`.
+"""Preference training with ORPO, through TRL's trainer: the only module that uses `trl.experimental`.
 
     {"prompt": "Question: ...", "chosen": "40+32=72\\n...", "rejected": "...", "task": "chain", "question": "..."}
     run_orpo(pairs, model="chain-base", out="runs/m1", options=TrainSettings(epochs=2, lr=5e-4), beta=0.1)
@@ -6,7 +6,7 @@
     L = NLL(prompt + chosen) - beta * log sigmoid(log odds(chosen) - log odds(rejected)),  odds = P / (1 - P)
 
 with P from the mean log-probability of a completion's tokens (the paper, in TRL's form). TRL's own tokenisation is not
-used: prompts, BOS and EOS come from `Prompter`, as for every other stage, and no pair is cut or dropped in silence.
+used: prompts, BOS and EOS come from `Prompter`, as for every other stage, and no pair is cut or dropped silently.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from stages.training.run import Method, TrainingRun
 from stages.training.start import check_policy_start
 from stages.training.targets import completion_labels
 
-# What TRL logs, in this toolkit's words. TRL's "log_odds_ratio" is log sigmoid of what everybody else calls so.
+# TRL's names of logged values, and ours. TRL's "log_odds_ratio" is the log sigmoid of what is usually called so.
 NAMES = {
     "logps/chosen": "chosen_logps",
     "logps/rejected": "rejected_logps",
@@ -55,7 +55,7 @@ def run_orpo(
     """Train a policy on preference pairs.
 
     Args:
-        pairs: lines of `sipf pairs`, or anybody's {"prompt", "chosen", "rejected"} (text or messages).
+        pairs: lines of `sipf pairs`, or any {"prompt", "chosen", "rejected"} (text or messages).
         model: the policy to start from; the paper restarts from the base in each round.
         out: folder of the new model.
         beta: weight of the odds-ratio term.
@@ -66,7 +66,7 @@ def run_orpo(
         The manifest, with "counts" (pairs, and left out by reason) and "result" (last logged metrics).
 
     Raises:
-        DataError: a field of a pair is not what it should be.
+        DataError: a field of a pair is malformed.
         DataError, UsageError, ModelError, Interrupted: see `TrainingRun.train`.
     """
     if not 0 <= beta < float("inf"):
@@ -162,7 +162,7 @@ def orpo_trainer(
             return {"prompt_input_ids": feature["prompt_input_ids"]}
 
     disable_progress_bars()
-    text = {"prompt": "", "chosen": "", "rejected": ""}  # looked at, and left alone, before tokenize_row
+    text = {"prompt": "", "chosen": "", "rejected": ""}  # TRL reads these before tokenize_row, and leaves them
     return Trainer(
         model=load_trainable(model, POLICY, options),
         # TRL would switch the adapter's own dropout off as well.
@@ -198,7 +198,7 @@ def _pair(line: dict[str, Any], _: Place) -> dict[str, Any]:
 
 
 def _encode(line: Mapping[str, Any], prompter: Prompter, completion: str, finish: Any) -> Encoded:
-    end = finish != "length"  # a path that was cut off has not chosen to end there
+    end = finish != "length"  # a path that was cut off did not end by itself
     problem = _problem(line)
     if problem is not None:
         return prompter.encode(problem, completion, end)
@@ -215,7 +215,7 @@ def _prompt(line: Mapping[str, Any]) -> str | list[dict[str, Any]]:
 
 
 def _problem(line: Mapping[str, Any]) -> Problem | None:
-    """The pair's problem, if the line brings enough of it along to build the prompt from."""
+    """The pair's problem, if the line has enough of it to build the prompt."""
     if "task" not in line or "question" not in line:
         return None
     known = {name: line[name] for name in ("task", "question", "choices", "tests") if name in line}

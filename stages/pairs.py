@@ -37,7 +37,7 @@ NEXT_TO_NOTHING = 8
 
 @dataclass
 class PairReport:
-    """What was seen and why pairs are missing."""
+    """What was read, and why pairs are missing."""
 
     counts: Counter[str] = field(default_factory=Counter)
     sweep: dict[float, int] = field(default_factory=lambda: dict.fromkeys(SWEEP, 0))
@@ -60,13 +60,13 @@ def write_pairs(
     dry_run: bool = False,
     manifest: str | None = None,
 ) -> dict[str, Any]:
-    """Make the pairs of a file of scored lines and write them, whole or not at all.
+    """Make the pairs of a file of scored lines and write them as a whole file or not at all.
 
     Args:
         source: scored lines, or `-`.
-        bad: hears of the bad lines.
+        bad: receives the bad lines.
         dry_run: count, and write nothing.
-        manifest: where the manifest goes as well.
+        manifest: a second place to write the manifest to.
 
     Returns:
         "counts", "sweep" ({eta: {"pairs", "problems"}}) and "bad lines".
@@ -108,7 +108,7 @@ def _check(problem: Problem, settings: PairSettings) -> None:
     """Refuse a problem whose paths are not judged.
 
     Raises:
-        DataError: `paths.N.correct: missing`, or what the task misses.
+        DataError: `paths.N.correct: missing`, or a field that the task needs.
     """
     task_of(problem).check(problem)
     for number, path in enumerate(problem.paths):
@@ -117,10 +117,10 @@ def _check(problem: Problem, settings: PairSettings) -> None:
 
 
 def make_pairs(problems: Iterable[Problem], settings: PairSettings, report: PairReport) -> Iterator[dict[str, Any]]:
-    """The pairs of all problems, in input order, at most `max_per_problem` of each.
+    """The pairs of all problems, in input order, at most `max_per_problem` per problem.
 
-    Of a problem's candidates those with the widest score gap come first, and every path is used once before any is used
-    again; with outcome feedback, where gaps are all alike, the order is drawn from the seed.
+    A problem's candidates with the widest score gap come first, and every path is used once before any is used again.
+    With outcome feedback all gaps are equal, so the seed decides the order.
 
     Raises:
         DataError: a path lacks the score or the verdict that the settings need.
@@ -267,8 +267,8 @@ def refuse_nothing(report: PairReport, settings: PairSettings) -> None:
 
 def _advice(reason: str, report: PairReport, settings: PairSettings) -> str:
     known = {
-        "no right path": "Draw more paths (sipf sample --n, --want-right), train SFT longer, or take wrong chosen ones "
-        "with --any.",
+        "no right path": "Draw more paths (sipf sample --n, --want-right), train SFT longer, or allow wrong chosen "
+        "paths with --any.",
         "no wrong path": "Take harder questions, draw at a higher temperature, or use --feedback process.",
         "fewer than two usable paths": f"Draw more paths, or score them first: sipf score --name {settings.name}.",
         "length gap": "Raise --max-length-gap, or leave it out.",
@@ -280,5 +280,5 @@ def _advice(reason: str, report: PairReport, settings: PairSettings) -> str:
         return f"Lower --eta: at {max(enough):g} there would be {report.sweep[max(enough)]} pairs."
     return (
         f"No --eta would do: even at 0 there would be {report.sweep[0.0]} pairs. Take more problems, or another PRM: "
-        "one that gives all paths one score separates nothing."
+        "one that gives all paths the same score separates nothing."
     )

@@ -1,11 +1,11 @@
-"""relabel: other labels out of the rollouts that are kept on the lines, without a model.
+"""relabel: other labels from the rollouts that are kept on the lines, without a model.
 
     {"k": 8, "delta": 0, "draws": 8, "hits": 2, ...}  --delta 2-->  {"k": 8, "delta": 2, "draws": 8, "hits": 2, ...}
 
-A step's draws are numbered, so its first k are what a run with that k would have drawn first. What they decide is
-labelled; what they do not is refused, with the strategy that would give it: a step that `exact` settled at its second
-draw has no soft label (two draws that end in a success are no fair sample), and none at another delta. Inferred labels
-are inferred again from the new ones. The rollouts themselves stay on the line.
+A step's draws are numbered, so its first k are those that a run with that k would have drawn. A label that they do not
+decide is refused, and the message names the strategy that would give it: a step that `exact` settled at its second draw
+has no soft label (two draws that end in a success are not a fair sample), and no label at another delta. Inferred
+labels are inferred again from the new ones. The rollouts themselves stay on the line.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from stages.strategies.prefixes import prefixes
 
 @dataclass(frozen=True)
 class Relabelling(Stage):
-    """Labels one problem after the other again; nothing is drawn."""
+    """Labels one problem per call again; nothing is drawn."""
 
     settings: RelabelSettings
     name: ClassVar[str] = "relabel"
 
     def check(self, problem: Problem) -> None:
-        """Refuse a line whose draws do not decide what is wanted.
+        """Refuse a line whose draws do not decide the wanted labels.
 
         Raises:
             DataError: `paths.N.labels.J: ...`.
@@ -82,11 +82,11 @@ class Relabelling(Stage):
 
 
 def redraw(label: StepLabel, settings: RelabelSettings, where: str) -> StepLabel:
-    """The label that a step's own draws give under other settings; what was inferred is left out, but for a step that
-    was given up at no higher a delta. A label that came from elsewhere stays as it is.
+    """The label that a step's own draws give under other settings. Inferences are left out, except that a step given up
+    early stays so if k is no higher and delta no lower. A label that came from elsewhere stays as it is.
 
     Raises:
-        DataError: a k or delta that cannot be, or rollouts that were not kept.
+        DataError: an impossible k or delta, or rollouts that were not kept.
     """
     if label.given is not None:
         return label

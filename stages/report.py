@@ -1,7 +1,7 @@
-"""report: what a loop's folder adds up to, read from its result files and manifests.
+"""report: the results and costs of a loop, read from the result files and manifests in its folder.
 
-RUN/eval/*.jsonl                        one file a policy            -> accuracy, gain, paired p
-RUN/r*/{paths,labels,pairs}.jsonl       one folder a round           -> draws, label cost, pairs
+RUN/eval/*.jsonl                        one file per policy          -> accuracy, gain, paired p
+RUN/r*/{paths,labels,pairs}.jsonl       one folder per round         -> draws, label cost, pairs
 RUN/r*/prm/manifest.json                                             -> the reward model on held-out problems
 """
 
@@ -23,9 +23,9 @@ def report(folders: list[Path], against: str = "sft") -> dict[str, Any]:
     """The results and costs of one or more loops that share their problems.
 
     Args:
-        folders: written by examples/loop.sh; the first one's policies are named as they are, those of others with the
-            folder's name before them.
-        against: the policy that gains are measured from, where there is one of that name.
+        folders: written by examples/loop.sh; the first one's policies keep their names, those of the others get the
+            folder's name as a prefix.
+        against: the policy that gains are measured against, if there is one of that name.
 
     Returns:
         "policies": rows of name, split, rate and, against the reference, gain and p; "rounds": rows of costs.
@@ -82,7 +82,7 @@ def _against(reference: Mapping[str, bool], verdicts: Mapping[str, bool]) -> dic
 
 
 def _round(folder: Path) -> dict[str, Any]:
-    """What one round has cost and made; None for what its feedback does not need."""
+    """What one round cost and made; None for what its kind of feedback does not need."""
     drawn = _counts(folder / "paths.jsonl")
     labels = _counts(folder / "labels.jsonl")
     pairs = _counts(folder / "pairs.jsonl")

@@ -2,9 +2,9 @@
 
     {"id": "chain/train/0/7", ...}  ->  the same line with "paths": [{"id": "chain/train/0/7#0", ...}], "drawn": 8
 
-The paper draws in blocks until enough distinct right and wrong paths are there; drops paths without a readable answer
-and paths that hold a false `<<lhs=rhs>>` equation; takes paths with the same sequence of equations for one, keeping the
-one farther (edit distance) from the others. Paths of earlier rounds stay, and numbers and seeds go on after theirs.
+The paper draws in blocks until there are enough distinct right and wrong paths. It drops paths without a readable
+answer and paths with a false `<<lhs=rhs>>` equation. Of paths with the same sequence of equations it keeps the one
+farther (edit distance) from the others. Paths of earlier rounds stay; numbers and seeds continue after theirs.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from stages.settings.sample import SampleSettings
 
 @dataclass(frozen=True)
 class Sampler(Stage):
-    """Draws paths for one problem at a time; many problems may be under way.
+    """Draws paths for one problem per call; many calls may run at once.
 
     Args:
-        engine: who writes.
+        engine: writes the paths.
         settings: how paths are drawn and kept.
         earlier: paths of earlier rounds, which join those on the line.
     """
@@ -79,11 +79,11 @@ class Sampler(Stage):
         return {**super().facts(), **({} if self.settings.time_cap is None else {"same whatever the batch": capped})}
 
     def estimate(self, problem: Problem) -> dict[str, int]:
-        """The first block's draws: how many more a quota takes is not to be known."""
+        """The first block's draws; how many more a quota takes is not known beforehand."""
         return {"draws, at least": self.settings.n}
 
     def report(self, counts: Mapping[str, int]) -> dict[str, Any]:
-        """How many problems of the pool no line asked for."""
+        """How many problems of the pool were on no line."""
         return {} if self.earlier is None else {"pool problems that no line asked for": self.earlier.unused()}
 
     async def _block(self, task: Task, problem: Problem, start: int, size: int, tally: Tally) -> list[Path]:
@@ -180,7 +180,7 @@ class _Kept:
         return False
 
     def _words(self, path: Path) -> list[str]:
-        """The words that two paths are compared by; a program's, comments left out."""
+        """The words by which two paths are compared; of a program, those outside comments."""
         if path.id not in self.words:
             text = path.text if path.outcome is None else self.task.signature(path.text)
             self.words[path.id] = text.split()
@@ -189,7 +189,7 @@ class _Kept:
     def _farther(self, path: Path, rival: int) -> bool:
         """True if the path is farther from the other kept paths than the rival it would replace.
 
-        Programs of one signature differ in comments and spacing alone: there the first stays.
+        Programs with the same signature differ only in comments and spacing, so the first one stays.
         """
         if path.text == self.paths[rival].text or path.outcome is not None:
             return False

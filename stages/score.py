@@ -1,9 +1,9 @@
-"""score: a reward model's view of every step (step 4 of the loop).
+"""score: score every step with a reward model (step 4 of the loop).
 
     path.steps = ["40+32=72", ...]  ->  path.scores["prm"] = {"steps": [0.98, ...], "mean": 0.95, "min": ..., ...}
 
-r(tau) = (1/m) sum_j c_j, the mean of the step scores, is the paper's score of a path; min, product and last stand
-beside it. A path that cannot be scored says why under `unscored`.
+r(tau) = (1/m) sum_j c_j, the mean of the step scores, is the paper's score of a path; min, product and last are
+written beside it. A path that cannot be scored says why under `unscored`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from stages.settings.score import ScoreSettings
 
 
 class StepScorer(Protocol):
-    """Who scores."""
+    """Scores the steps of paths."""
 
     async def score(self, problem: Problem) -> list[StepScores | Unscored]:
         """The scores of each path of the problem, or why it has none."""
@@ -28,7 +28,7 @@ class StepScorer(Protocol):
 
 @dataclass(frozen=True)
 class Scoring(Stage):
-    """Scores one problem's paths; many problems may be under way."""
+    """Scores one problem's paths per call; many calls may run at once."""
 
     scorer: StepScorer
     settings: ScoreSettings

@@ -1,6 +1,6 @@
-"""Everything that is drawn by a hash: seeds of draws, shares of problems, lots. None depends on any other line.
+"""Everything that a hash decides: seeds of draws, shares of problems, lots. None depends on any other line.
 
-The texts that are hashed are part of the data's promise (same seed, same bytes), so each stays as it is.
+The hashed texts are part of the data's promise (same seed, same bytes), so they must not change.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def seed_of(stage: str, problem_id: str, seed: int, key: object) -> int:
 
 
 def in_share(problem_id: str, share: float, seed: int, purpose: str = "") -> bool:
-    """Whether a problem belongs to a share of all problems; shares of other purposes are independent of it."""
+    """Whether a problem belongs to a share of all problems; shares for other purposes are independent of it."""
     return _number(f"{purpose}{seed}/{problem_id}".encode()) < share * 2**64
 
 
@@ -32,7 +32,7 @@ def held_out(group: str, seed: int, share: float) -> bool:
 
 
 def lot(text: str, seed: int) -> str:
-    """What orders things that are equal otherwise: a hash, so that neither draw order nor length decides."""
+    """A hash that orders things which are otherwise equal, so neither draw order nor length decides."""
     return hashlib.blake2b(f"{seed}/{text}".encode(), digest_size=8).hexdigest()
 
 

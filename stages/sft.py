@@ -2,7 +2,7 @@
 
     run_sft(problems, model="chain-base", out="runs/m0", options=TrainSettings(epochs=2, lr=5e-4, batch=32))
 
-Rows are tokenised here, by the same `Prompter` that samples, so TRL neither adds a BOS nor drops a row in silence.
+Rows are tokenised here, by the same `Prompter` that samples, so TRL neither adds a BOS nor drops a row silently.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     path.steps = ["40+32=72", ...]  ->  path.labels = [{"k": 8, "delta": 0, "draws": 1, "hits": 1, ...}, ...]
 
-How is a strategy's business (stages/strategies/); this module chooses the problems, adds the gold paths and counts what
-was spent against brute force. The simulator may be another model than the one that sampled the paths: a prefix is
-text, and the simulator's own prompter puts it behind the question.
+The strategies (stages/strategies/) decide how; this module chooses the problems, adds the gold paths and compares the
+cost with brute force. The simulator need not be the model that sampled the paths: a prefix is text, and the simulator's
+own prompter puts it after the question.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ OVER_BUDGET = "problems left unlabelled: run budget"
 
 @dataclass(frozen=True)
 class Simulation(Stage):
-    """Labels one problem at a time; many may be under way."""
+    """Labels one problem per call; many calls may run at once."""
 
     engine: Engine
     settings: SimulateSettings
@@ -44,14 +44,14 @@ class Simulation(Stage):
     name: ClassVar[str] = "simulate"
 
     def check(self, problem: Problem) -> None:
-        """Refuse paths that cannot be labelled; reserves the problem's draws of the run's budget."""
+        """Refuse paths that cannot be labelled; reserves the problem's draws from the run's budget."""
         check_paths(problem, self.settings.answer_rule)
         check_scores(problem, self.settings)
         if self.run_budget is not None:
             self.run_budget.check(problem)
 
     def estimate(self, problem: Problem) -> dict[str, int]:
-        """Steps, prefixes and the most rollouts; why a problem would be left unlabelled."""
+        """Steps, prefixes and the maximum number of rollouts, or why the problem would be left unlabelled."""
         settings = self.settings
         if not in_share(problem.id, settings.share, settings.seed):
             return {OUTSIDE_SHARE: 1}
@@ -61,11 +61,11 @@ class Simulation(Stage):
         distinct = len(prefixes(task_of(problem), new).places)
         steps = {"steps": sum(len(path.steps) for path in new), "prefixes": distinct}
         if settings.strategy == "mcts" and settings.budget is None:
-            return steps  # its own rollouts are searched, so how many there are is not to be known
+            return steps  # its own rollouts are searched, so their number is not known beforehand
         return {**steps, "rollouts, at most": most_draws(problem, settings)}
 
     def report(self, counts: Mapping[str, int]) -> dict[str, Any]:
-        """What it cost against brute force, the kinds of labels, and what the audit found."""
+        """The cost against brute force, the kinds of labels, and what the audit found."""
         audited = audit_report(counts)
         report = {"cost": cost_report(counts), "labels": label_kinds(counts)}
         return {**report, **({"audit": audited} if audited else {})}
@@ -92,7 +92,7 @@ class Simulation(Stage):
         return [problem]
 
     async def _add_gold(self, problem: Problem, tally: Tally) -> None:
-        """The gold solution as an all-positive path; not a program that fails its own tests."""
+        """Add the gold solution as a path whose steps are all right, unless it is a program that fails its tests."""
         task = task_of(problem)
         text = task.gold_text(problem)
         if text is None:
@@ -116,7 +116,7 @@ class Simulation(Stage):
 
 
 def check_scores(problem: Problem, settings: SimulateSettings) -> None:
-    """Refuse paths without the scores that `prm-guided` goes by.
+    """Refuse paths without the scores that `prm-guided` uses.
 
     Raises:
         DataError: `paths.N.scores.NAME: missing`.
@@ -127,6 +127,6 @@ def check_scores(problem: Problem, settings: SimulateSettings) -> None:
         wanted = path.labels is None and path.steps and not path.correct
         if wanted and settings.name not in (path.scores or {}):
             raise DataError(
-                f"paths.{number}.scores.{settings.name}: missing, and prm-guided goes by it",
+                f"paths.{number}.scores.{settings.name}: missing, and prm-guided needs it",
                 "Score the paths first: sipf score --name ...",
             )

@@ -2,7 +2,7 @@
 
     run_train_prm(problems, model="chain-base", out="runs/prm", options=TrainSettings(epochs=3), labels="hard")
 
-The paper's PRM (and, with `outcome`, its ORM baseline): backbone, Linear(hidden, 2), loss at one token a step; with
+The paper's PRM (and, with `outcome`, its ORM baseline): backbone, Linear(hidden, 2), loss at one token per step; with
 `sigmoid_head` also the sigmoid that the authors' code has between the two (`stages.models.reward`). The mean is taken
 over the labelled steps of the whole optimiser step. Problems are split by id into training and held-out.
 """
@@ -46,7 +46,7 @@ def run_train_prm(
 
     Args:
         examples: problems with labelled paths, or stepwise lines (`stages.training.step_rows.parse_example`).
-        model: backbone: a causal model (fresh score head) or a reward model to train on.
+        model: backbone: a causal model (fresh score head) or a reward model to train further.
         out: folder of the new model.
         labels: "hard", "soft" or "threshold:T".
         sigmoid_head: put a sigmoid before the head.
@@ -62,7 +62,7 @@ def run_train_prm(
         DataError, UsageError, ModelError, Interrupted: see `TrainingRun.train`.
     """
     if not 0 <= held_out_share < 1:
-        raise UsageError(f"the held-out share is {held_out_share}", "Give a share from 0 up to, not including, 1.")
+        raise UsageError(f"the held-out share is {held_out_share}", "Give a share of at least 0 and below 1.")
     kind = LabelKind.parse(labels)
     head = check_reward_start(model, options, sigmoid_head)
     lines = list(examples)
@@ -90,8 +90,8 @@ def run_train_prm(
 def evaluate(model: Any, rows: Sequence[StepRow], pad: int, batch_tokens: int = 4096) -> dict[str, Any]:
     """How well a reward model does on held-out paths.
 
-    A step counts as right if its target, and is called right if its score, is at least 0.5. The first error of a path
-    is judged where all of its targets are known.
+    A step is right if its target is at least 0.5, and is called right if its score is at least 0.5. The first error of
+    a path is judged if all of its targets are known.
 
     Returns:
         "problems", "paths", "steps" and, None where there is nothing to measure, "accuracy", "auc",

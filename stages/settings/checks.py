@@ -16,23 +16,23 @@ _LIMITS = CheckLimits()
 
 @dataclass(frozen=True)
 class CheckSettings:
-    """The sandbox and what one check may take."""
+    """The sandbox, and the limits of one check."""
 
     sandbox: Literal["auto", "bubblewrap", "landlock"] = setting(
-        "auto", "Where programs run; auto is the strongest that works here.", panel=Panel.CHECKS
+        "auto", "Sandbox that runs programs; auto takes the strongest that works here.", panel=Panel.CHECKS
     )
     unsafe_exec: bool = setting(
-        False, "Where no sandbox works, run programs with limits alone instead of refusing.", panel=Panel.CHECKS
+        False, "If no sandbox works, run programs with limits alone instead of refusing.", panel=Panel.CHECKS
     )
     check_cpu: float = setting(_LIMITS.cpu_s, "CPU seconds per check.", low=0.1, panel=Panel.CHECKS)
     check_wall: float = setting(_LIMITS.wall_s, "Wall-clock seconds per check.", low=0.1, panel=Panel.CHECKS)
     check_memory: int = setting(_LIMITS.memory_mib, "Memory per program, in MiB.", low=64, panel=Panel.CHECKS)
 
     def limits(self) -> CheckLimits:
-        """The same for the checker."""
+        """The limits in the checker's form."""
         return CheckLimits(self.check_cpu, self.check_wall, self.check_memory)
 
     def changed(self) -> dict[str, Any]:
-        """The settings that are not the default, by name, for the manifest."""
+        """The settings that differ from their defaults, by name, for the manifest."""
         values = ((field, getattr(self, field.name)) for field in fields(self))
         return {field.name: value for field, value in values if value != field.default}

@@ -14,14 +14,16 @@ from stages.settings.declare import Panel, setting
 
 HUB = "hub"
 """In the place of a file's name: the dataset hub."""
-_SPLIT = "Which split the problems are; part of their ids."
+_SPLIT = "Split to write; part of the problems' ids."
 
 
 @dataclass(frozen=True)
 class RowSettings:
-    """What every command can be told that makes problems of rows."""
+    """Settings of every command that makes problems from rows."""
 
-    n: int | None = setting(None, "Problems to write, from the first on; all unless given.", flags=("-n",), low=1)
+    n: int | None = setting(
+        None, "Number of problems to write, from the first on; by default all.", flags=("-n",), low=1
+    )
     strict: bool = setting(False, "Stop at the first bad line instead of skipping it.", panel=Panel.FILES)
     overwrite: bool = setting(False, "Start over, replacing the output.", panel=Panel.FILES)
 
@@ -30,8 +32,10 @@ class RowSettings:
 class ChainSettings:
     """Which problems of the chain world are generated."""
 
-    split: Literal["train", "validation", "test", "ood"] = setting(MISSING, "Splits never share a problem.")
-    n: int = setting(MISSING, "Problems to write.", flags=("-n",), low=1)
+    split: Literal["train", "validation", "test", "ood"] = setting(
+        MISSING, "Split to write; splits never share a problem."
+    )
+    n: int = setting(MISSING, "Number of problems to write.", flags=("-n",), low=1)
     seed: int = setting(0, "Seed of every random choice.", low=0)
 
 
@@ -42,7 +46,7 @@ class Gsm8kSettings:
     split: Literal["train", "test"] = setting(MISSING, _SPLIT)
     path: str = setting(HUB, "The split's official .jsonl, or 'hub' for the dataset hub.", metavar="FILE")
     annotations: Literal["keep", "strip"] = setting(
-        "keep", "Keep or strip the calculator's <<48/2=24>> in solutions."
+        "keep", "Keep or strip the calculator annotations, <<48/2=24>>, in solutions."
     )  # fmt: skip
 
 
@@ -51,10 +55,10 @@ class MbppSettings:
     """Which part of MBPP."""
 
     split: Literal["prompt", "test", "validation", "train"] = setting(
-        MISSING, "Task ids 1-10, 11-510, 511-600 or 601-974."
+        MISSING, "Split to write: task ids 1-10, 11-510, 511-600 or 601-974."
     )
     path: str = setting(HUB, "The official file, or 'hub' for the dataset hub.", metavar="FILE")
-    sanitized: bool = setting(False, "The hand-checked part, from its own file.", flags=("--sanitized",))
+    sanitized: bool = setting(False, "Write the hand-checked part, which has its own file.", flags=("--sanitized",))
 
 
 @dataclass(frozen=True)
@@ -63,13 +67,13 @@ class MmluSettings:
 
     split: Literal["dev", "val", "test"] = setting(MISSING, _SPLIT)
     path: str = setting(HUB, "Folder with dev/, val/ and test/, or 'hub' for the hub.", metavar="DIR")
-    subjects: str | None = setting(None, "MMLU's subjects; four of mathematics unless given.", metavar="A,B")
+    subjects: str | None = setting(None, "Subjects, by MMLU's names; by default four of mathematics.", metavar="A,B")
     mode: Literal["loglikelihood", "letter", "number"] = setting(
-        "loglikelihood", "Likeliest letter, a written letter, or the right choice's number."
+        "loglikelihood", "Answer by likeliest letter, by written letter, or by the right choice's number."
     )
 
     def names(self, usual: tuple[str, ...]) -> tuple[str, ...]:
-        """The subjects, in the order given; `usual` are those that are taken unless any is."""
+        """The subjects in the order given; `usual` if none is given."""
         if not self.subjects:
             return usual
         return tuple(name.strip() for name in self.subjects.split(",") if name.strip())
@@ -77,7 +81,7 @@ class MmluSettings:
 
 @dataclass(frozen=True)
 class FileSource:
-    """A file of one's own."""
+    """The user's own file."""
 
     path: str = setting(MISSING, "File to read: .jsonl, .jsonl.gz, or - for stdin.", metavar="FILE")
 
@@ -86,21 +90,21 @@ class FileSource:
 class HumanEvalSource:
     """HumanEval's file. `path` None: the package's own."""
 
-    path: str | None = setting(None, "A file in the same form; the package's own unless given.", metavar="FILE")
+    path: str | None = setting(None, "File of HumanEval problems; by default the package's own.", metavar="FILE")
 
 
 @dataclass(frozen=True)
 class ProcessBenchSource:
     """ProcessBench's file."""
 
-    path: str = setting(MISSING, "An official file, .json or .jsonl.", metavar="FILE")
+    path: str = setting(MISSING, "Official ProcessBench file, .json or .jsonl.", metavar="FILE")
 
 
 @dataclass(frozen=True)
 class MathShepherdSource:
     """Math-Shepherd's file."""
 
-    path: str = setting(MISSING, "A .jsonl of input, label and task.", metavar="FILE")
+    path: str = setting(MISSING, "A .jsonl file with input, label and task.", metavar="FILE")
 
 
 @dataclass(frozen=True)
@@ -112,16 +116,16 @@ class CuttingSettings:
     """
 
     steps: Literal["lines", "blocks"] = setting(
-        "lines", "A step is a line, or a statement with its body; all stages heed it."
+        "lines", "What a step is for all stages: a line, or a statement with its body."
     )  # fmt: skip
-    chunk: int | None = setting(None, "Lines that are rolled out and labelled together; 2 unless given.", low=1)
+    chunk: int | None = setting(None, "Lines to roll out and label together; by default 2.", low=1)
 
     def __post_init__(self) -> None:
         if self.steps == "blocks" and self.chunk is not None:
             raise UsageError("--chunk counts lines", "Give it with --steps lines.")
 
     def rule(self) -> StepRule:
-        """The same for the tasks."""
+        """The rule in the tasks' form."""
         if self.steps == "blocks":
             return StepRule("blocks", 1)
         return StepRule() if self.chunk is None else StepRule("lines", self.chunk)

@@ -1,11 +1,11 @@
-"""How a setting is declared: once, as a field of a frozen dataclass that also says its help, bounds and panel.
+"""How a setting is declared: once, as a field of a frozen dataclass that also gives its help, bounds and panel.
 
     @dataclass(frozen=True)
     class SampleSettings:
         n: int = setting(8, "Paths to draw per problem.", flags=("-n", "--n"), low=1)
 
 From that field come the option with its help and bounds, the key of the configuration file, the SIPF_* variable, the
-entry in the manifest and the row in docs/options.md. Nothing here imports pydantic or torch, so that a help is quick.
+entry in the manifest and the row in docs/options.md. Nothing here imports pydantic or torch, so `--help` is quick.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Panel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What a field says of itself as a setting; bounds are inclusive."""
+    """What a field declares as a setting; bounds are inclusive."""
 
     help: str
     panel: Panel = Panel.MAIN
@@ -41,9 +41,9 @@ class Declaration:
     high: float | None = None
     metavar: str | None = None
     parse: Callable[[str], Any] | None = None
-    """Makes the value of what is typed; raises UsageError."""
+    """Makes the value from what is typed; raises UsageError."""
     shown: str | None = None
-    """The default as a person would type it, where it is not simply the value."""
+    """The default as a user would type it, if that is not simply the value."""
     source: str = ""
     """Where the default or the rule was published."""
 
@@ -61,25 +61,25 @@ def setting(
     shown: str | None = None,
     source: str = "",
 ) -> Any:
-    """A field of a settings dataclass, declared with everything that is to be known of it (see `Declaration`)."""
+    """A field of a settings dataclass, declared with its help, bounds and panel (see `Declaration`)."""
     declared = Declaration(help, panel, flags, low, high, metavar, parse, shown, source)
     return field(default=default, metadata={"setting": declared})
 
 
 def part(kind: type[Any]) -> Any:
-    """A field that holds settings of its own, whose options stand beside the others."""
+    """A field that holds a settings class, whose options are shown beside the others."""
     return field(default_factory=kind, metadata={"part": kind})
 
 
 def declarations(kind: type[Any]) -> Iterator[tuple[Field[Any], Declaration]]:
-    """The declared fields of a settings class in their order, those of its parts not included."""
+    """The declared fields of a settings class in their order, without those of its parts."""
     for each in fields(kind):
         if "setting" in each.metadata:
             yield each, each.metadata["setting"]
 
 
 def flag_of(name: str, declared: Declaration) -> str:
-    """How a person types the setting."""
+    """The setting's flag as a user types it."""
     return next((flag for flag in declared.flags if flag.startswith("--")), "--" + name.replace("_", "-"))
 
 
@@ -87,7 +87,7 @@ def check_bounds(settings: Any) -> None:
     """Refuse a value outside the bounds that its field declares.
 
     Raises:
-        UsageError: `--k is 0, it must be at least 1`.
+        UsageError: `--k is 0; it must be at least 1`.
     """
     assert is_dataclass(settings), "settings are dataclasses"
     for each, declared in declarations(type(settings)):
@@ -95,6 +95,6 @@ def check_bounds(settings: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float):
             continue
         if declared.low is not None and not value >= declared.low:
-            raise UsageError(f"{flag_of(each.name, declared)} is {value:g}, it must be at least {declared.low:g}")
+            raise UsageError(f"{flag_of(each.name, declared)} is {value:g}; it must be at least {declared.low:g}")
         if declared.high is not None and not value <= declared.high:
-            raise UsageError(f"{flag_of(each.name, declared)} is {value:g}, it must be at most {declared.high:g}")
+            raise UsageError(f"{flag_of(each.name, declared)} is {value:g}; it must be at most {declared.high:g}")

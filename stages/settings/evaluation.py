@@ -31,9 +31,9 @@ class PromptSettings:
     """Which prompt a problem is asked with."""
 
     prompt: str = setting("auto", "Standard prompt: auto, lm-eval, lm-eval-cot, chat, or a template's name.")
-    shots: int | None = setting(None, "Worked examples in the prompt; by default the standard's number.", low=0)
+    shots: int | None = setting(None, "Worked examples in the prompt; by default the standard prompt's number.", low=0)
     shots_from: Path | None = setting(
-        None, "File of lines whose first ones are the worked examples.", panel=Panel.MORE
+        None, "File of lines; the first ones become the worked examples.", panel=Panel.MORE
     )  # fmt: skip
 
 
@@ -41,8 +41,8 @@ class PromptSettings:
 class RateSettings:
     """Which rates are reported."""
 
-    k: tuple[int, ...] = setting((1,), "Report pass@K; may be given again.", low=1, shown="1")
-    by: str | None = setting(None, "Key of the lines (or 'id': the id's first parts) to report rows by.")
+    k: tuple[int, ...] = setting((1,), "Report pass@K; may be repeated.", low=1, shown="1")
+    by: str | None = setting(None, "Key of the lines to group results by, or 'id' for the id without its last part.")
 
     @property
     def ks(self) -> tuple[int, ...]:
@@ -63,15 +63,19 @@ class PrmSettings:
     """
 
     name: tuple[str, ...] = setting(
-        ("prm",), "Scores to measure: prm, or with an aggregate orm:last (mean, min, product); may be given again.",
+        ("prm",),
+        "Key of scores to measure; KEY:min, KEY:product or KEY:last ranks paths by that, not mean; may be repeated.",
         shown="prm",
     )  # fmt: skip
     threshold: float | None = setting(
-        None, "A step that scores below is called wrong; by default chosen on held-out problems.", low=0.0, high=1.0
+        None,
+        "A step that scores below this is called wrong; by default chosen on held-out problems.",
+        low=0.0,
+        high=1.0,
     )
     held_out: float = setting(0.25, "Share of the problems to choose the threshold on.", low=0.0, high=1.0)
     best_of: tuple[int, ...] = setting(
-        (), "Size of best of n; may be given again, by default 1, 2, 4, and so on.", low=1
+        (), "Size of best of n; may be repeated; by default 1, 2, 4 and so on.", low=1
     )  # fmt: skip
     seed: int = setting(0, "Seed of every random choice.", low=0)
 
@@ -87,6 +91,6 @@ class PrmSettings:
             if (aggregate or "mean") not in AGGREGATES:
                 raise UsageError(f"--name {text!r}: no aggregate {aggregate!r}", f"There are {', '.join(AGGREGATES)}.")
             if name in found:
-                raise UsageError(f"--name {name!r} is given twice", "Each key of scores once.")
+                raise UsageError(f"--name {name!r} is given twice", "Give each key of scores once.")
             found[name] = aggregate or "mean"
         return found

@@ -17,26 +17,26 @@ class WriterSettings:
     """Which engine writes text, and with which model. `batch_rows` None: chosen from the device's memory."""
 
     model: str | None = setting(
-        None, "Folder, adapter folder, hub name, or 'chain-base' (embedded); for a server its name of the model.",
+        None, "Folder, adapter folder, hub name, or 'chain-base' (embedded); for a server, its name for the model.",
         flags=("-m", "--model"), panel=Panel.MODEL,
     )  # fmt: skip
-    engine: EngineName = setting("hf", "Who writes the text.", panel=Panel.MODEL)
+    engine: EngineName = setting("hf", "Engine that writes the text.", panel=Panel.MODEL)
     script: str | None = setting(
         None, "scripted: a file of canned answers, or gold:P to be right with probability P.", metavar="FILE|gold:P",
         panel=Panel.MODEL,
     )  # fmt: skip
     batch_rows: int | None = setting(
-        None, "hf, vllm: sequences decoded at once; by default as many as the memory holds.", low=1, panel=Panel.MODEL
+        None, "hf, vllm: sequences decoded at once; by default as many as fit in memory.", low=1, panel=Panel.MODEL
     )
 
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What every stage that loads a model can be told."""
+    """Settings of every stage that loads a model."""
 
-    device: Device = setting("auto", "Where the model runs; auto takes the best there is.", panel=Panel.MODEL)
+    device: Device = setting("auto", "Where the model runs; auto takes the best device available.", panel=Panel.MODEL)
     dtype: Dtype = setting(
-        "auto", "Number format to compute in; auto depends on the device, training keeps float32 weights.",
+        "auto", "Number format to compute in; auto depends on the device. Training keeps float32 weights.",
         panel=Panel.MODEL,
     )  # fmt: skip
     load_in_4bit: bool = setting(
@@ -55,7 +55,7 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class VllmSettings:
-    """What vLLM can be told."""
+    """Settings of vLLM."""
 
     tensor_parallel: int = setting(1, "vllm: number of GPUs that share the model.", low=1, panel=Panel.MORE)
     gpu_memory: float = setting(
@@ -68,7 +68,7 @@ class VllmSettings:
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """How a server is asked."""
+    """How a server is reached."""
 
     url: str | None = setting(None, "server: its address, such as http://localhost:8000/v1.", panel=Panel.MODEL)
     tokenizer: str | None = setting(
@@ -76,7 +76,7 @@ class ServerSettings:
     )
     concurrency: int = setting(64, "server: requests in flight at once.", low=1, panel=Panel.MORE)
     timeout: float = setting(300.0, "server: seconds to wait for one answer.", low=0.01, panel=Panel.MORE)
-    retries: int = setting(6, "server: how often a failed request is sent again.", low=0, panel=Panel.MORE)
+    retries: int = setting(6, "server: how many times a failed request is sent again.", low=0, panel=Panel.MORE)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class EngineSettings(ServerSettings, VllmSettings, ModelSettings, WriterSettings
 
 @dataclass(frozen=True)
 class _ScorerEngine:
-    engine: Literal["hf", "vllm"] = setting("hf", "Who computes the scores.", panel=Panel.MODEL)
+    engine: Literal["hf", "vllm"] = setting("hf", "Engine that computes the scores.", panel=Panel.MODEL)
     batch_tokens: int = setting(
         0, "hf: tokens per batch, padding included; 0 chooses by device.", low=0, panel=Panel.MODEL
     )

@@ -14,10 +14,11 @@ _CODE = "authors' code of arXiv 2412.08393"
 class SampleSettings(AnswerSettings):
     """How paths are drawn and which are kept.
 
-    `n` draws make a block. Without quotas one block is drawn; with `want_right` or `want_wrong` further blocks follow
-    until the line, earlier rounds included, has that many right and wrong paths, and `want` in all, or `max_draws` new
-    draws were made. The paper filters code by edit distance; neither the threshold (`near_duplicate`) is published, nor
-    whether a right and a wrong program may be alike (here they may: a preference between them teaches the most).
+    `n` draws make a block. Without quotas one block is drawn. With quotas further blocks follow until the line,
+    earlier rounds included, has `want_right` right paths, `want_wrong` wrong ones and `want` in all, or until
+    `max_draws` new draws were made. The paper filters code by edit distance; it publishes neither the threshold
+    (`near_duplicate`) nor whether a right and a wrong program may be alike. Here they may: a preference between them
+    teaches the most.
     """
 
     n: int = setting(
@@ -25,19 +26,21 @@ class SampleSettings(AnswerSettings):
     )
     temperature: float = setting(1.0, "Sampling temperature; 0 is greedy.", low=0.0, source=_CODE)
     top_p: float = setting(1.0, "Nucleus sampling: probability mass of tokens kept.", low=0.0, high=1.0, source=_CODE)
-    max_tokens: int | None = setting(None, "Longest path in new tokens; by default the task's own limit.", low=1)
+    max_tokens: int | None = setting(
+        None, "Maximum length of a path in new tokens; by default the task's own limit.", low=1
+    )
     want_right: int = setting(0, "Quota: draw further blocks until this many paths are right.", low=0, source=_CODE)
     want_wrong: int = setting(0, "Quota: draw further blocks until this many paths are wrong.", low=0, source=_CODE)
     want: int = setting(0, "Quota: draw further blocks until this many distinct paths are kept.", low=0, source=_CODE)
     round: int = setting(0, "Number of the round, written to each path.", low=0)
     seed: int = setting(0, "Seed of every random choice.", low=0)
     max_draws: int = setting(
-        0, "Most draws per problem to fill the quotas; 0 means ten blocks.", low=0, panel=Panel.MORE
+        0, "Maximum draws per problem to fill the quotas; 0 means ten blocks.", low=0, panel=Panel.MORE
     )
     time_cap: float | None = setting(
         None,
-        "Draw no further block after this many seconds, the wait for other problems in the batch included; makes "
-        "the run not reproducible (--max-draws is the bound that does not).",
+        "Maximum seconds per problem, the wait for other problems in the batch included; the run is then not "
+        "reproducible (--max-draws is the bound that does not depend on time).",
         low=0.0,
         panel=Panel.MORE,
         source=_CODE,
@@ -47,7 +50,7 @@ class SampleSettings(AnswerSettings):
         panel=Panel.MORE,
     )  # fmt: skip
     keep_duplicates: bool = setting(
-        False, "Keep paths whose equations, or whose programs, are those of another.", panel=Panel.MORE
+        False, "Keep paths with the same equations, or the same program, as another.", panel=Panel.MORE
     )
     keep_false_equations: bool = setting(False, "Keep paths with a false <<a+b=c>>.", panel=Panel.MORE)
     keep_unfinished: bool = setting(False, "Keep paths that were cut off at --max-tokens.", panel=Panel.MORE)

@@ -1,4 +1,4 @@
-"""Under which name paths are scored."""
+"""The name under which scores are written."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ from stages.settings.declare import setting
 class ScoreSettings:
     """`name` is the key of the scores on each path."""
 
-    name: str = setting("prm", "Key of the scores; those of several reward models fit on a line.")
+    name: str = setting("prm", "Key to write the scores under; a line can hold those of several reward models.")

@@ -47,10 +47,10 @@ def prior_draws(text: str) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class TreeSettings:
-    """OmegaPRM's constants (arXiv 2406.06592), published values as defaults.
+    """OmegaPRM's constants (arXiv 2406.06592), with the published values as defaults.
 
     The rollout searched next has the highest Q + U with Q = alpha^(1 - MC(s)) * beta^(words / length) and
-    U = c_puct * sqrt(sum of all visits) / (1 + visits of s); at most `searches` of a problem are made.
+    U = c_puct * sqrt(sum of all visits) / (1 + visits of s); at most `searches` are made per problem.
     """
 
     tree_alpha: float = setting(
@@ -60,10 +60,10 @@ class TreeSettings:
         0.9, "mcts: base of the length in Q.", low=0.0, high=1.0, panel=Panel.MORE, source=_OMEGAPRM
     )
     tree_length: int = setting(
-        500, "mcts: words that the length in Q is counted in.", low=1, panel=Panel.MORE, source=_OMEGAPRM
+        500, "mcts: number of words that count as length 1 in Q.", low=1, panel=Panel.MORE, source=_OMEGAPRM
     )
     c_puct: float = setting(0.125, "mcts: weight of exploration.", low=0.0, panel=Panel.MORE, source=_OMEGAPRM)
-    searches: int = setting(100, "mcts: most searches per problem.", low=0, panel=Panel.MORE, source=_OMEGAPRM)
+    searches: int = setting(100, "mcts: maximum searches per problem.", low=0, panel=Panel.MORE, source=_OMEGAPRM)
 
 
 @dataclass(frozen=True)
@@ -71,21 +71,21 @@ class SimulateSettings(AnswerSettings):
     """How steps are labelled.
 
     A step is right if more than `delta` of its `k` rollouts reach the answer. Each draw's temperature lies in the range
-    `temperature` and is decided by the draw's seed (the paper draws at random temperature without giving the range).
+    `temperature` and is decided by the draw's seed (the paper draws at random temperatures without giving the range).
     A rollout that was cut off at the length limit is wrong whatever it says so far, unless `count_unfinished`: "She is
     72 years old, so her sister, who is twice as" has no answer yet.
     `trust_correct` takes every step of a path with a right answer for right. `budget` caps the draws of a problem,
-    `run_budget` those of all (see `stages.strategies.run_budget`). `confidence` C gives a dead-looking prefix up once
+    `run_budget` those of all (see `stages.strategies.run_budget`). `confidence` C gives up a dead-looking prefix once
     the chance that its remaining draws change the label is at most 1 - C (see `stages.strategies.stopping`; `prior` are
-    the right and wrong draws it starts from). `audit` is the share of problems that brute force labels as well, to
-    compare. `name` are the scores that `prm-guided` uses, and `walk_on` lets it walk on where they misled it.
+    the right and wrong draws it starts from). `audit` is the share of problems that brute force labels as well, for
+    comparison. `name` is the key of the scores that `prm-guided` uses; `walk_on` lets it continue where they misled it.
 
     Raises:
         UsageError: no number of hits would make a step right, or options that contradict each other.
     """
 
     strategy: Strategy = setting("exact", "How steps are labelled; see above.")
-    k: int = setting(8, "Most rollouts per step.", low=1, source="arXiv 2412.08393, 6 for code")
+    k: int = setting(8, "Maximum rollouts per step.", low=1, source="arXiv 2412.08393, 6 for code")
     delta: int = setting(
         0, "A step is right if more than this many of its rollouts are right.", low=0, source="arXiv 2412.08393"
     )
@@ -94,11 +94,13 @@ class SimulateSettings(AnswerSettings):
         parse=temperature_range, shown="1.0",
     )  # fmt: skip
     top_p: float = setting(1.0, "Nucleus sampling: probability mass of tokens kept.", low=0.0, high=1.0)
-    max_tokens: int | None = setting(None, "Longest rollout in new tokens; by default the task's own limit.", low=1)
+    max_tokens: int | None = setting(
+        None, "Maximum length of a rollout in new tokens; by default the task's own limit.", low=1
+    )
     share: float = setting(1.0, "Share of the problems to label, chosen by id and seed.", low=0.0, high=1.0)
     trust_correct: bool = setting(False, "Call every step of a path with a right answer right, without rollouts.")
-    budget: int | None = setting(None, "Most rollouts per problem.", low=1)
-    run_budget: int | None = setting(None, "Most rollouts in all, reserved in input order.", low=1)
+    budget: int | None = setting(None, "Maximum rollouts per problem.", low=1)
+    run_budget: int | None = setting(None, "Maximum rollouts in all, reserved in input order.", low=1)
     audit: float = setting(
         0.0, "Share of the problems to label by brute force too, to see how far the labels agree.", low=0.0, high=1.0
     )
@@ -113,15 +115,18 @@ class SimulateSettings(AnswerSettings):
     )  # fmt: skip
     keep_text: bool = setting(False, "Keep the text of each rollout on the line.", panel=Panel.MORE)
     confidence: float | None = setting(
-        None, "Give up a step that looks wrong once this sure, above 0 and below 1.", metavar="C", panel=Panel.MORE
+        None,
+        "Give up a step once it is wrong with this probability, above 0 and below 1.",
+        metavar="C",
+        panel=Panel.MORE,
     )
     prior: tuple[float, float] = setting(
-        (0.5, 1.0), "Right and wrong draws that --confidence starts from.", metavar="RIGHT:WRONG", parse=prior_draws,
+        (0.5, 1.0), "Prior right and wrong draws for --confidence.", metavar="RIGHT:WRONG", parse=prior_draws,
         shown="0.5:1", panel=Panel.MORE,
     )  # fmt: skip
-    name: str = setting("prm", "prm-guided: the scores it uses (see sipf score --name).", panel=Panel.MORE)
+    name: str = setting("prm", "prm-guided: key of the scores it uses (see sipf score --name).", panel=Panel.MORE)
     walk_on: bool = setting(
-        False, "prm-guided: where the scores were wrong, walk on to the first wrong step.", panel=Panel.MORE
+        False, "prm-guided: if the scores misled, continue step by step to the first wrong step.", panel=Panel.MORE
     )
     tree: TreeSettings = part(TreeSettings)
 
@@ -133,7 +138,7 @@ class SimulateSettings(AnswerSettings):
             )
         if self.confidence is not None and not 0 < self.confidence < 1:
             raise UsageError(
-                f"--confidence {self.confidence:g} is no chance between 0 and 1", "For example --confidence 0.95."
+                f"--confidence {self.confidence:g} is not between 0 and 1", "For example --confidence 0.95."
             )
         if min(self.prior) <= 0:
             raise UsageError("the two numbers of --prior must be above 0", "For example --prior 0.5:1.")
@@ -144,6 +149,6 @@ class SimulateSettings(AnswerSettings):
             )
         if self.run_budget is not None and self.strategy == "mcts" and self.budget is None:
             raise UsageError(
-                "--run-budget reserves the most that a problem may draw, and mcts has no such bound by itself",
-                "Give a --budget for each problem as well.",
+                "--run-budget reserves the most that a problem may draw, and mcts has no such limit",
+                "Give a --budget per problem as well.",
             )

@@ -1,4 +1,4 @@
-"""How a model is trained, and what each training stage can be told besides.
+"""How a model is trained, and the further settings of each training stage.
 
 TrainSettings(epochs=2, lr=5e-4, batch=32)              # full fine-tuning, fp32 (bf16 autocast where the GPU has it)
 TrainSettings(lora=True, lora_r=256, lora_alpha=128)    # an adapter, kept as one unless merge=True
@@ -34,7 +34,7 @@ class TrainSettings(ModelSettings):
     batch: int = setting(8, "Examples per device and step.", low=1)
     accumulation: int = setting(1, "Steps whose gradients make one update.", low=1)
     max_length: int = setting(
-        1024, "Longest prompt and completion together, in tokens; longer ones are left out.", low=1
+        1024, "Maximum length of prompt and completion together, in tokens; longer examples are left out.", low=1
     )
     lora: bool = setting(False, "Train a LoRA adapter instead of all weights.", flags=("--lora/--no-lora",))
     merge: bool = setting(
@@ -42,17 +42,24 @@ class TrainSettings(ModelSettings):
     )
     seed: int = setting(42, "Seed of every random choice.", low=0, source="authors' code of arXiv 2412.08393")
     schedule: Literal["linear", "cosine", "constant"] = setting(
-        "linear", "Learning rate after the warm-up.", panel=Panel.MORE
+        "linear", "How the learning rate changes after the warm-up.", panel=Panel.MORE
     )
-    warmup: float = setting(0.1, "Warm-up: below 1 a share of all updates, else updates.", low=0.0, panel=Panel.MORE)
+    warmup: float = setting(
+        0.1,
+        "Length of the warm-up: a share of all updates if below 1, else a number of them.",
+        low=0.0,
+        panel=Panel.MORE,
+    )
     weight_decay: float = setting(0.0, "Decoupled weight decay.", low=0.0, panel=Panel.MORE)
-    max_grad_norm: float = setting(1.0, "Norm that gradients are clipped to.", low=0.0, panel=Panel.MORE)
+    max_grad_norm: float = setting(
+        1.0, "Maximum norm of the gradients; larger ones are clipped.", low=0.0, panel=Panel.MORE
+    )
     packing: bool = setting(
-        False, "sft: pack several examples into a row.", flags=("--packing/--no-packing",), panel=Panel.MORE
+        False, "sft: pack several examples into one row.", flags=("--packing/--no-packing",), panel=Panel.MORE
     )
     group_by_length: bool = setting(False, "Batch examples of similar length, for less padding.", panel=Panel.MORE)
     lora_r: int = setting(16, "Rank of the adapter.", low=1, panel=Panel.MORE)
-    lora_alpha: int = setting(32, "Scale of the adapter, over its rank.", low=1, panel=Panel.MORE)
+    lora_alpha: int = setting(32, "Scale of the adapter, divided by its rank.", low=1, panel=Panel.MORE)
     lora_dropout: float = setting(0.05, "Dropout on the adapter's input.", low=0.0, high=1.0, panel=Panel.MORE)
     gradient_checkpointing: bool = setting(False, "Save memory by computing activations twice.", panel=Panel.MORE)
     save_steps: int = setting(500, "Updates between two checkpoints.", low=1, panel=Panel.MORE)
@@ -62,12 +69,12 @@ class TrainSettings(ModelSettings):
         check_bounds(self)
         for name in ("epochs", "lr"):
             if not 0 < getattr(self, name) < math.inf:
-                raise UsageError(f"--{name} is {getattr(self, name)}, it must be above 0")
+                raise UsageError(f"--{name} is {getattr(self, name)}; it must be above 0")
         for name in ("warmup", "weight_decay", "max_grad_norm"):
             if not getattr(self, name) < math.inf:
-                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}, it must be finite")
+                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it must be finite")
         if not self.lora_dropout < 1:
-            raise UsageError(f"--lora-dropout is {self.lora_dropout:g}, it must be below 1")
+            raise UsageError(f"--lora-dropout is {self.lora_dropout:g}; it must be below 1")
         if self.load_in_4bit and not self.lora:
             raise UsageError("4-bit weights cannot be trained themselves", "Add --lora.")
         if self.merge and not self.lora:
@@ -76,7 +83,8 @@ class TrainSettings(ModelSettings):
             raise UsageError("packed rows all have the same length", "Leave out --packing or --group-by-length.")
         if ":" in self.device:
             raise UsageError(
-                f"training takes no single device ({self.device})", "Choose it through CUDA_VISIBLE_DEVICES instead."
+                f"training does not take a single device ({self.device})",
+                "Choose it through CUDA_VISIBLE_DEVICES instead.",
             )
 
     def identity(self) -> dict[str, Any]:
@@ -98,7 +106,7 @@ class RewardModelSettings:
 
     def __post_init__(self) -> None:
         if not 0 <= self.held_out < 1:
-            raise UsageError(f"the held-out share is {self.held_out}", "Give a share from 0 up to, not including, 1.")
+            raise UsageError(f"the held-out share is {self.held_out}", "Give a share of at least 0 and below 1.")
 
 
 @dataclass(frozen=True)
@@ -107,7 +115,7 @@ class OrpoSettings:
 
     beta: float = setting(0.1, "Weight of the odds-ratio term.", low=0.0, source="arXiv 2412.08393")
     max_prompt_length: int | None = setting(
-        None, "Leave out pairs whose prompt is longer, in tokens.", low=1, panel=Panel.MORE
+        None, "Leave out pairs whose prompt is longer than this, in tokens.", low=1, panel=Panel.MORE
     )
 
     def __post_init__(self) -> None:
@@ -120,5 +128,5 @@ class TrainingFiles:
     """How a training stage treats its input and output."""
 
     strict: bool = setting(False, "Stop at the first bad line instead of skipping it.", panel=Panel.FILES)
-    overwrite: bool = setting(False, "Start over, replacing the model and what is half done.", panel=Panel.FILES)
-    dry_run: bool = setting(False, "Say what would be done, then stop.", panel=Panel.FILES)
+    overwrite: bool = setting(False, "Start over, replacing the model and any unfinished run.", panel=Panel.FILES)
+    dry_run: bool = setting(False, "Show what would be done, then stop.", panel=Panel.FILES)

@@ -3,8 +3,8 @@
     await audit(simulator, problem, paths)      # counts into the problem's tally
     audit_report(summary.counts)                # {"labels": {"agree": 98.1, "from": 97.0, "to": 98.8, "n": 1014}, ...}
 
-Which problems is a matter of their ids and the seed. The draws that the strategy did not make are made after it, with
-the seeds that brute force gives them, and what they cost is counted apart. The labels on the line stay the strategy's.
+The problems' ids and the seed decide which. The draws that the strategy did not make are made after it, with the seeds
+that brute force gives them, and their cost is counted separately. The labels on the line stay the strategy's.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from stages.counts import AUDIT, Count, Tally
 from stages.strategies.prefixes import Simulator, prefixes, together
 
 COSTS = (AUDIT.of("problems"), AUDIT.of("rollouts"), AUDIT.of("rollout tokens"))
-"""The counts that say what the audit took; the others are in its report."""
+"""The counts of what the audit cost; its other counts are in its report."""
 
 
 def in_report(count: str) -> bool:
-    """Whether a count is one that `audit_report` tells."""
+    """Whether `audit_report` includes a count."""
     return AUDIT.holds(count) and count not in COSTS
 
 
@@ -37,7 +37,7 @@ async def audit(simulator: Simulator, problem: Problem, paths: list[Path]) -> No
 
 
 async def _all_hits(simulator: Simulator, problem: Problem, prefix: str) -> int:
-    """Hits of all `k` draws of a prefix, of which the strategy has made the first."""
+    """Hits of all `k` draws of a prefix; the strategy has made the first of them."""
     made = simulator.ledger.labels.get(prefix)
     start, hits = (made.draws, made.hits) if made else (0, 0)
     apart = replace(simulator, tally=Tally())
@@ -50,7 +50,7 @@ async def _all_hits(simulator: Simulator, problem: Problem, prefix: str) -> int:
 
 
 def _compare(simulator: Simulator, labels: list[StepLabel], brute: list[bool]) -> None:
-    """One path: its labels against those of brute force, and what brute force says of monotonicity."""
+    """Compare one path's labels with those of brute force, and count where those contradict monotonicity."""
     count = simulator.tally.count
     for label, right in zip(labels, brute, strict=True):
         if label.hard is None:
@@ -78,7 +78,7 @@ def _compare(simulator: Simulator, labels: list[StepLabel], brute: list[bool]) -
 
 
 def claimed_error(labels: list[StepLabel]) -> int | None:
-    """The first step labelled wrong (-1: none); None where an undecided step stands before it, or could be it."""
+    """The first step labelled wrong (-1: none); None if an undecided step comes before it, or could be it."""
     for step, label in enumerate(labels):
         if label.hard is None:
             return None

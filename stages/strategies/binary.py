@@ -1,12 +1,12 @@
 """OmegaPRM's binary search (arXiv 2406.06592, section 3.2): the first wrong step in about log2(m) prefixes, not m.
 
-A path with a wrong answer is dead at its end. Its middle prefix is rolled out: if a rollout succeeds the first wrong
-step lies behind it, else at or before it. What is not drawn is inferred, so a path that is live again behind a dead
-step (a violation of monotonicity) may get another first error than `brute` finds; `--audit` counts those.
+A path with a wrong answer is dead at its end. Its middle prefix is rolled out: if a rollout succeeds, the first wrong
+step comes after it, else at or before it. What is not drawn is inferred, so a path that is live again after a dead step
+(a violation of monotonicity) may get a different first error than with `brute`; `--audit` counts those.
 
 The paper draws all `k` rollouts of a prefix; here they stop as soon as the hard label is decided. A path with a right
 answer, which the paper does not search, is searched only if its last step turns out dead (never, with
-`--trust-correct`). The paths of a problem are searched one after the other, so what one shows is not drawn again.
+`--trust-correct`). The paths of a problem are searched one after the other, so what one has shown is not drawn again.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ async def binary(simulator: Simulator, problem: Problem) -> None:
 
 
 async def bisect(simulator: Simulator, problem: Problem, row: list[str], end: int) -> None:
-    """Search a path whose step `end` is known to be wrong (its length: the answer is)."""
+    """Search a path whose step `end` is known to be wrong (if `end` is its length: whose answer is)."""
     live, dead = bounds(simulator.ledger, row, end)
     while dead - live > 1:
         middle = (live + dead) // 2
         flag = await simulator.live(problem, row[middle])
-        if flag is None:  # the budget has ended
+        if flag is None:  # the budget is used up
             return
         live, dead = (middle, dead) if flag else (live, middle)

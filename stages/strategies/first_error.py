@@ -1,9 +1,9 @@
 """Each path is walked from the left to its first wrong step; the steps after it are wrong without a draw.
 
-SCAN (arXiv 2509.16548) labels its data like this: paths with a right answer need no rollouts (here:
+SCAN (arXiv 2509.16548) labels its data this way: paths with a right answer need no rollouts (here:
 `--trust-correct`), those with a wrong one are rolled out step by step up to the first prefix that has no successful
 rollout. Per path it draws one dead prefix in full; each live prefix before it stops at its first success. The first
-errors are those of `brute` by construction, as the draws are; with `--trust-correct` or `--confidence` they may differ.
+errors are those of `brute`, because the draws are; with `--trust-correct` or `--confidence` they may differ.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""From what was drawn to the labels of every path: what its own draws settle, and what the others' say about the rest.
+"""Makes the labels of every path: from a step's own draws where they settle it, else from what other steps' draws say.
 
 A step that was not drawn is wrong if an earlier step of its path is (`after-dead`), right if a later one is
-(`before-live`): both suppose that reach is lost once and for all (monotonicity), which `--audit` checks. With
+(`before-live`): both assume that an answer out of reach stays so (monotonicity), which `--audit` checks. With
 `trust_correct` every step of a path with a right answer is right (`trusted`). What remains is undecided.
 """
 
@@ -29,7 +29,7 @@ def survey(simulator: Simulator, problem: Problem) -> Prefixes:
 
 
 def known(ledger: Ledger, prefix: str) -> bool | None:
-    """Whether a prefix is right, by trust or by its draws; None where neither says."""
+    """Whether a prefix is right, by trust or by its draws; None if neither decides."""
     if prefix in ledger.trusted:
         return True
     label = ledger.labels.get(prefix)
@@ -46,12 +46,12 @@ def write_labels(ledger: Ledger, found: Prefixes, settings: SimulateSettings) ->
 
 
 def infer(rows: list[list[str]], flags: list[list[bool | None]], trusted: Set[str]) -> dict[str, Inference]:
-    """What the known prefixes of a problem say about the others. Where they contradict each other, the wrong step
-    counts.
+    """What the known prefixes of a problem say about the others. If they contradict each other, the wrong step
+    wins.
 
     Args:
         rows: the prefixes of each path.
-        flags: for each of them whether it is right, None where nobody knows.
+        flags: for each of them whether it is right, None if unknown.
         trusted: prefixes that are taken for right without a draw.
     """
     inferred: dict[str, Inference] = {}
@@ -76,7 +76,7 @@ def with_inference(drawn: StepLabel, inferred: Inference | None) -> StepLabel:
 
 
 def bounds(ledger: Ledger, row: list[str], end: int) -> tuple[int, int]:
-    """What is known of a path beforehand: its last live step before its first dead one (-1: none), and that one
+    """What is already known of a path: its last live step before its first dead one (-1: none), and that dead one
     (`end`: none)."""
     flags = [known(ledger, prefix) for prefix in row[:end]]
     dead = flags.index(False) if False in flags else end

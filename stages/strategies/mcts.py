@@ -1,13 +1,13 @@
 """OmegaPRM (arXiv 2406.06592): a tree of states whose Monte Carlo values all paths of a problem share.
 
 One search takes the most promising wrong rollout (see stages/strategies/tree.py) and finds its first wrong step by
-binary search, rolling every prefix that it visits out `k` times. Each visited prefix becomes a state; the wrong
-rollouts of states that are neither dead nor sure join the pool. It ends after `searches`, when the pool is empty, or
-with the budget. The rollouts become paths of the line with source "tree", the tree itself stands under `tree`.
+binary search, rolling out every prefix that it visits `k` times. Each visited prefix becomes a state; the wrong
+rollouts of states that are neither dead nor sure join the pool. It ends after `searches`, or when the pool is empty or
+the budget used up. The rollouts become paths of the line with source "tree"; the tree itself is kept under `tree`.
 
-What differs from the paper: the root's rollouts are the line's own paths, which are to be labelled, so they are
-searched whatever MC(root) is (the share of right ones); those with a right answer are not searched, but their last step
-is rolled out first, as in `binary` (not with `--trust-correct`). The states' labels are soft as well as hard.
+What differs from the paper: the root's rollouts are the line's own paths, which need labels, so they are searched
+whatever MC(root), their share of right ones, is. Those with a right answer are not searched, but their last step is
+rolled out first, as in `binary` (not with `--trust-correct`). The states' labels are soft as well as hard.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from stages.strategies.prefixes import Prefixes, Simulator, prefixes
 from stages.strategies.tree import ROOT, Candidate, State, Tree
 
 VERDICT = {"answer", "correct", "outcome", "weak"}
-"""What a path takes over from the rollout that it ends in, where the rollout has it."""
+"""What a path takes over from the rollout that it ends in, if the rollout has it."""
 
 
 async def mcts(simulator: Simulator, problem: Problem) -> None:
@@ -44,7 +44,7 @@ async def mcts(simulator: Simulator, problem: Problem) -> None:
 
 
 class _Search:
-    """The tree of a problem and the paths that it is made of, those of the line before those of its rollouts."""
+    """The tree of a problem and the paths that it is made of: first those of the line, then those of its rollouts."""
 
     def __init__(self, simulator: Simulator, problem: Problem, found: Prefixes, tree: Tree) -> None:
         self.simulator, self.problem, self.found, self.tree = simulator, problem, found, tree
@@ -53,7 +53,7 @@ class _Search:
         self.texts = {path.text for path in problem.paths}
 
     async def extend(self, candidate: Candidate, worth: float) -> bool:
-        """Find the first wrong step of a rollout; False when the budget has ended."""
+        """Find the first wrong step of a rollout; False when the budget is used up."""
         row, start = self.found.rows[candidate.path], len(self.tree.states[candidate.state].prefix)
         live = sum(len(prefix) <= start for prefix in row) - 1
         dead, parent = len(row), candidate.state
@@ -84,7 +84,7 @@ class _Search:
         return number
 
     def _branch(self, number: int) -> None:
-        """Make paths of a new state's rollouts, and put the wrong ones into the pool if it is neither dead nor sure."""
+        """Turn a new state's rollouts into paths, and add the wrong ones to the pool if it is neither dead nor sure."""
         state = self.tree.states[number]
         ledger = self.simulator.ledger
         rollouts = ledger.labels[state.prefix].rollouts
@@ -113,7 +113,7 @@ class _Search:
             self.simulator.ledger.trusted.update(row)
 
     def count(self) -> None:
-        """What the tree came to."""
+        """Count the tree's searches, states and paths."""
         tally = self.simulator.tally
         tally.count("tree searches", len(self.tree.searches))
         tally.count("tree states", len(self.tree.states) - 1)

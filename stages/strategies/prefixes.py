@@ -3,7 +3,7 @@
 Equal prefixes of one problem are one prefix: their rollouts have the same seeds, so they would be the same rollouts.
 
     simulator = Simulator(engine, task, settings, tally)
-    label = await simulator.label(problem, "40+32=72\\n")     # drawn once, whoever asks
+    label = await simulator.label(problem, "40+32=72\\n")     # drawn once, however often it is asked for
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Ledger:
-    """What is known of one problem's prefixes, by text, and how many draws that took."""
+    """What is known of one problem's prefixes, by text, and how many draws that cost."""
 
     labels: dict[str, StepLabel] = field(default_factory=dict)
     trusted: set[str] = field(default_factory=set)
@@ -44,7 +44,7 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Simulator:
-    """An engine that rolls the prefixes of one problem out, and how."""
+    """Rolls out the prefixes of one problem with an engine, and keeps what is known of them."""
 
     engine: Engine
     task: Task
@@ -54,26 +54,26 @@ class Simulator:
     verdicts: Verdicts = field(default_factory=Verdicts, kw_only=True)
 
     async def label(self, problem: Problem, prefix: str, *, until_settled: bool = True) -> StepLabel:
-        """The label of a prefix, drawn by whoever asks first."""
+        """The label of a prefix, drawn when it is first asked for."""
         if prefix not in self.ledger.asked:
             drawing = self.draw(problem, prefix, until_settled=until_settled)
             self.ledger.asked[prefix] = asyncio.ensure_future(drawing)
         return await self.ledger.asked[prefix]
 
     async def live(self, problem: Problem, prefix: str) -> bool | None:
-        """Whether a prefix is right: trusted, or by as many draws as that takes; None if the budget ends before."""
+        """Whether a prefix is right: trusted, or by as many draws as that takes; None if the budget ends first."""
         if prefix in self.ledger.trusted:
             return True
         return (await self.label(problem, prefix)).hard
 
     async def draw(self, problem: Problem, prefix: str, *, until_settled: bool) -> StepLabel:
-        """Roll a prefix out up to `k` times, in draw order.
+        """Roll out a prefix up to `k` times, in draw order.
 
         Args:
             problem: whose prefix it is.
             prefix: text up to and including the step, with the newline after it.
-            until_settled: stop as soon as the draws made decide the hard label, or with `confidence` once another one
-                has become improbable; else make all `k`, unless the problem's budget ends before.
+            until_settled: stop as soon as the draws made decide the hard label, or, with `confidence`, once a
+                different one has become improbable; else make all `k`, unless the problem's budget ends first.
 
         Returns:
             The label; its rollouts are the first `draws` of the `k`, whatever the strategy.
@@ -132,7 +132,7 @@ class Simulator:
         return hits > delta or hits + (k - draws) <= delta
 
     async def together(self, work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-        """Do all of it side by side; under a budget one after the other."""
+        """Run all of it concurrently; under a budget one after the other."""
         return await together(work, one_by_one=self.one_by_one)
 
     @property
@@ -195,7 +195,7 @@ def prefixes(task: Task, paths: list[Path]) -> Prefixes:
 
 
 async def label_prefixes(simulator: Simulator, problem: Problem, found: Prefixes, *, until_settled: bool) -> None:
-    """Roll every distinct prefix out, all at once (one after the other under a budget)."""
+    """Roll out every distinct prefix, all at once (one after the other under a budget)."""
     await simulator.together(
         simulator.label(problem, text, until_settled=until_settled)
         for text in found.places
@@ -204,7 +204,7 @@ async def label_prefixes(simulator: Simulator, problem: Problem, found: Prefixes
 
 
 async def together(work: Iterable[Coroutine[Any, Any, T]], *, one_by_one: bool = False) -> list[T]:
-    """Do all of it side by side, or each after the one before. When one fails, the rest is given up."""
+    """Run all of it concurrently, or one after the other. When one fails, the rest are cancelled."""
     if one_by_one:
         return [await part for part in work]
     tasks = [asyncio.ensure_future(part) for part in work]

@@ -1,13 +1,13 @@
 """A reward model's guess of the first error, checked by rollouts at the two prefixes around it.
 
-SAPO (arXiv 2601.20312) takes the step at which the scores of a PRM fall most for the first wrong one and rolls out only
+SAPO (arXiv 2601.20312) takes the step at which a PRM's scores fall most as the first wrong one and rolls out only
 there: if the prefix before it is live and the one with it is dead, the guess is confirmed, and every other step of the
-path follows from these two. If not, the steps on the far side stay undecided, unless `walk_on` walks on from there, one
-step at a time, until the first error is found: to the left of a dead prefix, to the right of a live one.
+path follows from these two. If not, the steps on the far side stay undecided, unless `walk_on` continues from there,
+step by step, until the first error is found: to the left of a dead prefix, to the right of a live one.
 
-The scores are those that `sipf score` has left on the line under `name`. The fall at the first step is counted from 1.
+The scores are those that `sipf score` wrote on the line under `name`. The fall at the first step is counted from 1.
 A path with a right answer is guessed to have no error: its last step is rolled out (nothing, with `--trust-correct`).
-The paths of a problem are done one after the other, so what one shows is not drawn again.
+The paths of a problem are done one after the other, so what one has shown is not drawn again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ async def prm_guided(simulator: Simulator, problem: Problem) -> None:
 
 def guess(path: Path, name: str) -> int:
     """The step at which the scores of that name fall most, the earliest of several; the number of steps if the answer
-    is right. The path has scores: `stages.simulate.check_scores` has seen to it."""
+    is right. The path has scores: `stages.simulate.check_scores` has checked that."""
     if path.correct or path.scores is None:
         return len(path.steps)
     scores = path.scores[name].steps
@@ -37,7 +37,7 @@ def guess(path: Path, name: str) -> int:
 
 
 async def _check(simulator: Simulator, problem: Problem, row: list[str], guessed: int) -> None:
-    """Roll out the prefix before the guess and the one with it, and on from there if they are not as guessed."""
+    """Roll out the prefix before the guess and the one with it; with `walk_on`, continue if they are not as guessed."""
     least, most = bounds(simulator.ledger, row, len(row))
     dead = min(max(guessed, least + 1), most)
     while 0 < dead < len(row) and row[dead - 1] == row[dead]:  # steps of one chunk share its prefix

@@ -36,10 +36,10 @@ class RunBudget:
         self.settings = settings
         self.left = settings.run_budget
         self._covered: set[str] = set()
-        """Problems that are covered: no more than the budget has draws."""
+        """Ids of the problems that are covered; at most as many as the budget has draws."""
 
     def check(self, problem: Problem) -> None:
-        """Reserve draws for a problem. The first that is not covered ends the budget for those behind it."""
+        """Reserve draws for a problem. The first that is not covered ends the budget for those after it."""
         if self.left is None or problem.id in self._covered:
             return
         most = most_draws(problem, self.settings)

@@ -1,14 +1,14 @@
 """The sequential test of `--confidence`: when a prefix that looks dead is given up before all its draws are made.
 
 The model is beta-binomial. A prefix's success rate p has the prior Beta(a, b), `--prior a:b`, to which are added the
-paths of the line that run through the prefix: each is one draw that was made anyway, right or wrong. After h hits in n
-draws the chance that the K - n draws still to come raise the hits above delta is
+paths of the line that run through the prefix: each is a draw that was made anyway, right or wrong. After h hits in n
+draws, the chance that the K - n draws still to come raise the hits above delta is
 
     P(h + X > delta),   X ~ BetaBinomial(K - n, a + right paths + h, b + wrong paths + n - h)
 
 and the prefix is given up once that chance is at most 1 - C. Paths that another model sampled, or that were chosen by
-their answers (`sample --want-right`), make the prior wrong to some degree: what the test costs in agreement is what
-`--audit` measures. Nothing here depends on the order in which prefixes are drawn.
+their answers (`sample --want-right`), make the prior wrong to some degree; `--audit` measures what the test costs in
+agreement. Nothing here depends on the order in which prefixes are drawn.
 """
 
 from __future__ import annotations

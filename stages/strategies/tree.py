@@ -21,7 +21,7 @@ ROOT = 0
 
 @dataclass(slots=True)
 class State:
-    """A prefix of the tree; of the root `draws` and `hits` are the line's own paths."""
+    """A prefix of the tree; for the root, `draws` and `hits` count the line's own paths."""
 
     prefix: str
     parent: int | None
@@ -46,7 +46,7 @@ class Candidate:
 
 @dataclass(slots=True)
 class Tree:
-    """The states by number, the root first; the pool; and what was searched so far."""
+    """The states by number, the root first; the pool; and the searches so far."""
 
     settings: TreeSettings
     states: list[State]
@@ -68,7 +68,7 @@ class Tree:
         return float(q + constants.c_puct * math.sqrt(visits) / (1 + state.visits))
 
     def choose(self) -> tuple[Candidate, float] | None:
-        """Take the best rollout out of the pool (the earliest of equal ones) and count the visit; None: no more."""
+        """Take the best rollout (the earliest of equal ones) from the pool and count the visit; None: no more."""
         if not self.pool or len(self.searches) >= self.settings.searches:
             return None
         best = max(self.pool, key=self.worth)

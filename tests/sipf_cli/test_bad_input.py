@@ -151,7 +151,7 @@ def test_train_prm_does_all_lines_but_the_bad_ones(tmp_path: Path, inside: Any) 
     expected = spoiled(tmp_path / "in.jsonl", [problem(n) for n in range(1, 13)], faults)
     done = inside(*train("train-prm"), code=3)
     check_told(done.stderr, expected[:20])
-    assert f"and {len(expected) - 20} bad lines more" in done.stderr
+    assert f"and {len(expected) - 20} more bad lines" in done.stderr
     told = json.loads(done.stdout)
     assert told["bad lines"] == len(expected)
     assert told["counts"]["paths"] == 24

@@ -78,7 +78,7 @@ def test_a_run_budget_is_never_exceeded_and_shards_agree_with_the_whole(
     ("options", "said"),
     [
         (("--strategy", "tree"), "tree"),
-        (("--confidence", 2), "no chance between 0 and 1"),
+        (("--confidence", 2), "is not between 0 and 1"),
         (("--strategy", "brute", "--confidence", 0.9), "makes all draws"),
         (("--strategy", "mcts", "--run-budget", 10), "--budget"),
         (("--prior", "1"), "RIGHT:WRONG"),

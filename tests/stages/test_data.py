@@ -39,7 +39,7 @@ def test_a_bad_row_of_the_hub_is_told_by_its_number_and_skipped(hub: Any) -> Non
     bad = BadLines(tell=lambda fault: said.append(fault.message))
     assert [problem.id for problem in gsm8k_problems("hub", "test", "keep", bad)] == ["gsm8k/test/0", "gsm8k/test/2"]
     assert said == ["openai/gsm8k test: row 2: answer: has no line `#### N`"]
-    with pytest.raises(DataError, match=r"^openai/gsm8k cannot be had from the hub: unknown split$"):
+    with pytest.raises(DataError, match=r"^openai/gsm8k cannot be read from the hub: unknown split$"):
         list(gsm8k_problems("hub", "train", "keep", bad))
 
 

@@ -83,7 +83,7 @@ def test_missing_doubled_unfinished_and_foreign_shards_are_named(tmp_path: Path,
         merge([a, b, b, c], out)
     foreign = tmp_path / "foreign.jsonl"
     go(source, foreign, Shard(1, 3), k=9)
-    with pytest.raises(UsageError, match=r"foreign\.jsonl is of another run .* k was null and is now 9"):
+    with pytest.raises(UsageError, match=r"foreign\.jsonl and .* are of different runs: .*k was null and is now 9"):
         merge([a, foreign, c], out)
     go(source, foreign.with_name("four.jsonl"), Shard(1, 4))
     with pytest.raises(UsageError, match="the number of shards was 3 and is now 4"):

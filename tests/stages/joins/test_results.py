@@ -64,7 +64,7 @@ def test_a_line_without_an_answer_is_in_no_rate_and_told(tmp_path: Path) -> None
     assert report.ids == {"t/0", "t/1", "t/2", "t/3"}
     other = save(tmp_path / "o.jsonl", line(0, True), line(1, True), line(2, True))
     assert compare_files(str(tmp_path / "r.jsonl"), other)["n"] == 2
-    with pytest.raises(DataError, match="not one evaluated"):
+    with pytest.raises(DataError, match="no evaluated problem"):
         read_results(save(tmp_path / "none.jsonl", line(0))).as_dict()
 
 
