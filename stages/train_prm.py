@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from evals.errors import UsageError
-from evals.metrics import accuracy_at, auc, calibration_error, first_wrong_step
+from evals.metrics import accuracy_at, auc, calibration_error, first_wrong_step, majority_accuracy, pair_accuracy
 from evals.records import Problem
 from stages.files.interrupts import StopFlag
 from stages.seeds import held_out
@@ -81,26 +81,32 @@ def run_train_prm(
 
 
 def evaluate(model: Any, rows: Sequence[StepRow], pad: int, batch_tokens: int = 4096) -> dict[str, Any]:
-    """How well a reward model does on held-out paths.
+    """How well a reward model does on held-out paths, gold paths apart.
 
     A step counts as right if its target, and is called right if its score, is at least 0.5. The first error of a path
-    is judged where all of its targets are known.
+    is judged where all of its targets are known. Gold paths are counted and not measured: all their steps are right by
+    definition, and they read differently from a policy's own.
 
     Returns:
-        "problems", "paths", "steps" and, None where there is nothing to measure, "accuracy", "auc",
-        "calibration_error" (10 bins, against the targets), "first_error_accuracy" over "first_error_paths".
+        "problems", "paths", "steps", "right_steps" that are measured, "gold_paths" and "gold_steps" that are not, and,
+        None where there is nothing to measure, "accuracy" beside "majority_accuracy" (that of always saying the more
+        frequent verdict), "auc", "pair_accuracy" (share of the "pairs" of a right and a wrong step of the same problem,
+        of one path or of two, in which the right one scores higher; ties half), "calibration_error" (10 bins, against
+        the targets), "first_error_accuracy" over "first_error_paths".
     """
     from stages.scorers.hf import step_probabilities
 
+    gold = [row for row in rows if row.gold]
+    rows = [row for row in rows if not row.gold]
     model.eval()
     scores = step_probabilities(model, [(row.ids, row.positions) for row in rows], pad, batch_tokens)
-    pairs = [
-        (target, score)
+    steps = [
+        (row.group, target, score)
         for row, row_scores in zip(rows, scores, strict=True)
         for target, score in zip(row.targets, row_scores, strict=True)
         if target is not None
     ]
-    targets, given = [target for target, _ in pairs], [score for _, score in pairs]
+    groups, targets, given = [group for group, _, _ in steps], [step[1] for step in steps], [step[2] for step in steps]
     truth = [target >= HALF for target in targets]
     firsts = [
         first_wrong_step([(target or 0.0) >= HALF for target in row.targets])
@@ -108,16 +114,22 @@ def evaluate(model: Any, rows: Sequence[StepRow], pad: int, batch_tokens: int = 
         for row, row_scores in zip(rows, scores, strict=True)
         if None not in row.targets
     ]
+    within, pairs = pair_accuracy(groups, truth, given)
     return {
         "problems": len({row.group for row in rows}),
         "paths": len(rows),
-        "steps": len(pairs),
+        "steps": len(steps),
         "right_steps": sum(truth),
-        "accuracy": accuracy_at(truth, given) if pairs else None,
-        "auc": auc(truth, given) if pairs else None,
-        "calibration_error": calibration_error(targets, given) if pairs else None,
+        "accuracy": accuracy_at(truth, given) if steps else None,
+        "majority_accuracy": majority_accuracy(truth) if steps else None,
+        "auc": auc(truth, given) if steps else None,
+        "pair_accuracy": within,
+        "pairs": pairs,
+        "calibration_error": calibration_error(targets, given) if steps else None,
         "first_error_accuracy": sum(firsts) / len(firsts) if firsts else None,
         "first_error_paths": len(firsts),
+        "gold_paths": len(gold),
+        "gold_steps": sum(len(row.targets) for row in gold),
     }
 
 

@@ -156,7 +156,9 @@ def test_a_model_that_is_there_is_not_made_again(here: Path, inside: Any) -> Non
     assert json.loads((here / "m2" / "manifest.json").read_text())["model"]["name"] == "m1"
 
 
-FIGURES = {"accuracy", "auc", "calibration_error", "first_error_accuracy"}
+FIGURES = {
+    "accuracy", "majority_accuracy", "auc", "pair_accuracy", "calibration_error", "first_error_accuracy",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["process", "outcome"])
@@ -167,6 +169,7 @@ def test_train_prm_measures_itself_on_held_out_problems(here: Path, inside: Any,
     told = inside(*line).stdout
     saved = json.loads((here / "rm" / "eval.json").read_text())
     assert set(saved) >= FIGURES
+    assert "held-out gold_paths" in told
     for name in FIGURES:
         assert 0 <= saved[name] <= 1
         assert f"held-out {name}" in told
