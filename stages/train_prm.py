@@ -46,7 +46,7 @@ def run_train_prm(
         model: backbone: a causal model (fresh score head) or a reward model to train on.
         out: folder of the new model.
         labels: "hard", "soft" or "threshold:T".
-        held_out_share: share of problems kept out of training, to measure on.
+        held_out_share: share of problems kept out of training, to measure on after each epoch and at the end.
         options, stop, log, overwrite: see `TrainingRun`.
 
     Returns:
@@ -69,11 +69,12 @@ def run_train_prm(
     train = [row for row in rows if not held_out(row.group, options.seed, held_out_share)]
     test = [row for row in rows if held_out(row.group, options.seed, held_out_share)]
     method = Method(
-        trainer=lambda checkpoints: prm_trainer(train, run.tokenizer, model, options, checkpoints),
+        trainer=lambda checkpoints: prm_trainer(train, run.tokenizer, model, options, checkpoints, test),
         kind="prm",
         advice="Run `sipf simulate` on the file first.",
         card={"step": "last token of a step", "labels": labels, "outcome": outcome},
         settings={"labels": labels, "outcome": outcome, "held_out_share": held_out_share},
+        held_out=test,
         measure=lambda trained: evaluate(trained, test, run.tokenizer.pad_token_id),
     )
     data = ([row.group, row.ids, row.positions, row.targets] for row in rows)
@@ -176,7 +177,14 @@ class StepCollator:
         return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
 
-def prm_trainer(rows: Sequence[StepRow], tokenizer: Any, model: str, options: TrainSettings, output_dir: str) -> Any:
+def prm_trainer(
+    rows: Sequence[StepRow],
+    tokenizer: Any,
+    model: str,
+    options: TrainSettings,
+    output_dir: str,
+    held_out: Sequence[StepRow] = (),
+) -> Any:
     """transformers' Trainer with `step_loss`, over rows of one path each."""
     import transformers
 
@@ -188,12 +196,17 @@ def prm_trainer(rows: Sequence[StepRow], tokenizer: Any, model: str, options: Tr
 
     return Trainer(
         model=load_trainable(model, REWARD, options),
-        args=configured(transformers.TrainingArguments, options, output_dir),
+        args=configured(transformers.TrainingArguments, options, output_dir, label_names=["labels"]),
         data_collator=StepCollator(tokenizer.pad_token_id),
-        train_dataset=[{"input_ids": r.ids, "positions": r.positions, "targets": r.targets} for r in rows],
+        train_dataset=_examples(rows),
+        eval_dataset=_examples(held_out) or None,
         processing_class=tokenizer,
         compute_loss_func=lambda outputs, labels, num_items_in_batch=None: step_loss(
             outputs.logits, labels, num_items_in_batch
         ),
         grouped=options.group_by_length,
     )
+
+
+def _examples(rows: Sequence[StepRow]) -> list[dict[str, Any]]:
+    return [{"input_ids": row.ids, "positions": row.positions, "targets": row.targets} for row in rows]
