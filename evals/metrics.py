@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from fractions import Fraction
 
 from evals.reading.answers import normal
@@ -149,6 +149,40 @@ def auc(labels: Sequence[bool | int], scores: Sequence[float]) -> float | None:
         ranks += mean_rank * sum(1 for i in order[start:end] if labels[i])
         start = end
     return (ranks - positives * (positives + 1) / 2) / (positives * negatives)
+
+
+def pair_accuracy(
+    groups: Sequence[Hashable], labels: Sequence[bool | int], scores: Sequence[float]
+) -> tuple[float | None, int]:
+    """Chance that a positive scores above a negative of the same group, ties half.
+
+    Every pair of a positive and a negative of one group counts once, so a group weighs as many pairs as it has. Unlike
+    `auc`, it gives nothing for knowing which groups have more positives.
+
+    Returns:
+        The chance (None where no group has both), and the number of pairs.
+    """
+    _same_length(labels, scores)
+    members: dict[Hashable, list[int]] = {}
+    for i, group in enumerate(groups):
+        members.setdefault(group, []).append(i)
+    ordered, pairs = 0.0, 0
+    for indices in members.values():
+        chosen = [labels[i] for i in indices]
+        chance = auc(chosen, [scores[i] for i in indices])
+        if chance is not None:
+            positives = sum(map(bool, chosen))
+            ordered += chance * positives * (len(chosen) - positives)
+            pairs += positives * (len(chosen) - positives)
+    return (ordered / pairs if pairs else None), pairs
+
+
+def majority_accuracy(labels: Sequence[bool | int]) -> float:
+    """Accuracy of always saying the more frequent label. Raises ValueError on nothing to measure."""
+    if not labels:
+        raise ValueError("no labels to measure")
+    positives = sum(map(bool, labels))
+    return max(positives, len(labels) - positives) / len(labels)
 
 
 def calibration_error(labels: Sequence[bool | float], scores: Sequence[float], bins: int = 10) -> float:

@@ -53,7 +53,8 @@ def eval_prm(
 
     First wrong steps (sipf data processbench): accuracy over the paths with one and over those without, and F1, their
     harmonic mean, at a threshold that is chosen on a held-out share. Best of n (several judged paths per problem): how
-    often the path that the scores pick out of n is right, next to a majority vote and the best possible pick.
+    often the path that the scores pick out of n is right, next to a majority vote and the best possible pick; and how
+    often a right path scores above a wrong one of the same problem.
 
     \b
     Example:
@@ -84,7 +85,10 @@ def eval_prm(
             show_summary(summary, run, json=console.json)
             return
         measures = measure(run.output, settings)
-        more = {**measures, **{name: {} for name in ("first errors", "best of n") if measures[name] is None}}
+        more = {
+            **measures,
+            **{name: {} for name in ("first errors", "best of n", "path pairs") if measures[name] is None},
+        }
         tables = [*_counts(measures), *_tables(measures)]
         show_summary(summary, run, json=console.json, more=more, tables=tables)
 
@@ -118,6 +122,13 @@ def _tables(measures: dict[str, Any]) -> list[Any]:
         rows += [("accuracy, none is wrong", found["acc_ok"])]
         rows += [("F1 where it was chosen", found["there"]), ("F1 at 0.5", found["at 0.5"])] if chosen else []
         tables.append(rates.table(rows, title))
+    pairs = measures["path pairs"]
+    if pairs is not None:
+        rows_of_pairs = [
+            (name, f"{100 * found['accuracy']:.2f}", found["pairs"], found["problems"]) for name, found in pairs.items()
+        ]
+        title = "Pairs of a right and a wrong path of the same problem: the right one scores higher"
+        tables.append(Table(("scores", "%", "pairs", "problems"), rows_of_pairs, title))
     curves = measures["best of n"]
     if curves is not None:
         columns = ("n", "problems", *(f"{pick} %" for pick in curves["picks"]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sipf_cli import options as o
 from sipf_cli.generated import new_app
-from stages.settings.training import TrainingFiles, TrainSettings
+from stages.settings.training import SftSettings, TrainingFiles, TrainSettings
 
 app = new_app()
 
@@ -14,11 +14,12 @@ def sft(
     lines: o.Input,
     output: o.OutputFolder,
     model: o.Model,
+    learning: SftSettings,
     settings: TrainSettings,
     files: TrainingFiles,
     console: o.PresetOptions,
 ) -> None:
-    """Fine-tune a model on gold solutions, with a loss on the solution alone.
+    """Fine-tune a model on gold solutions, with a loss on the solution alone unless --loss says otherwise.
 
     \b
     Example:
@@ -35,6 +36,8 @@ def sft(
 
     problems, bad = all_problems(str(lines), check=check_problem, strict=files.strict)
     solved = sum(problem.solution is not None for problem in problems)
-    run = partial(run_sft, problems, model=model, options=settings)
+    run = partial(
+        run_sft, problems, model=model, options=settings, loss=learning.loss, held_out_share=learning.held_out
+    )
     train("sft", run, files, console, output, check=partial(check_policy_start, model, settings),
           read={"problems": len(problems), "with a solution": solved}, bad=bad)  # fmt: skip

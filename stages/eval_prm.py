@@ -3,9 +3,11 @@
     measures = measure("scored.jsonl", PrmSettings(name=("prm", "orm:last")))
     measures["first errors"]["prm"]["f1"]            # ProcessBench: where people marked the first wrong step
     measures["best of n"]["rows"]                    # where problems have several judged paths
+    measures["path pairs"]["prm"]["accuracy"]        # there, too: right paths above wrong ones of the same problem
 
 First errors: the threshold is chosen on a held-out share of the problems (by id and seed) and the others are measured.
-Best of n: see evals/best_of.py. What a line lacks is counted, not dropped silently.
+Always saying "none is wrong" has F1 0 there. Best of n: see evals/best_of.py. Neither that nor path pairs see gold
+paths, which a person wrote. What a line lacks is counted, not dropped silently.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Any
 from evals.best_of import best_by_score, best_by_vote
 from evals.datasets.processbench import Item, best_threshold, measured
 from evals.errors import DataError
-from evals.metrics import mean_interval, pass_at_k
+from evals.metrics import mean_interval, pair_accuracy, pass_at_k
 from evals.records import Path, Problem
 from stages.joins.results import all_results
 from stages.seeds import held_out
@@ -28,7 +30,8 @@ def measure(source: str, settings: PrmSettings) -> dict[str, Any]:
 
     Returns:
         "first errors" (None without paths that people marked), "best of n" (None without a problem with two judged
-        paths), and "counts" of what could not be measured.
+        paths), "path pairs" by name of scores (None without a problem with a right and a wrong path), and "counts" of
+        what could not be measured.
 
     Raises:
         DataError: a bad line, or nothing to measure.
@@ -41,20 +44,25 @@ def measure(source: str, settings: PrmSettings) -> dict[str, Any]:
         for path in problem.paths:
             if path.first_error is not None:
                 _mark(problem, path, marked, counts)
-        judged = [p for p in problem.paths if p.first_error is None and p.source != "gold" and p.correct is not None]
+        rest = [path for path in problem.paths if path.first_error is None]
+        judged = [path for path in rest if path.source != "gold" and path.correct is not None]
+        if gold := sum(path.source == "gold" for path in rest):
+            counts["gold paths, not measured"] += gold
         if len(judged) > 1:
             rivals.append((problem.id, judged))
         elif judged:
             counts["problems with one judged path, not in best of n"] += 1
     first = {name: _first_errors(items, settings) for name, items in marked.items() if items}
-    curves = _curves(rivals, aggregates, settings, counts) if rivals else None
+    ranked = _ranked(rivals, aggregates, counts)
+    curves = _curves(rivals, ranked, settings) if ranked else None
     if not first and curves is None:
         missing = " or ".join(aggregates)
         raise DataError(
             f"nothing to measure: no path has scores {missing} and a first_error, and no problem has two judged paths",
             "Score the lines first (sipf score, or --model PRM here), or name their scores with --name.",
         )
-    return {"first errors": first or None, "best of n": curves, "counts": dict(counts)}
+    pairs = _path_pairs(rivals, ranked)
+    return {"first errors": first or None, "best of n": curves, "path pairs": pairs or None, "counts": dict(counts)}
 
 
 def _mark(problem: Problem, path: Path, marked: dict[str, list[tuple[str, Item]]], counts: Counter[str]) -> None:
@@ -83,25 +91,45 @@ def _first_errors(items: list[tuple[str, Item]], settings: PrmSettings) -> dict[
     }
 
 
+def _ranked(
+    rivals: list[tuple[str, list[Path]]], aggregates: dict[str, str], counts: Counter[str]
+) -> dict[str, list[list[float]]]:
+    """The scores of each problem's paths, by their name; names that no path has are left out."""
+    named = [name for name in aggregates if any((p.scores or {}).get(name) for _, paths in rivals for p in paths)]
+    return {
+        name: [[_score(path, name, aggregates[name], counts) for path in paths] for _, paths in rivals]
+        for name in named
+    }
+
+
+def _path_pairs(rivals: list[tuple[str, list[Path]]], ranked: dict[str, list[list[float]]]) -> dict[str, Any]:
+    """Share of the pairs of a right and a wrong path of one problem that the scores order rightly (ties half)."""
+    groups = [identity for identity, paths in rivals for _ in paths]
+    right = [bool(path.correct) for _, paths in rivals for path in paths]
+    problems = sum(len({path.correct for path in paths}) > 1 for _, paths in rivals)
+    found = {}
+    for name, scores in ranked.items():
+        accuracy, pairs = pair_accuracy(groups, right, [score for row in scores for score in row])
+        if accuracy is not None:
+            found[name] = {"accuracy": accuracy, "pairs": pairs, "problems": problems}
+    return found
+
+
 def _curves(
-    rivals: list[tuple[str, list[Path]]], aggregates: dict[str, str], settings: PrmSettings, counts: Counter[str]
-) -> dict[str, Any] | None:
-    scored = [name for name in aggregates if any((p.scores or {}).get(name) for _, paths in rivals for p in paths)]
-    if not scored:
-        return None
+    rivals: list[tuple[str, list[Path]]], ranked: dict[str, list[list[float]]], settings: PrmSettings
+) -> dict[str, Any]:
     ns = settings.best_of or _powers(max(len(paths) for _, paths in rivals))
     chances: dict[tuple[str, int], list[float]] = defaultdict(list)
-    for identity, paths in rivals:
+    for i, (identity, paths) in enumerate(rivals):
         right = [bool(path.correct) for path in paths]
         answers = [path.answer for path in paths]
-        scores = {name: [_score(path, name, aggregates[name], counts) for path in paths] for name in scored}
         for n in (n for n in ns if n <= len(paths)):
-            for name in scored:
-                chances[name, n].append(best_by_score(scores[name], right, n))
+            for name, scores in ranked.items():
+                chances[name, n].append(best_by_score(scores[i], right, n))
             if any(answers):
                 chances["majority", n].append(best_by_vote(answers, right, n, f"{settings.seed}/{identity}"))
             chances["oracle", n].append(pass_at_k(len(right), sum(right), n) or 0.0)
-    picks = [*scored, *(["majority"] if any(pick == "majority" for pick, _ in chances) else []), "oracle"]
+    picks = [*ranked, *(["majority"] if any(pick == "majority" for pick, _ in chances) else []), "oracle"]
     rows = [
         {"n": n, "problems": len(chances["oracle", n]), **{pick: _rate(chances[pick, n]) for pick in picks}} for n in ns
     ]

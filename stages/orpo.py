@@ -11,8 +11,9 @@ used: prompts, BOS and EOS come from `Prompter`, as for every other stage, and n
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from evals.errors import DataError, UsageError
@@ -23,6 +24,7 @@ from stages.files.reading import read_all
 from stages.files.records import Place, RecordReader
 from stages.models.loading import quiet_libraries
 from stages.models.prompts import Encoded, Prompter
+from stages.seeds import split_problems
 from stages.settings.training import OrpoSettings, TrainSettings
 from stages.training.model_folder import Log
 from stages.training.run import Method, TrainingRun
@@ -48,6 +50,7 @@ def run_orpo(
     options: TrainSettings,
     beta: float = OrpoSettings.beta,
     max_prompt_length: int | None = None,
+    held_out_share: float = OrpoSettings.held_out,
     stop: StopFlag | None = None,
     log: Log | None = None,
     overwrite: bool = False,
@@ -60,10 +63,12 @@ def run_orpo(
         out: folder of the new model.
         beta: weight of the odds-ratio term.
         max_prompt_length: in tokens; pairs with a longer prompt are left out.
+        held_out_share: share of problems whose pairs are kept out of training, to measure on after each epoch.
         options, stop, log, overwrite: see `TrainingRun`.
 
     Returns:
-        The manifest, with "counts" (pairs, and left out by reason) and "result" (last logged metrics).
+        The manifest, with "counts" (pairs, left out by reason, and "held-out pairs" where there are any) and "result"
+        (last logged metrics).
 
     Raises:
         DataError: a field of a pair is malformed.
@@ -77,13 +82,20 @@ def run_orpo(
     lines = list(pairs)
     run = TrainingRun("orpo", model, out, options, stop, log, overwrite)
     prompter = run.prompter(_problem(line) for line in lines)
-    rows, counts = orpo_rows(lines, prompter, options.max_length, max_prompt_length)
+    train, test = split_problems(lines, problem_of, options.seed, held_out_share)
+    rows, counts = orpo_rows(train, prompter, options.max_length, max_prompt_length)
+    held_out, _ = orpo_rows(test, prompter, options.max_length, max_prompt_length)
+    if held_out:
+        counts["held-out pairs"] = len(held_out)
     method = Method(
-        trainer=lambda checkpoints: orpo_trainer(rows, run.tokenizer, model, options, checkpoints, beta=beta),
+        trainer=lambda checkpoints: orpo_trainer(
+            rows, run.tokenizer, model, options, checkpoints, beta=beta, held_out=held_out
+        ),
         kind="policy",
         advice="Look at what was left out and why.",
-        settings={"beta": beta},
+        settings={"beta": beta, "held_out_share": held_out_share},
         names=NAMES,
+        held_out=held_out,
     )
     return run.train(method, prompter, rows, counts)
 
@@ -98,6 +110,12 @@ def read_pairs(source: str, *, strict: bool = False) -> tuple[list[dict[str, Any
         DataError: the first bad line, with `strict`.
     """
     return read_all(RecordReader(source, _pair), strict=strict)
+
+
+def problem_of(line: Mapping[str, Any]) -> str:
+    """The problem that a pair belongs to: as `sipf pairs` writes it, else the question or the prompt."""
+    named = next((line[name] for name in ("problem", "question", "prompt") if line.get(name)), "")
+    return named if isinstance(named, str) else json.dumps(named)
 
 
 def orpo_rows(
@@ -144,6 +162,7 @@ def orpo_trainer(
     output_dir: str,
     *,
     beta: float,
+    held_out: Sequence[dict[str, list[int]]] = (),
 ) -> Any:
     """TRL's ORPOTrainer over rows that are tokenised already."""
     quiet_libraries()
@@ -175,6 +194,7 @@ def orpo_trainer(
             disable_dropout=not options.lora,
         ),
         train_dataset=Dataset.from_list([{**text, **row} for row in rows]).with_format(None),
+        eval_dataset=Dataset.from_list([{**text, **row} for row in held_out]).with_format(None) if held_out else None,
         processing_class=tokenizer,
         grouped=options.group_by_length,
     )

@@ -97,7 +97,9 @@ def _round(folder: Path) -> dict[str, Any]:
         "rollout tokens": labels.get(Count.ROLLOUT_TOKENS),
         "of brute force": cost.get(against_brute("rollouts", EVERY)),
         "PRM accuracy": held_out.get("accuracy"),
+        "PRM majority baseline": held_out.get("majority_accuracy"),
         "PRM AUC": held_out.get("auc"),
+        "PRM pair accuracy": held_out.get("pair_accuracy"),
         "PRM first error": held_out.get("first_error_accuracy"),
         "pairs": pairs.get(Count.PAIRS),
     }

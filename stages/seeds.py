@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+Line = TypeVar("Line")
 
 
 def seed_of(stage: str, problem_id: str, seed: int, key: object) -> int:
@@ -29,6 +33,20 @@ def in_share(problem_id: str, share: float, seed: int, purpose: str = "") -> boo
 def held_out(group: str, seed: int, share: float) -> bool:
     """Whether a problem belongs to the held-out part: a function of its id and the seed alone."""
     return _number(json.dumps(["held-out", seed, group]).encode()) < share * 2**64
+
+
+def split_problems(
+    lines: Iterable[Line], group: Callable[[Line], str], seed: int, share: float
+) -> tuple[list[Line], list[Line]]:
+    """Lines to train on, and lines of the held-out problems, in their order.
+
+    Args:
+        group: a line's problem.
+    """
+    parts: tuple[list[Line], list[Line]] = ([], [])
+    for line in lines:
+        parts[held_out(group(line), seed, share)].append(line)
+    return parts
 
 
 def lot(text: str, seed: int) -> str:

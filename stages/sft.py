@@ -1,21 +1,23 @@
-"""Supervised fine-tuning on gold solutions (the paper's M0), with TRL's SFTTrainer and a loss on the completion alone.
+"""Supervised fine-tuning on gold solutions (the paper's M0), with TRL's SFTTrainer.
 
     run_sft(problems, model="chain-base", out="runs/m0", options=TrainSettings(epochs=2, lr=5e-4, batch=32))
 
-Rows are tokenised here, by the same `Prompter` that samples, so TRL neither adds a BOS nor drops a row silently.
+The loss is on the solution alone, or on the prompt as well. Rows are tokenised here, by the same `Prompter` that
+samples, so TRL neither adds a BOS nor drops a row silently.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from evals.records import Problem
 from evals.tasks import task_of
 from stages.files.interrupts import StopFlag
 from stages.models.prompts import Prompter
-from stages.settings.training import TrainSettings
+from stages.seeds import split_problems
+from stages.settings.training import SftSettings, TrainSettings
 from stages.training.model_folder import Log
 from stages.training.run import Method, TrainingRun
 from stages.training.start import check_policy_start
@@ -28,6 +30,8 @@ def run_sft(
     model: str,
     out: str,
     options: TrainSettings,
+    loss: str = SftSettings.loss,
+    held_out_share: float = SftSettings.held_out,
     stop: StopFlag | None = None,
     log: Log | None = None,
     overwrite: bool = False,
@@ -38,10 +42,13 @@ def run_sft(
         problems: those without a solution are counted and left out.
         model: the policy to start from (folder, adapter folder, hub name or alias).
         out: folder of the new model.
+        loss: "completion" or "all": on which tokens.
+        held_out_share: share of problems kept out of training, to measure the loss on after each epoch.
         options, stop, log, overwrite: see `TrainingRun`.
 
     Returns:
-        The manifest: options, counts (rows, and dropped by reason), steps, final loss, seconds.
+        The manifest: options, counts (rows, dropped by reason, and "held-out rows" where there are any), steps, final
+        loss, seconds.
 
     Raises:
         DataError, UsageError, ModelError, Interrupted: see `TrainingRun.train`.
@@ -50,23 +57,29 @@ def run_sft(
     lines = list(problems)
     run = TrainingRun("sft", model, out, options, stop, log, overwrite)
     prompter = run.prompter(lines)
-    rows, counts = sft_rows(lines, prompter, options.max_length)
+    train, test = split_problems(lines, lambda problem: problem.id, options.seed, held_out_share)
+    rows, counts = sft_rows(train, prompter, options.max_length, loss)
+    held_out, _ = sft_rows(test, prompter, options.max_length, loss)
+    if held_out:
+        counts["held-out rows"] = len(held_out)
     method = Method(
-        trainer=lambda checkpoints: sft_trainer(rows, run.tokenizer, model, options, checkpoints),
+        trainer=lambda checkpoints: sft_trainer(rows, run.tokenizer, model, options, checkpoints, held_out),
         kind="policy",
         advice="SFT needs problems with a solution.",
+        settings={"loss": loss, "held_out_share": held_out_share},
+        held_out=held_out,
     )
     return run.train(method, prompter, rows, counts)
 
 
 def sft_rows(
-    problems: Iterable[Problem], prompter: Prompter, max_length: int
+    problems: Iterable[Problem], prompter: Prompter, max_length: int, loss: str = SftSettings.loss
 ) -> tuple[list[dict[str, list[int]]], Counter[str]]:
     """Training rows of the problems that can be trained on.
 
     Returns:
-        Rows {"input_ids", "labels"} (labels: -100 on the prompt, EOS included), and counts: "rows",
-        "no solution", "too long" (more than `max_length` tokens).
+        Rows {"input_ids", "labels"} (labels: EOS included, -100 on the prompt unless the loss is on "all"), and counts:
+        "rows", "no solution", "too long" (more than `max_length` tokens).
     """
     rows = []
     counts: Counter[str] = Counter(rows=0)
@@ -80,12 +93,19 @@ def sft_rows(
             counts["too long"] += 1
             continue
         counts["rows"] += 1
-        rows.append({"input_ids": encoded.ids, "labels": completion_labels(encoded)})
+        rows.append(
+            {"input_ids": encoded.ids, "labels": list(encoded.ids) if loss == "all" else completion_labels(encoded)}
+        )
     return rows, counts
 
 
 def sft_trainer(
-    rows: list[dict[str, list[int]]], tokenizer: Any, model: str, options: TrainSettings, output_dir: str
+    rows: list[dict[str, list[int]]],
+    tokenizer: Any,
+    model: str,
+    options: TrainSettings,
+    output_dir: str,
+    held_out: Sequence[dict[str, list[int]]] = (),
 ) -> Any:
     """TRL's SFTTrainer over rows that are tokenised already."""
     from datasets import Dataset, disable_progress_bars
@@ -111,6 +131,7 @@ def sft_trainer(
             dataset_kwargs=None if options.packing else {"skip_prepare_dataset": True},
         ),
         train_dataset=Dataset.from_list(rows),
+        eval_dataset=Dataset.from_list(list(held_out)) if held_out else None,
         processing_class=tokenizer,
         grouped=options.group_by_length,
     )

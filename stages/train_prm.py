@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from evals.errors import UsageError
-from evals.metrics import accuracy_at, auc, calibration_error, first_wrong_step
+from evals.metrics import accuracy_at, auc, calibration_error, first_wrong_step, majority_accuracy, pair_accuracy
 from evals.records import Problem
 from stages.files.interrupts import StopFlag
 from stages.seeds import held_out
@@ -50,7 +50,7 @@ def run_train_prm(
         out: folder of the new model.
         labels: "hard", "soft" or "threshold:T".
         sigmoid_head: put a sigmoid before the head.
-        held_out_share: share of problems kept out of training, to measure on.
+        held_out_share: share of problems kept out of training, to measure on after each epoch and at the end.
         options, stop, log, overwrite: see `TrainingRun`.
 
     Returns:
@@ -75,12 +75,15 @@ def run_train_prm(
     train = [row for row in rows if not held_out(row.group, options.seed, held_out_share)]
     test = [row for row in rows if held_out(row.group, options.seed, held_out_share)]
     method = Method(
-        trainer=lambda checkpoints: prm_trainer(train, run.tokenizer, model, options, checkpoints, sigmoid_head),
+        trainer=lambda checkpoints: prm_trainer(
+            train, run.tokenizer, model, options, checkpoints, test, sigmoid=sigmoid_head
+        ),
         kind="prm",
         advice="Run `sipf simulate` on the file first.",
         card={"step": "last token of a step", "labels": labels, "outcome": outcome, "head": head},
         settings={"labels": labels, "outcome": outcome, "held_out_share": held_out_share}
         | ({"sigmoid_head": True} if sigmoid_head else {}),
+        held_out=test,
         measure=lambda trained: evaluate(trained, test, run.tokenizer.pad_token_id),
     )
     data = ([row.group, row.ids, row.positions, row.targets] for row in rows)
@@ -88,26 +91,32 @@ def run_train_prm(
 
 
 def evaluate(model: Any, rows: Sequence[StepRow], pad: int, batch_tokens: int = 4096) -> dict[str, Any]:
-    """How well a reward model does on held-out paths.
+    """How well a reward model does on held-out paths, gold paths apart.
 
     A step is right if its target is at least 0.5, and is called right if its score is at least 0.5. The first error of
-    a path is judged if all of its targets are known.
+    a path is judged if all of its targets are known. Gold paths are counted and not measured: all their steps are right
+    by definition, and they read differently from a policy's own.
 
     Returns:
-        "problems", "paths", "steps" and, None where there is nothing to measure, "accuracy", "auc",
-        "calibration_error" (10 bins, against the targets), "first_error_accuracy" over "first_error_paths".
+        "problems", "paths", "steps", "right_steps" that are measured, "gold_paths" and "gold_steps" that are not, and,
+        None where there is nothing to measure, "accuracy" beside "majority_accuracy" (that of always saying the more
+        frequent verdict), "auc", "pair_accuracy" (share of the "pairs" of a right and a wrong step of the same problem,
+        of one path or of two, in which the right one scores higher; ties half), "calibration_error" (10 bins, against
+        the targets), "first_error_accuracy" over "first_error_paths".
     """
     from stages.scorers.hf import step_probabilities
 
+    gold = [row for row in rows if row.gold]
+    rows = [row for row in rows if not row.gold]
     model.eval()
     scores = step_probabilities(model, [(row.ids, row.positions) for row in rows], pad, batch_tokens)
-    pairs = [
-        (target, score)
+    steps = [
+        (row.group, target, score)
         for row, row_scores in zip(rows, scores, strict=True)
         for target, score in zip(row.targets, row_scores, strict=True)
         if target is not None
     ]
-    targets, given = [target for target, _ in pairs], [score for _, score in pairs]
+    groups, targets, given = [group for group, _, _ in steps], [step[1] for step in steps], [step[2] for step in steps]
     truth = [target >= HALF for target in targets]
     firsts = [
         first_wrong_step([(target or 0.0) >= HALF for target in row.targets])
@@ -115,16 +124,22 @@ def evaluate(model: Any, rows: Sequence[StepRow], pad: int, batch_tokens: int = 
         for row, row_scores in zip(rows, scores, strict=True)
         if None not in row.targets
     ]
+    within, pairs = pair_accuracy(groups, truth, given)
     return {
         "problems": len({row.group for row in rows}),
         "paths": len(rows),
-        "steps": len(pairs),
+        "steps": len(steps),
         "right_steps": sum(truth),
-        "accuracy": accuracy_at(truth, given) if pairs else None,
-        "auc": auc(truth, given) if pairs else None,
-        "calibration_error": calibration_error(targets, given) if pairs else None,
+        "accuracy": accuracy_at(truth, given) if steps else None,
+        "majority_accuracy": majority_accuracy(truth) if steps else None,
+        "auc": auc(truth, given) if steps else None,
+        "pair_accuracy": within,
+        "pairs": pairs,
+        "calibration_error": calibration_error(targets, given) if steps else None,
         "first_error_accuracy": sum(firsts) / len(firsts) if firsts else None,
         "first_error_paths": len(firsts),
+        "gold_paths": len(gold),
+        "gold_steps": sum(len(row.targets) for row in gold),
     }
 
 
@@ -172,7 +187,14 @@ class StepCollator:
 
 
 def prm_trainer(
-    rows: Sequence[StepRow], tokenizer: Any, model: str, options: TrainSettings, output_dir: str, sigmoid: bool = False
+    rows: Sequence[StepRow],
+    tokenizer: Any,
+    model: str,
+    options: TrainSettings,
+    output_dir: str,
+    held_out: Sequence[StepRow] = (),
+    *,
+    sigmoid: bool = False,
 ) -> Any:
     """transformers' Trainer with `step_loss`, over rows of one path each."""
     import transformers
@@ -185,12 +207,17 @@ def prm_trainer(
 
     return Trainer(
         model=load_trainable(model, REWARD, options, sigmoid),
-        args=configured(transformers.TrainingArguments, options, output_dir),
+        args=configured(transformers.TrainingArguments, options, output_dir, label_names=["labels"]),
         data_collator=StepCollator(tokenizer.pad_token_id),
-        train_dataset=[{"input_ids": r.ids, "positions": r.positions, "targets": r.targets} for r in rows],
+        train_dataset=_examples(rows),
+        eval_dataset=_examples(held_out) or None,
         processing_class=tokenizer,
         compute_loss_func=lambda outputs, labels, num_items_in_batch=None: step_loss(
             outputs.logits, labels, num_items_in_batch
         ),
         grouped=options.group_by_length,
     )
+
+
+def _examples(rows: Sequence[StepRow]) -> list[dict[str, Any]]:
+    return [{"input_ids": row.ids, "positions": row.positions, "targets": row.targets} for row in rows]

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 
+from rapidfuzz.distance import Levenshtein
+
 from evals.reading import numbers
 from evals.reading.answers import cut
 
@@ -203,22 +205,14 @@ def _in_lines(text: str) -> list[str]:
 def distance(a: Sequence[str], b: Sequence[str], limit: int | None = None) -> int:
     """Levenshtein distance of two token lists: insertions, deletions and substitutions cost one each.
 
+    Computed by rapidfuzz, which works on bits in C++: sampling compares paths between the engine's steps, and must
+    not keep the engine waiting.
+
     Args:
         limit: if given, stop early and return `limit` as soon as the distance is known to be at least that.
     """
-    start = 0
-    while start < len(a) and start < len(b) and a[start] == b[start]:
-        start += 1
-    end = 0
-    while end < min(len(a), len(b)) - start and a[-1 - end] == b[-1 - end]:
-        end += 1
-    a, b = a[start : len(a) - end], b[start : len(b) - end]
-    row = list(range(len(b) + 1))
-    for i, token in enumerate(a, start=1):
-        diagonal, row[0] = row[0], i
-        for j, other in enumerate(b, start=1):
-            cost = min(row[j] + 1, row[j - 1] + 1, diagonal + (token != other))
-            diagonal, row[j] = row[j], cost
-        if limit is not None and min(row) >= limit:
-            return limit
-    return row[-1] if limit is None else min(row[-1], limit)
+    # rapidfuzz compares hashes; of numbers they are the numbers themselves, so two tokens never count as one.
+    numbers_of: dict[str, int] = {}
+    numbered = [[numbers_of.setdefault(token, len(numbers_of)) for token in tokens] for tokens in (a, b)]
+    found = Levenshtein.distance(*numbered, score_cutoff=limit)
+    return found if limit is None else min(found, limit)

@@ -15,7 +15,7 @@ from stages.settings.declare import Panel, check_bounds, setting
 from stages.settings.labels import LABELS
 from stages.settings.model import ModelSettings
 
-FREE = ("device", "save_steps", "logging_steps", "gradient_checkpointing")
+FREE = ("device", "save_steps", "logging_steps", "gradient_checkpointing", "log_to")
 """Changing these does not change the model, so a resumed run may."""
 TOLD_BY_THE_PROMPT = ("template", "chat_arg")
 """What these decide is compared as the hash of a rendered prompt."""
@@ -63,7 +63,13 @@ class TrainSettings(ModelSettings):
     lora_dropout: float = setting(0.05, "Dropout on the adapter's input.", low=0.0, high=1.0, panel=Panel.MORE)
     gradient_checkpointing: bool = setting(False, "Save memory by computing activations twice.", panel=Panel.MORE)
     save_steps: int = setting(500, "Updates between two checkpoints.", low=1, panel=Panel.MORE)
-    logging_steps: int = setting(10, "Updates between two lines of the log.", low=1, panel=Panel.MORE)
+    logging_steps: int = setting(10, "Updates between two lines of the history.", low=1, panel=Panel.MORE)
+    keep: Literal["last", "best"] = setting(
+        "last", "Weights to keep: the last, or those with the lowest held-out loss.", panel=Panel.MORE
+    )
+    log_to: Literal["none", "tensorboard", "wandb", "trackio"] = setting(
+        "none", "Tool that shows the training as well; its package must be installed.", panel=Panel.MORE
+    )
 
     def __post_init__(self) -> None:
         check_bounds(self)
@@ -92,6 +98,26 @@ class TrainSettings(ModelSettings):
         return {name: value for name, value in asdict(self).items() if name not in (*FREE, *TOLD_BY_THE_PROMPT)}
 
 
+def _check_share(share: float) -> None:
+    if not 0 <= share < 1:
+        raise UsageError(f"the held-out share is {share}", "Give a share of at least 0 and below 1.")
+
+
+@dataclass(frozen=True)
+class SftSettings:
+    """What a policy learns from a gold solution."""
+
+    loss: Literal["completion", "all"] = setting(
+        "completion", "Tokens to learn: those of the solution, or those of the prompt as well.", panel=Panel.MORE
+    )
+    held_out: float = setting(
+        0.0, "Share of the problems kept out of training, to measure the loss on after each epoch.", low=0.0, high=1.0
+    )
+
+    def __post_init__(self) -> None:
+        _check_share(self.held_out)
+
+
 @dataclass(frozen=True)
 class RewardModelSettings:
     """What a reward model learns."""
@@ -105,8 +131,7 @@ class RewardModelSettings:
     held_out: float = setting(0.1, "Share of the problems kept out of training, to measure on.", low=0.0, high=1.0)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.held_out < 1:
-            raise UsageError(f"the held-out share is {self.held_out}", "Give a share of at least 0 and below 1.")
+        _check_share(self.held_out)
 
 
 @dataclass(frozen=True)
@@ -114,6 +139,9 @@ class OrpoSettings:
     """How preference pairs are weighed."""
 
     beta: float = setting(0.1, "Weight of the odds-ratio term.", low=0.0, source="arXiv 2412.08393")
+    held_out: float = setting(
+        0.0, "Share of the problems whose pairs are kept out of training, to measure on.", low=0.0, high=1.0
+    )
     max_prompt_length: int | None = setting(
         None, "Leave out pairs whose prompt is longer than this, in tokens.", low=1, panel=Panel.MORE
     )
@@ -121,6 +149,7 @@ class OrpoSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.beta < math.inf:
             raise UsageError(f"beta is {self.beta}", "Give a weight of 0 or more; the paper uses 0.1.")
+        _check_share(self.held_out)
 
 
 @dataclass(frozen=True)

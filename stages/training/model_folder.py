@@ -1,8 +1,9 @@
 """How a training stage writes the folder of a model: never half, never over another, and resumable.
 
     OUT.part/run.json            which run this is: stage, options, model and data hashes
-    OUT.part/log.jsonl           one line per logged step
+    OUT.part/history.jsonl       one line per logged step, see `history`
     OUT.part/checkpoints/        transformers' checkpoints; those with a file `complete` can be resumed from
+    OUT.part/best/               with --keep best: the weights of the lowest held-out loss so far, see `best`
     OUT.part/final/              the finished model, with manifest.json written last; then renamed to OUT
     OUT.lock                     held while a run writes
 
@@ -18,11 +19,8 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
-
-import jsonlines
 
 from evals.errors import UsageError
 from stages.files.atomic import NO_ROOM, cannot_write
@@ -30,12 +28,16 @@ from stages.files.locks import CHOOSE_ANOTHER, output_lock
 from stages.files.manifest import differences, plain, sync_folder
 from stages.files.outputs import save_manifest
 from stages.models.loading import CARD
+from stages.training.best import torn
+from stages.training.history import HISTORY, History
+from stages.training.tracking import TENSORBOARD
 
 MANIFEST = "manifest.json"
 COMPLETE = "complete"
-_LOG = "log.jsonl"
 _RUN = "run.json"
-_OURS = {_RUN, f"{_RUN}.tmp", _LOG, "checkpoints", "final", "adapter", "last-good", "replaced"}
+_OURS = {
+    _RUN, f"{_RUN}.tmp", HISTORY, "checkpoints", "best", "final", "adapter", "last-good", "replaced", TENSORBOARD,
+}  # fmt: skip
 Log = Callable[[dict[str, Any]], None]
 """Takes each logged line: "step", "steps", "loss" and what else the trainer logs."""
 
@@ -63,7 +65,10 @@ class ModelFolder:
         """Where an adapter lies until it is merged."""
         self.last_good = self.part / "last-good"
         """Weights before a loss that was not finite."""
-        self.log_file = self.part / _LOG
+        self.best = self.part / "best"
+        """Where the weights of the lowest held-out loss are kept."""
+        self.tensorboard = self.part / TENSORBOARD
+        self.history = History(self.part / HISTORY)
         self.identity = plain(identity)
         self._overwrite = overwrite
         self._main = main
@@ -113,16 +118,12 @@ class ModelFolder:
         return self._seconds_before + time.monotonic() - self._begun
 
     def log(self, line: dict[str, Any]) -> None:
-        """Append one line to the log.
+        """Append one line to the history.
 
         Raises:
             Interrupted: there is no room.
         """
-        try:
-            with jsonlines.open(self.log_file, "a", dumps=partial(json.dumps, allow_nan=False)) as log:
-                log.write({**line, "seconds": round(self.seconds(), 3)})
-        except OSError as error:
-            raise cannot_write(str(self.log_file), error) from error
+        self.history.append({**line, "seconds": round(self.seconds(), 3)})
 
     def keep(self, name: str, value: Mapping[str, Any]) -> None:
         """Write a JSON file into the finished model.
@@ -146,8 +147,10 @@ class ModelFolder:
             Interrupted, OSError: there is no room.
         """
         self.keep(CARD, card)
-        if self.log_file.is_file():
-            shutil.copyfile(self.log_file, self.final / _LOG)
+        if self.history.file.is_file():
+            shutil.copyfile(self.history.file, self.final / HISTORY)
+        if self.tensorboard.is_dir():
+            shutil.copytree(self.tensorboard, self.final / TENSORBOARD, dirs_exist_ok=True)
         _sync_files(self.final)
         full = {**manifest, "seconds": round(self.seconds(), 1), "identity": self.identity}
         self.keep(MANIFEST, full)
@@ -216,30 +219,14 @@ class ModelFolder:
         if _read(self.final / MANIFEST) is not None:
             self._publish()
             return
-        for torn in (self.final, self.adapter, *self._torn_checkpoints()):
-            if torn.exists():
-                shutil.rmtree(torn)
-        self._cut_log()
+        for unusable in (self.final, self.adapter, *self._torn_checkpoints(), *torn(self.best)):
+            if unusable.exists():
+                shutil.rmtree(unusable)
+        checkpoint = self.checkpoint()
+        self._seconds_before = self.history.cut(_step(checkpoint) if checkpoint else 0)
 
     def _torn_checkpoints(self) -> list[Path]:
         return [folder for folder in self.checkpoints.glob("checkpoint-*") if not (folder / COMPLETE).is_file()]
-
-    def _cut_log(self) -> None:
-        """Forget what was logged after the checkpoint that the run resumes from."""
-        if not self.log_file.is_file():
-            return
-        checkpoint = self.checkpoint()
-        last, kept = _step(checkpoint) if checkpoint else 0, 0
-        for raw in self.log_file.read_bytes().splitlines(keepends=True):
-            try:
-                line = json.loads(raw)
-            except ValueError:  # torn by a kill
-                break
-            if line["step"] > last or not raw.endswith(b"\n"):
-                break
-            kept += len(raw)
-            self._seconds_before = line["seconds"]
-        os.truncate(self.log_file, kept)
 
 
 def hash_rows(rows: Iterable[Any]) -> str:

@@ -17,7 +17,7 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
-from evals.errors import DataError
+from evals.errors import DataError, UsageError
 from evals.records import Problem
 from evals.tasks import task_of
 from stages.files.interrupts import StopFlag
@@ -28,6 +28,7 @@ from stages.settings.training import TrainSettings
 from stages.training.failed_writes import failed_writes_interrupt
 from stages.training.model_folder import Log, ModelFolder, hash_rows
 from stages.training.processes import is_main_process
+from stages.training.tracking import check_installed
 
 BARE = {"bare": "{question}"}
 """The template of lines that bring their prompt along; a question asked later is then asked with nothing around it."""
@@ -51,6 +52,8 @@ class Method:
     """Keys that the trainer logs and that are to be called something else."""
     measure: Callable[[Any], Mapping[str, Any]] | None = None
     """From the trained model to what `eval.json` and the manifest's "eval" say."""
+    held_out: Sequence[Any] = ()
+    """Rows that the trainer measures and does not train on; JSON values where the training rows are."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +112,19 @@ class TrainingRun:
         Raises:
             DataError: there are no rows.
             UsageError, ModelError, Interrupted: see `ModelFolder` and `fit`; Interrupted where there is no room, too.
+            UsageError: the best weights are wanted, and nothing is held out to measure them on.
+            ModelError: the tool to log to is not installed.
         """
+        if self.options.keep == "best" and not method.held_out:
+            raise UsageError(
+                "--keep best needs held-out problems, and there are none",
+                "Give --held-out a share, as 0.1; of few problems a larger one.",
+            )
+        check_installed(self.options.log_to)
         if not rows:
             raise DataError(f"nothing is left to train on ({dict(counts)})", method.advice)
         described = self._describe(method, prompter, counts)
-        identity = self._identity(method, described, hash_rows(rows if data is None else data))
+        identity = self._identity(method, described, hash_rows([*rows, *method.held_out] if data is None else data))
         folder = ModelFolder(self.out, identity, self.overwrite, is_main_process())
         with failed_writes_interrupt(folder.part), folder:
             if folder.done:

@@ -58,6 +58,8 @@ class StepRow:
     targets: list[float | None]
     inferred: list[str | None] | None = None
     """How each target was inferred, None where it was drawn; None as a whole where no label of this kind is used."""
+    gold: bool = False
+    """A gold solution: right in every step by definition, not by what a model wrote and a simulator found."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,7 @@ def _problem(problem: Problem, prompter: Prompter, kind: LabelKind, outcome: boo
             targets = [_decided(kind, label, path.id, j) for j, label in enumerate(path.labels)]
             inferred = [label.inferred for label in path.labels]
         ids, positions = prompter.step_positions(problem, path.text, step_ends(task_of(problem), path))
-        yield StepRow(problem.id, ids, positions, targets, inferred)
+        yield StepRow(problem.id, ids, positions, targets, inferred, path.source == "gold")
 
 
 def _decided(kind: LabelKind, label: StepLabel, path: str, j: int) -> float | None:

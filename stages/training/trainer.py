@@ -17,9 +17,13 @@ from evals.errors import Interrupted, ModelError
 from stages.files.interrupts import RUN_AGAIN, StopFlag
 from stages.models.devices import choose_device, choose_training_dtype
 from stages.settings.training import TrainSettings
+from stages.training.best import BestWeights, check_can_keep_best
+from stages.training.history import HELD_OUT_LOSS
 from stages.training.model_folder import Log, ModelFolder
 from stages.training.processes import lost_another, wait_for_all
 from stages.training.row_order import ShuffledRows
+from stages.training.tracking import name_run
+from stages.training.watch import MeasuringBrokenOffError, Watch, number
 from stages.training.weights import save_final
 
 
@@ -29,6 +33,8 @@ class _NotFiniteError(Exception):
 
 class Guarded:
     """Mixin for a transformers Trainer: checks every step before it touches the weights, orders rows itself.
+
+    What it measures on held-out rows leaves no trace in what it learns.
 
     Args:
         grouped: rows of similar length share steps.
@@ -59,6 +65,14 @@ class Guarded:
         together = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         return ShuffledRows(lengths, args.seed, together, self._grouped)
 
+    def evaluate(self, *arguments: Any, **how: Any) -> Any:
+        """The Trainer's, with the random numbers of the training left alone; {} where the run is to stop instead."""
+        with torch.random.fork_rng(devices=[]):  # the loader draws a number on the CPU when it begins
+            try:
+                return super().evaluate(*arguments, **how)  # type: ignore[misc]  # the Trainer's, mixed in
+            except MeasuringBrokenOffError:
+                return {}
+
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """The manifest says what was trained; no card is written."""
 
@@ -77,6 +91,7 @@ def configured(kind: Callable[..., Any], options: TrainSettings, output_dir: str
         num_train_epochs=options.epochs,
         learning_rate=options.lr,
         per_device_train_batch_size=options.batch,
+        per_device_eval_batch_size=options.batch,
         gradient_accumulation_steps=options.accumulation,
         lr_scheduler_type=options.schedule,
         warmup_steps=options.warmup,
@@ -92,7 +107,7 @@ def configured(kind: Callable[..., Any], options: TrainSettings, output_dir: str
         save_strategy="steps",
         save_steps=options.save_steps,
         save_total_limit=2,
-        report_to="none",
+        report_to=options.log_to,
         log_level="error",
         log_level_replica="error",
         ddp_find_unused_parameters=False,
@@ -103,56 +118,6 @@ def configured(kind: Callable[..., Any], options: TrainSettings, output_dir: str
     )
     args._n_gpu = min(args.n_gpu, 1)  # several GPUs are for `accelerate launch`, one process each
     return args
-
-
-class _Watch(transformers.TrainerCallback):
-    """Passes log lines on, marks checkpoints as complete, and stops the run when it is asked to."""
-
-    def __init__(
-        self, folder: ModelFolder, stop: StopFlag, looking: ExitStack, log: Log | None, names: Mapping[str, str]
-    ) -> None:
-        self._folder = folder
-        self._stop = stop
-        self._looking = looking
-        self._log = log
-        self.names = names
-        self.stopped = False
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """From here on the flag is looked at after every step; all before may be broken off anywhere."""
-        self._looking.enter_context(self._stop.at_leisure())
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Ask for the last log line, and for an early end."""
-        if state.global_step >= state.max_steps:
-            control.should_log = True
-        elif self._wanted(args):
-            self.stopped = True
-            control.should_save = control.should_training_stop = True
-
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Mark the checkpoint: all its files are written, by every process."""
-        wait_for_all()
-        if state.is_world_process_zero:
-            self._folder.mark_complete(state.global_step)
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-        """Write one line for a logged step."""
-        if not state.is_world_process_zero or not logs or "loss" not in logs:
-            return
-        line = {"step": state.global_step, "steps": state.max_steps}
-        line |= {self.names.get(key, key): _number(value) for key, value in logs.items()}
-        self._folder.log(line)
-        if self._log is not None:
-            self._log(line)
-
-    def _wanted(self, args: Any) -> bool:
-        wanted = self._stop.requested
-        if args.world_size == 1:
-            return wanted
-        flag = torch.tensor([float(wanted)], device=args.device)
-        torch.distributed.all_reduce(flag)
-        return bool(flag.item())
 
 
 def fit(
@@ -176,29 +141,41 @@ def fit(
         names: logged keys that are to be called something else.
 
     Returns:
-        {"steps", "loss", ...}: the last step and what was logged of it.
+        {"steps", "loss", ...}: the last step and what was logged of it; with held-out rows "held_out_loss", and with
+        `--keep best` the "kept_step".
 
     Raises:
         Interrupted: `stop` was requested (a checkpoint is saved), or another process of the run has ended.
+        UsageError: the best weights are wanted of a sharded run.
         ModelError: a loss or gradient was not finite, or memory ran out.
     """
+    best = None
+    if options.keep == "best":
+        check_can_keep_best(trainer)
+        best = BestWeights(folder.best)
+    name_run(trainer, folder.out.name, folder.tensorboard)
     with _expected_ends(trainer, folder, options):
         with ExitStack() as looking:
-            watch = _Watch(folder, stop, looking, log, names or {})
+            watch = Watch(trainer, folder, stop, looking, log, names or {}, best)
             trainer.add_callback(watch)
             trainer.remove_callback(transformers.PrinterCallback)
             wait_for_all()
             checkpoint = folder.checkpoint()
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        stop.check()
-        state = trainer.state
-        if watch.stopped:  # another process of the run was asked
-            raise Interrupted(f"stopped after step {state.global_step} of {state.max_steps}", RUN_AGAIN)
+        watch.check(trainer.state)
         wait_for_all()
+        kept = best.load_into(trainer) if best is not None else None
         save_final(trainer, folder, options, base)
+    return {**_last_figures(trainer.state, watch.names), **({} if kept is None else {"kept_step": kept.step})}
+
+
+def _last_figures(state: Any, names: Mapping[str, str]) -> dict[str, Any]:
+    """The last step, what was logged of it, and the last held-out loss."""
     last: dict[str, Any] = next((line for line in reversed(state.log_history) if "loss" in line), {})
-    metrics = {watch.names.get(key, key): _number(value) for key, value in last.items() if key not in ("step", "epoch")}
-    return {"steps": state.global_step, **metrics}
+    figures = {names.get(key, key): number(value) for key, value in last.items() if key not in ("step", "epoch")}
+    measured = next((line for line in reversed(state.log_history) if "eval_loss" in line), None)
+    held_out = {} if measured is None else {HELD_OUT_LOSS: number(measured["eval_loss"])}
+    return {"steps": state.global_step, **figures, **held_out}
 
 
 @contextmanager
@@ -230,9 +207,3 @@ def _expected_ends(trainer: Any, folder: ModelFolder, options: TrainSettings) ->
 
 def _finite(model: Any) -> bool:
     return all(bool(torch.isfinite(weights).all()) for weights in model.parameters() if weights.requires_grad)
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -78,6 +78,32 @@ def test_auc_counts_ordered_pairs() -> None:
         assert metrics.auc(labels, scores) == pytest.approx(wins / len(ups) / len(downs))
 
 
+def test_pair_accuracy_counts_pairs_within_groups_alone() -> None:
+    rng = random.Random(1)
+    for _ in range(40):
+        items = [(rng.randrange(4), rng.random() < 0.5, rng.randrange(4)) for _ in range(rng.randrange(14))]
+        duels = [(a, b) for a in items for b in items if a[0] == b[0] and a[1] and not b[1]]
+        wins = sum(1.0 if a[2] > b[2] else 0.5 if a[2] == b[2] else 0.0 for a, b in duels)
+        share, pairs = metrics.pair_accuracy(*([item[i] for item in items] for i in range(3)))
+        assert pairs == len(duels)
+        assert share == (pytest.approx(wins / pairs) if duels else None)
+
+
+def test_a_score_that_only_knows_the_problem_has_a_high_auc_and_no_pair_accuracy() -> None:
+    groups = ["easy"] * 10 + ["hard"] * 10
+    labels = [True] * 9 + [False] + [True] + [False] * 9
+    scores = [0.9] * 10 + [0.1] * 10
+    assert metrics.auc(labels, scores) == pytest.approx(0.9)
+    assert metrics.pair_accuracy(groups, labels, scores) == (pytest.approx(0.5), 18)
+
+
+def test_always_saying_the_more_frequent_label_is_the_baseline() -> None:
+    assert metrics.majority_accuracy([False] * 7 + [True] * 3) == pytest.approx(0.7)
+    assert metrics.majority_accuracy([True, True, False]) == pytest.approx(2 / 3)
+    with pytest.raises(ValueError, match="no labels"):
+        metrics.majority_accuracy([])
+
+
 def test_calibration_error_is_the_mean_gap_of_the_bins() -> None:
     assert metrics.calibration_error([True, False], [1.0, 0.0]) == 0.0
     assert metrics.calibration_error([True, True], [0.0, 0.0]) == 1.0

@@ -137,7 +137,7 @@ def _timeless(value: Any) -> Any:
 
 def _folder(model: Path) -> str:
     """A model: what it logged, without times, its held-out figures and its weights."""
-    log = [_timeless(json.loads(line)) for line in (model / "log.jsonl").read_text().splitlines()]
+    log = [_timeless(json.loads(line)) for line in (model / "history.jsonl").read_text().splitlines()]
     parts = [json.dumps(log, sort_keys=True).encode()]
     parts += [file.read_bytes() for file in sorted(model.glob("*.safetensors"))]
     parts += [file.read_bytes() for file in sorted(model.glob("eval.json"))]

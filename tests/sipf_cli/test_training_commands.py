@@ -55,7 +55,7 @@ def here(folder: Path, tmp_path: Path) -> Path:
 
 def updates(part: Path) -> int:
     """How many updates a run that is not done yet has logged."""
-    log = part / "log.jsonl"
+    log = part / "history.jsonl"
     return log.read_bytes().count(b"\n") if log.exists() else 0
 
 
@@ -64,18 +64,18 @@ def weights(model: Path) -> bytes:
 
 
 def losses(model: Path) -> list[dict[str, Any]]:
-    return [{name: line[name] for name in ("step", "loss", "grad_norm")} for line in read(model / "log.jsonl")]
+    return [{name: line[name] for name in ("step", "loss", "grad_norm")} for line in read(model / "history.jsonl")]
 
 
 def test_sft_that_is_stopped_and_killed_ends_in_the_weights_of_a_whole_run(
     here: Path, inside: Any, one_thread: None
 ) -> None:
     inside(*SFT, "-o", "whole")
-    length = (here / "whole" / "log.jsonl").stat().st_size
+    length = (here / "whole" / "history.jsonl").stat().st_size
     for sort, code in ((signal.SIGTERM, 75), (signal.SIGKILL, -9)):
         process = start(here, *SFT, "--save-steps", 5, "-o", "again")
-        before = (here / "again.part" / "log.jsonl").stat().st_size if sort == signal.SIGKILL else 0
-        wait_for(here / "again.part" / "log.jsonl", before + length // 4, process)
+        before = (here / "again.part" / "history.jsonl").stat().st_size if sort == signal.SIGKILL else 0
+        wait_for(here / "again.part" / "history.jsonl", before + length // 4, process)
         hold(process)
         logged = updates(here / "again.part")
         release(process, sort)
@@ -91,7 +91,7 @@ def test_sft_that_is_stopped_and_killed_ends_in_the_weights_of_a_whole_run(
     assert weights(here / "again") == weights(here / "whole")
     assert told["result"]["steps"] == UPDATES
     # every update is logged once, in order, however often the run began
-    assert [line["step"] for line in read(here / "again" / "log.jsonl")] == list(range(1, UPDATES + 1))
+    assert [line["step"] for line in read(here / "again" / "history.jsonl")] == list(range(1, UPDATES + 1))
     assert {file.name for file in here.glob("again*")} == {"again"}
 
 
@@ -156,7 +156,9 @@ def test_a_model_that_is_there_is_not_made_again(here: Path, inside: Any) -> Non
     assert json.loads((here / "m2" / "manifest.json").read_text())["model"]["name"] == "m1"
 
 
-FIGURES = {"accuracy", "auc", "calibration_error", "first_error_accuracy"}
+FIGURES = {
+    "accuracy", "majority_accuracy", "auc", "pair_accuracy", "calibration_error", "first_error_accuracy",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["process", "outcome"])
@@ -167,6 +169,7 @@ def test_train_prm_measures_itself_on_held_out_problems(here: Path, inside: Any,
     told = inside(*line).stdout
     saved = json.loads((here / "rm" / "eval.json").read_text())
     assert set(saved) >= FIGURES
+    assert "held-out gold_paths" in told
     for name in FIGURES:
         assert 0 <= saved[name] <= 1
         assert f"held-out {name}" in told

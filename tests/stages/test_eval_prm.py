@@ -137,12 +137,36 @@ def test_best_of_n_is_the_mean_over_problems_of_the_exact_chances(tmp_path: Path
     assert [(row["n"], row["problems"]) for row in chosen] == [(3, 2)]
 
 
+def test_path_pairs_are_of_a_right_and_a_wrong_path_of_one_problem_and_gold_stays_out(tmp_path: Path) -> None:
+    lines = [rivals(4, 1), rivals(6, 2), rivals(5, 3)]
+    with_gold = [line.model_copy(deep=True) for line in lines]
+    for line in with_gold:
+        best = line.paths[0].model_copy(update={"id": f"{line.id}#9", "source": "gold", "correct": True})
+        line.paths.append(best)
+    found = measure(save(tmp_path / "s.jsonl", with_gold), PrmSettings(name=("prm", "orm:last")))
+    assert found["counts"] == {"gold paths, not measured": 3}
+    for name in ("prm", "orm"):
+        duels = [
+            (a.scores[name].mean, b.scores[name].mean)  # type: ignore[index]  # scored above
+            for line in lines
+            for a in line.paths
+            for b in line.paths
+            if a.correct and not b.correct
+        ]
+        mixed = sum(0 < sum(bool(path.correct) for path in line.paths) < len(line.paths) for line in lines)
+        share = sum(a > b for a, b in duels) / len(duels)
+        assert found["path pairs"][name] == {
+            "accuracy": pytest.approx(share), "pairs": len(duels), "problems": mixed,
+        }  # fmt: skip
+
+
 def test_a_path_that_could_not_be_scored_ranks_last_and_is_counted(tmp_path: Path) -> None:
     line = rivals(2, 1)
     line.paths[0].scores = None
     line.paths[0].correct, line.paths[1].correct = True, False
     found = measure(save(tmp_path / "s.jsonl", [line]), PrmSettings())
     assert found["best of n"]["rows"][1]["prm"]["rate"] == 0.0
+    assert found["path pairs"] == {"prm": {"accuracy": 0.0, "pairs": 1, "problems": 1}}
     assert found["counts"] == {"judged paths without prm scores, ranked last": 1}
 
 

@@ -49,7 +49,17 @@ def loop(tmp_path: Path) -> Path:
     manifest(first / "pairs.jsonl", counts={"pairs": 33})
     (first / "prm").mkdir()
     (first / "prm" / "manifest.json").write_text(
-        json.dumps({"eval": {"accuracy": 0.9, "auc": 0.95, "first_error_accuracy": 0.7}})
+        json.dumps(
+            {
+                "eval": {
+                    "accuracy": 0.646,
+                    "majority_accuracy": 0.708,
+                    "auc": 0.95,
+                    "pair_accuracy": 0.6,
+                    "first_error_accuracy": 0.7,
+                }
+            }
+        )
     )
     manifest(folder / "r10" / "paths.jsonl", counts={"drawn": 7})
     manifest(folder / "r2" / "paths.jsonl", counts={"drawn": 5})
@@ -77,8 +87,8 @@ def test_rounds_have_their_costs_and_what_was_not_needed_is_none(loop: Path) -> 
     rounds = report([loop])["rounds"]
     assert rounds[0] == {
         "loop": "demo", "round": 0, "paths drawn": 80, "kept": 60, "problems labelled": 5, "steps labelled": 40,
-        "rollouts": 100, "rollout tokens": 900, "of brute force": 100 / 320, "PRM accuracy": 0.9, "PRM AUC": 0.95,
-        "PRM first error": 0.7, "pairs": 33,
+        "rollouts": 100, "rollout tokens": 900, "of brute force": 100 / 320, "PRM accuracy": 0.646,
+        "PRM majority baseline": 0.708, "PRM AUC": 0.95, "PRM pair accuracy": 0.6, "PRM first error": 0.7, "pairs": 33,
     }  # fmt: skip
     assert [one["paths drawn"] for one in rounds] == [80, 5, 7], "round 10 comes after round 2"
     assert rounds[1]["pairs"] is None

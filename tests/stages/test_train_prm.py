@@ -252,6 +252,28 @@ def test_held_out_figures_are_right_for_a_model_that_knows(monkeypatch: pytest.M
     assert figures["accuracy"] == pytest.approx(3 / 4)
     assert figures["auc"] == 1.0
     assert (figures["first_error_accuracy"], figures["first_error_paths"]) == (0.0, 1)
+    assert (figures["right_steps"], figures["majority_accuracy"]) == (2, pytest.approx(1 / 2))
+    assert (figures["pair_accuracy"], figures["pairs"]) == (1.0, 2), "b has no wrong step whose target is known"
+
+
+def test_gold_paths_are_counted_and_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    gold = rows_of(changed(source="gold", labels=None))[0][1]
+    assert gold.gold
+    rows = [gold, StepRow("a", [1, 2], [0, 1], [1.0, 0.0])]
+    seen = []
+
+    def scores(_model: Any, asked: Any, *_: Any) -> list[list[float]]:
+        seen.extend(asked)
+        return [[0.4, 0.7] for _ in asked]
+
+    monkeypatch.setattr("stages.scorers.hf.step_probabilities", scores)
+    figures = evaluate(SimpleNamespace(eval=lambda: None), rows, 0)
+    assert seen == [([1, 2], [0, 1])]
+    assert (figures["gold_paths"], figures["gold_steps"]) == (1, 2)
+    assert (figures["paths"], figures["steps"], figures["right_steps"]) == (1, 2, 1)
+    assert (figures["accuracy"], figures["majority_accuracy"], figures["pair_accuracy"]) == (0.0, 0.5, 0.0)
+    alone = evaluate(SimpleNamespace(eval=lambda: None), rows[:1], 0)
+    assert alone["accuracy"] is alone["majority_accuracy"] is alone["pair_accuracy"] is None
 
 
 def test_nothing_to_train_on_says_what_to_run(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_four_bit_says_what_is_missing(folder: Path) -> None:
 
 def test_the_fingerprint_follows_weights_and_tokenizer_and_nothing_else(folder: Path) -> None:
     before = model_fingerprint(str(folder))
-    (folder / "log.jsonl").write_text("{}\n")
+    (folder / "history.jsonl").write_text("{}\n")
     assert model_fingerprint(str(folder)) == before
     weights = load_file(folder / "model.safetensors")
     weights["lm_head.weight"][0, 0] += 1

@@ -47,7 +47,7 @@ def whole(base: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def losses(model: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (model / "log.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (model / "history.jsonl").read_text().splitlines()]
     return [{name: line[name] for name in ("step", "loss", "grad_norm", "learning_rate")} for line in lines]
 
 

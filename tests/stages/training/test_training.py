@@ -129,8 +129,10 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path, base
     (half / "trainer_state.json").write_text("{")
     run(model=base, out=str(tmp_path / "torn"), options=options)
     assert same(tmp_path / "whole", tmp_path / "torn")
-    steps = [json.loads(line)["step"] for line in (tmp_path / "torn" / "log.jsonl").read_text().splitlines()]
-    assert steps == sorted(set(steps))
+    lines = [json.loads(line) for line in (tmp_path / "torn" / "history.jsonl").read_text().splitlines()]
+    for name in ("loss", "held_out_loss"):
+        steps = [line["step"] for line in lines if name in line]
+        assert steps == sorted(set(steps))
 
 
 @RUNS
