@@ -77,7 +77,7 @@ def run_orpo(
     prompter = run.prompter(_problem(line) for line in lines)
     rows, counts = orpo_rows(lines, prompter, options.max_length, max_prompt_length)
     method = Method(
-        trainer=lambda checkpoints: orpo_trainer(rows, run.tokenizer, model, options, checkpoints, beta=beta),
+        trainer=lambda checkpoints: orpo_trainer(rows, run.tokenizer, run.base, options, checkpoints, beta=beta),
         kind="policy",
         advice="Look at what was left out and why.",
         settings={"beta": beta},

@@ -50,7 +50,7 @@ def run_sft(
     prompter = run.prompter(lines)
     rows, counts = sft_rows(lines, prompter, options.max_length)
     method = Method(
-        trainer=lambda checkpoints: sft_trainer(rows, run.tokenizer, model, options, checkpoints),
+        trainer=lambda checkpoints: sft_trainer(rows, run.tokenizer, run.base, options, checkpoints),
         kind="policy",
         advice="SFT needs problems with a solution.",
     )

@@ -69,7 +69,7 @@ def run_train_prm(
     train = [row for row in rows if not held_out(row.group, options.seed, held_out_share)]
     test = [row for row in rows if held_out(row.group, options.seed, held_out_share)]
     method = Method(
-        trainer=lambda checkpoints: prm_trainer(train, run.tokenizer, model, options, checkpoints),
+        trainer=lambda checkpoints: prm_trainer(train, run.tokenizer, run.base, options, checkpoints),
         kind="prm",
         advice="Run `sipf simulate` on the file first.",
         card={"step": "last token of a step", "labels": labels, "outcome": outcome},

@@ -6,7 +6,7 @@ from typing import Any
 
 from evals.errors import UsageError
 from stages.models.devices import choose_device, choose_dtype
-from stages.models.loading import model_fingerprint
+from stages.models.loading import at_revision, is_hub_name, model_fingerprint
 from stages.settings.model import EngineSettings, ModelSettings
 
 
@@ -21,8 +21,17 @@ def named_model(settings: EngineSettings) -> str:
     return settings.model
 
 
+def loaded_model(settings: EngineSettings) -> str:
+    """The model that an engine on this machine loads, at the revision asked for.
+
+    Raises:
+        UsageError: none is named, or it has no revisions.
+    """
+    return at_revision(named_model(settings), settings.revision)
+
+
 def model_facts(model: str, settings: ModelSettings) -> dict[str, Any]:
-    """The model, its hash, and in what it computes.
+    """The model, its hash (of a hub model its commit, however that was asked for), and in what it computes.
 
     Raises:
         ModelError: no such model or device here.
@@ -30,7 +39,7 @@ def model_facts(model: str, settings: ModelSettings) -> dict[str, Any]:
     device = choose_device(settings.device)
     dtype = choose_dtype(settings.dtype, device)
     return {
-        "model": model,
+        "model": model.partition("@")[0] if is_hub_name(model) else model,
         "model_sha256": model_fingerprint(model),
         "device": device,
         "dtype": dtype,

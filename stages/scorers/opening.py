@@ -6,6 +6,7 @@ from typing import Any
 
 from evals.records import Problem, StepScores
 from stages.models.facts import model_facts
+from stages.models.loading import at_revision
 from stages.scorers.base import PathScorer, Unscored, reward_card
 from stages.settings.model import ScorerSettings
 
@@ -19,7 +20,7 @@ class OnDemandScorer:
     """
 
     def __init__(self, model: str, settings: ScorerSettings) -> None:
-        self.model, self.settings = model, settings
+        self.model, self.settings = at_revision(model, settings.revision), settings
         self._scorer: PathScorer | None = None
 
     def facts(self) -> dict[str, Any]:

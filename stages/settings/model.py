@@ -34,6 +34,9 @@ class WriterSettings:
 class ModelSettings:
     """What every stage that loads a model can be told."""
 
+    revision: str | None = setting(
+        None, "Branch, tag or commit of a hub model (also: owner/model@revision); by default main.", panel=Panel.MODEL
+    )
     device: Device = setting("auto", "Where the model runs; auto takes the best there is.", panel=Panel.MODEL)
     dtype: Dtype = setting(
         "auto", "Number format to compute in; auto depends on the device, training keeps float32 weights.",

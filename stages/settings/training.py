@@ -18,6 +18,9 @@ from stages.settings.model import ModelSettings
 FREE = ("device", "save_steps", "logging_steps", "gradient_checkpointing")
 """Changing these does not change the model, so a resumed run may."""
 
+NAMED = ("template", "revision")
+"""What these lead to is in a run's name by its hash: the template's text, the model's commit."""
+
 
 @dataclass(frozen=True)
 class TrainSettings(ModelSettings):
@@ -75,7 +78,7 @@ class TrainSettings(ModelSettings):
 
     def identity(self) -> dict[str, Any]:
         """The settings that decide which model comes out, for comparison on resume."""
-        return {name: value for name, value in asdict(self).items() if name not in (*FREE, "template")}
+        return {name: value for name, value in asdict(self).items() if name not in (*FREE, *NAMED)}
 
 
 @dataclass(frozen=True)

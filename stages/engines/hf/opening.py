@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stages.models.facts import model_facts, named_model
+from stages.models.facts import loaded_model, model_facts
 from stages.settings.model import EngineSettings
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def describe(settings: EngineSettings) -> dict[str, Any]:
     """The model and in what it computes."""
-    return {"engine": "hf", **model_facts(named_model(settings), settings)}
+    return {"engine": "hf", **model_facts(loaded_model(settings), settings)}
 
 
 def open_engine(settings: EngineSettings) -> HFEngine:
@@ -22,6 +22,6 @@ def open_engine(settings: EngineSettings) -> HFEngine:
     from stages.models.loading import load_policy
 
     loaded = load_policy(
-        named_model(settings), settings.device, settings.dtype, settings.load_in_4bit, settings.trust_remote_code
+        loaded_model(settings), settings.device, settings.dtype, settings.load_in_4bit, settings.trust_remote_code
     )
     return HFEngine(loaded, settings.template, settings.batch_rows)

@@ -26,24 +26,37 @@ def describe(settings: EngineSettings) -> dict[str, Any]:
         "prompts sent as": "token ids" if settings.tokenizer else "text",
         "same whatever the batch": "not guaranteed",
     }
-    if settings.tokenizer is not None:
+    tokenizer = _tokenizer(settings)
+    if tokenizer is not None:
         from stages.models.loading import model_fingerprint
 
-        facts |= {"tokenizer": settings.tokenizer, "tokenizer_sha256": model_fingerprint(settings.tokenizer)}
+        facts |= {"tokenizer": tokenizer, "tokenizer_sha256": model_fingerprint(tokenizer)}
     return facts
 
 
 def open_engine(settings: EngineSettings) -> ServerEngine:
     """The engine; nothing is asked of the server yet."""
     tokenizer, recorded = None, None
-    if settings.tokenizer is not None:
+    name = _tokenizer(settings)
+    if name is not None:
         from stages.models.loading import load_tokenizer, policy_card
 
-        tokenizer = load_tokenizer(settings.tokenizer, settings.trust_remote_code)
-        recorded = policy_card(settings.tokenizer).get("template")
+        tokenizer = load_tokenizer(name, settings.trust_remote_code)
+        recorded = policy_card(name).get("template")
     return ServerEngine(
         _client(settings), named_model(settings), tokenizer=tokenizer, template=settings.template, recorded=recorded
     )
+
+
+def _tokenizer(settings: EngineSettings) -> str | None:
+    """The tokenizer's name at the revision asked for: what the server itself has loaded is not ours to choose."""
+    if settings.tokenizer is None:
+        if settings.revision is not None:
+            raise UsageError("--revision is for models that are loaded here", "Leave it out, or give --tokenizer.")
+        return None
+    from stages.models.loading import at_revision
+
+    return at_revision(settings.tokenizer, settings.revision)
 
 
 def _client(settings: EngineSettings) -> RetryingClient:
