@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
 from collections.abc import Iterator
@@ -10,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
+from stages.models.loading import resolve
 from tests.hub import Hub, fill_cache
 from tests.lines import labelled_problem
-from tests.models import build_model
 from tests.sipf_cli.commands import ON_CPU, end, environment, finished, hold, release, run, start
 
 REPO = "someone/tiny"
@@ -23,8 +25,15 @@ REVISIONS = {"main": NEW, "v1": OLD, "refs/pr/1": OLD}
 
 @pytest.fixture(scope="module")
 def commits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The embedded model, and the same with other weights."""
     folder = tmp_path_factory.mktemp("commits")
-    return {commit: Path(build_model(folder / commit, seed=seed)) for seed, commit in enumerate((OLD, NEW))}
+    for commit in (OLD, NEW):
+        shutil.copytree(resolve("chain-base"), folder / commit)
+    weights = load_file(folder / NEW / "model.safetensors")
+    save_file(
+        {name: 0.9 * value for name, value in weights.items()}, folder / NEW / "model.safetensors", {"format": "pt"}
+    )
+    return {commit: folder / commit for commit in (OLD, NEW)}
 
 
 @pytest.fixture
@@ -55,7 +64,21 @@ def write_problems(folder: Path, lines: int) -> None:
 
 
 def sampling(output: str, *more: object, n: int = 1) -> tuple[object, ...]:
-    return ("sample", "in.jsonl", "-o", output, "-m", REPO, "-n", n, "--max-tokens", 8, *ON_CPU, *more)
+    return (
+        "sample",
+        "in.jsonl",
+        "-o",
+        output,
+        "-m",
+        REPO,
+        "-n",
+        n,
+        "--max-tokens",
+        8,
+        "--keep-unfinished",
+        *ON_CPU,
+        *more,
+    )
 
 
 def manifest(folder: Path, output: str) -> dict[str, Any]:
