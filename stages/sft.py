@@ -8,7 +8,7 @@ Rows are tokenised here, by the same `Prompter` that samples, so TRL neither add
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from evals.records import Problem
@@ -18,7 +18,7 @@ from stages.models.prompts import Prompter
 from stages.settings.training import TrainSettings
 from stages.training.model_folder import Log
 from stages.training.run import Method, TrainingRun
-from stages.training.targets import completion_labels
+from stages.training.targets import IGNORED, completion_labels
 
 
 def run_sft(
@@ -94,7 +94,10 @@ def sft_trainer(
     from stages.training.weights import POLICY, load_trainable
 
     class Trainer(Guarded, SFTTrainer):  # type: ignore[misc]  # TRL is untyped
-        pass
+        @staticmethod
+        def weightless(row: Mapping[str, Any]) -> dict[str, Any]:
+            """The row without a label."""
+            return {**row, "labels": [IGNORED] * len(row["labels"])}
 
     disable_progress_bars()
     return Trainer(

@@ -8,7 +8,7 @@ mean is taken over the labelled steps of the whole optimiser step. Problems are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -172,7 +172,10 @@ def prm_trainer(rows: Sequence[StepRow], tokenizer: Any, model: str, options: Tr
     from stages.training.weights import REWARD, load_trainable
 
     class Trainer(Guarded, transformers.Trainer):  # type: ignore[misc]  # both bases are Any to mypy
-        pass
+        @staticmethod
+        def weightless(row: Mapping[str, Any]) -> dict[str, Any]:
+            """The row without a target."""
+            return {**row, "targets": [None] * len(row["targets"])}
 
     return Trainer(
         model=load_trainable(model, REWARD, options),
