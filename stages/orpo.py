@@ -89,7 +89,7 @@ def run_orpo(
         counts["held-out pairs"] = len(held_out)
     method = Method(
         trainer=lambda checkpoints: orpo_trainer(
-            rows, run.tokenizer, model, options, checkpoints, beta=beta, held_out=held_out
+            rows, run.tokenizer, run.base, options, checkpoints, beta=beta, held_out=held_out
         ),
         kind="policy",
         advice="Look at what was left out and why.",

@@ -9,7 +9,7 @@ samples, so TRL neither adds a BOS nor drops a row silently.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from evals.records import Problem
@@ -21,7 +21,7 @@ from stages.settings.training import SftSettings, TrainSettings
 from stages.training.model_folder import Log
 from stages.training.run import Method, TrainingRun
 from stages.training.start import check_policy_start
-from stages.training.targets import completion_labels
+from stages.training.targets import IGNORED, completion_labels
 
 
 def run_sft(
@@ -63,7 +63,7 @@ def run_sft(
     if held_out:
         counts["held-out rows"] = len(held_out)
     method = Method(
-        trainer=lambda checkpoints: sft_trainer(rows, run.tokenizer, model, options, checkpoints, held_out),
+        trainer=lambda checkpoints: sft_trainer(rows, run.tokenizer, run.base, options, checkpoints, held_out),
         kind="policy",
         advice="SFT needs problems with a solution.",
         settings={"loss": loss, "held_out_share": held_out_share},
@@ -116,7 +116,10 @@ def sft_trainer(
     from stages.training.weights import POLICY, load_trainable
 
     class Trainer(Guarded, SFTTrainer):  # type: ignore[misc]  # TRL is untyped
-        pass
+        @staticmethod
+        def weightless(row: Mapping[str, Any]) -> dict[str, Any]:
+            """The row without a label."""
+            return {**row, "labels": [IGNORED] * len(row["labels"])}
 
     disable_progress_bars()
     return Trainer(

@@ -9,7 +9,7 @@ over the labelled steps of the whole optimiser step. Problems are split by id in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -76,7 +76,7 @@ def run_train_prm(
     test = [row for row in rows if held_out(row.group, options.seed, held_out_share)]
     method = Method(
         trainer=lambda checkpoints: prm_trainer(
-            train, run.tokenizer, model, options, checkpoints, test, sigmoid=sigmoid_head
+            train, run.tokenizer, run.base, options, checkpoints, test, sigmoid=sigmoid_head
         ),
         kind="prm",
         advice="Run `sipf simulate` on the file first.",
@@ -203,7 +203,10 @@ def prm_trainer(
     from stages.training.weights import REWARD, load_trainable
 
     class Trainer(Guarded, transformers.Trainer):  # type: ignore[misc]  # both bases are Any to mypy
-        pass
+        @staticmethod
+        def weightless(row: Mapping[str, Any]) -> dict[str, Any]:
+            """The row without a target."""
+            return {**row, "targets": [None] * len(row["targets"])}
 
     return Trainer(
         model=load_trainable(model, REWARD, options, sigmoid),

@@ -8,7 +8,6 @@ What a model is decides, not a list of names: the layers of the cache that trans
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from evals.errors import ModelError
@@ -31,17 +30,6 @@ def read_config(name: str, trust_remote_code: bool = False) -> Any:
     with load_errors(name):
         source = resolve(adapter_base(name)) if is_adapter(name) else resolve(name)
         return AutoConfig.from_pretrained(source, trust_remote_code=trust_remote_code)
-
-
-def config_at_hand(name: str) -> bool:
-    """True where the configuration can be read without a network."""
-    if is_adapter(name):
-        return config_at_hand(adapter_base(name))
-    if Path(resolve(name)).is_dir():
-        return True
-    from huggingface_hub import try_to_load_from_cache
-
-    return isinstance(try_to_load_from_cache(name, "config.json"), str)
 
 
 def check_policy(name: str, trust_remote_code: bool = False) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from evals.errors import UsageError
 from evals.tasks.prompts import AUTO, CHAT
 from stages.models.devices import choose_device, choose_dtype
-from stages.models.loading import load_tokenizer, model_fingerprint, read_card, resolve
+from stages.models.loading import at_revision, is_hub_name, load_tokenizer, model_fingerprint, read_card, resolve
 from stages.models.prompts import CHAT_ARGS, chat_arguments, make_prompter
 from stages.settings.model import EngineSettings, ModelSettings
 
@@ -25,8 +25,18 @@ def named_model(settings: EngineSettings) -> str:
     return settings.model
 
 
+def loaded_model(settings: EngineSettings) -> str:
+    """The model that an engine on this machine loads, at the revision asked for.
+
+    Raises:
+        UsageError: none is named, or it has no revisions.
+    """
+    return at_revision(named_model(settings), settings.revision)
+
+
 def model_facts(model: str, settings: ModelSettings) -> dict[str, Any]:
-    """The model, its hash, in what it computes, and how it is prompted.
+    """The model, its hash (of a hub model its commit, however that was asked for), in what it computes, and how it is
+    prompted.
 
     Raises:
         ModelError: no such model or device here.
@@ -34,7 +44,7 @@ def model_facts(model: str, settings: ModelSettings) -> dict[str, Any]:
     device = choose_device(settings.device)
     dtype = choose_dtype(settings.dtype, device)
     return {
-        "model": model,
+        "model": model.partition("@")[0] if is_hub_name(model) else model,
         "model_sha256": model_fingerprint(model),
         "device": device,
         "dtype": dtype,

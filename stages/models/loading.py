@@ -20,8 +20,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from evals.errors import DataError, ModelError
+from evals.errors import DataError, ModelError, UsageError
 from stages.models.devices import choose_device, choose_dtype, four_bit
+from stages.models.hub import pinned, snapshot
 from stages.settings.model import ModelSettings
 
 CHAIN_BASE = "chain-base"
@@ -60,11 +61,14 @@ def quiet_libraries() -> None:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
 
 
-def resolve(name: str) -> str:
-    """The folder or hub name behind a model's name.
+def resolve(name: str, *, weights: bool = False) -> str:
+    """The folder behind a model's name; of a hub name ("owner/model", or "owner/model@revision") its copy in the cache.
+
+    Args:
+        weights: they are needed, so download them too; a folder of one's own has whatever it has.
 
     Raises:
-        ModelError: something that looks like a folder and is not there.
+        ModelError: something that looks like a folder and is not there; a hub name that cannot be resolved.
     """
     if name == CHAIN_BASE:
         folder = resources.files("stages") / "embedded" / "base"
@@ -75,9 +79,38 @@ def resolve(name: str) -> str:
         return str(Path(name))
     if Path(name).exists():
         raise ModelError(f"{name} is a file, not a model folder", "Give the folder that holds config.json.")
-    if name.startswith((".", "/", "~")) or name.count("/") > 1 or not name:
+    if name.startswith((".", "/", "~")) or name.partition("@")[0].count("/") > 1 or not name:
         raise ModelError(f"there is no model folder {name!r}", "Check the path; a hub name has the form owner/model.")
-    return name
+    return snapshot(name, weights=weights)
+
+
+def is_hub_name(name: str) -> bool:
+    """True for a model that is not on this disk under its name."""
+    return name != CHAIN_BASE and not Path(name).exists()
+
+
+def at_revision(name: str, revision: str | None) -> str:
+    """The name of a model at a revision (branch, tag or commit), as a person may also type it: "owner/model@v1".
+
+    Raises:
+        UsageError: a folder, or a name that has a revision already.
+    """
+    if revision is None:
+        return name
+    if not is_hub_name(name):
+        raise UsageError(f"{name} is on this disk, and only models of the hub have revisions", "Leave --revision out.")
+    if "@" in name:
+        raise UsageError(f"{name} names a revision already", "Leave --revision out.")
+    return f"{name}@{revision}"
+
+
+def at_commit(name: str) -> str:
+    """The name with the commit that a hub name stands for: "owner/model@<commit>"; of a folder its name.
+
+    Raises:
+        ModelError: it cannot be resolved.
+    """
+    return pinned(name) if is_hub_name(name) else name
 
 
 def is_adapter(name: str) -> bool:
@@ -91,7 +124,7 @@ def adapter_base(name: str) -> str:
     base = config.get("base_model_name_or_path")
     if not base:
         raise ModelError(f"{name}: adapter_config.json names no base model", "Write base_model_name_or_path into it.")
-    return str(base)
+    return at_revision(str(base), config.get("revision") if is_hub_name(str(base)) else None)
 
 
 def read_card(name: str) -> dict[str, Any]:
@@ -129,11 +162,14 @@ def model_fingerprint(name: str) -> str:
 
     Returns:
         "sha256:<hex>" over names and contents of a folder's weights, configuration and tokenizer (an adapter's base
-        included); for a hub name "hub:<name>@<revision>", the revision left out while nothing is downloaded.
+        included); for a hub name "hub:<name>@<commit>", known before anything but that is asked of the hub.
+
+    Raises:
+        ModelError: see `resolve`.
     """
     where = Path(resolve(name))
-    if not where.is_dir():
-        return f"hub:{name}{_revision(name)}"
+    if is_hub_name(name):
+        return f"hub:{at_commit(name)}"
     files = sorted({file for pattern in COUNTED for file in where.glob(pattern) if file.is_file()})
     digest = hashlib.sha256()
     for file in files:
@@ -157,7 +193,7 @@ def load_tokenizer(name: str, trust_remote_code: bool = False) -> Any:
 
     with load_errors(name):
         where = resolve(name)
-        has_own = not Path(where).is_dir() or any(Path(where).glob("tokenizer*"))
+        has_own = any(Path(where).glob("tokenizer*"))
         tokenizer = AutoTokenizer.from_pretrained(
             where if has_own or not is_adapter(name) else resolve(adapter_base(name)),
             trust_remote_code=trust_remote_code,
@@ -240,7 +276,7 @@ def load_weights(
     if load_in_4bit:
         options |= {"quantization_config": four_bit(), "device_map": {"": device}}
     with load_errors(name):
-        source = resolve(adapter_base(name)) if adapter else resolve(name)
+        source = resolve(adapter_base(name) if adapter else name, weights=True)
         if config:
             settings = transformers.AutoConfig.from_pretrained(source, trust_remote_code=trust_remote_code)
             for key, value in config.items():
@@ -265,7 +301,8 @@ def load_weights(
                 # A policy's adapter on the backbone of a reward model: PEFT's class for policies would ask the model
                 # for what only a policy has.
                 learned.task_type = None
-            model = PeftModel.from_pretrained(model, resolve(name), is_trainable=trainable, config=learned)
+            folder = resolve(name, weights=True)
+            model = PeftModel.from_pretrained(model, folder, is_trainable=trainable, config=learned)
             if not load_in_4bit and not trainable:
                 model = model.merge_and_unload().requires_grad_(True)  # PEFT froze the base, which may be trained
         return model if load_in_4bit else model.to(device)
@@ -289,8 +326,6 @@ def load_errors(name: str) -> Iterator[None]:
 
 def _advice(name: str) -> str:
     folder = Path(resolve(name))
-    if not folder.is_dir():
-        return "Give a local folder, or a hub name that can be reached or is downloaded already."
     if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
         return "The folder has no config.json; give the folder of a transformers model or a PEFT adapter."
     if not any(folder.glob("*.safetensors")):
@@ -301,13 +336,3 @@ def _advice(name: str) -> str:
 def _first_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return text if len(text) <= 300 else text[:297] + "..."
-
-
-def _revision(name: str) -> str:
-    from huggingface_hub import try_to_load_from_cache
-
-    for file in ("config.json", "adapter_config.json"):
-        cached = try_to_load_from_cache(name, file)
-        if isinstance(cached, str):
-            return "@" + Path(cached).parent.name
-    return ""

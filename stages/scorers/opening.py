@@ -7,6 +7,7 @@ from typing import Any
 from evals.errors import ModelError
 from evals.records import Problem, StepScores
 from stages.models.facts import model_facts
+from stages.models.loading import at_revision
 from stages.models.reward import vllm_lacks
 from stages.scorers.base import PathScorer, Unscored, reward_card
 from stages.settings.model import ScorerSettings
@@ -21,7 +22,7 @@ class OnDemandScorer:
     """
 
     def __init__(self, model: str, settings: ScorerSettings) -> None:
-        self.model, self.settings = model, settings
+        self.model, self.settings = at_revision(model, settings.revision), settings
         self._scorer: PathScorer | None = None
 
     def facts(self) -> dict[str, Any]:

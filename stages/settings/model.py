@@ -34,6 +34,9 @@ class WriterSettings:
 class ModelSettings:
     """Settings of every stage that loads a model."""
 
+    revision: str | None = setting(
+        None, "Branch, tag or commit of a hub model (also: owner/model@revision); by default main.", panel=Panel.MODEL
+    )
     device: Device = setting("auto", "Where the model runs; auto takes the best device available.", panel=Panel.MODEL)
     dtype: Dtype = setting(
         "auto", "Number format to compute in; auto depends on the device. Training keeps float32 weights.",

@@ -17,8 +17,8 @@ from stages.settings.model import ModelSettings
 
 FREE = ("device", "save_steps", "logging_steps", "gradient_checkpointing", "log_to")
 """Changing these does not change the model, so a resumed run may."""
-TOLD_BY_THE_PROMPT = ("template", "chat_arg")
-"""What these decide is compared as the hash of a rendered prompt."""
+NAMED = ("template", "chat_arg", "revision")
+"""What these lead to is in a run's name by its hash: a rendered prompt, the model's commit."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class TrainSettings(ModelSettings):
 
     def identity(self) -> dict[str, Any]:
         """The settings that decide which model comes out, for comparison on resume."""
-        return {name: value for name, value in asdict(self).items() if name not in (*FREE, *TOLD_BY_THE_PROMPT)}
+        return {name: value for name, value in asdict(self).items() if name not in (*FREE, *NAMED)}
 
 
 def _check_share(share: float) -> None:

@@ -22,7 +22,7 @@ from evals.records import Problem
 from evals.tasks import task_of
 from stages.files.interrupts import StopFlag
 from stages.models.devices import choose_device, choose_training_dtype
-from stages.models.loading import load_tokenizer, model_fingerprint, read_card
+from stages.models.loading import at_commit, at_revision, load_tokenizer, model_fingerprint, read_card
 from stages.models.prompts import Prompter, chat_arguments, make_prompter
 from stages.settings.training import TrainSettings
 from stages.training.failed_writes import failed_writes_interrupt
@@ -79,14 +79,24 @@ class TrainingRun:
     overwrite: bool = False
 
     @cached_property
+    def base(self) -> str:
+        """The model to start from, a hub model with its commit.
+
+        Raises:
+            ModelError: it cannot be resolved.
+            UsageError: a revision of what has none.
+        """
+        return at_commit(at_revision(self.model, self.options.revision))
+
+    @cached_property
     def tokenizer(self) -> Any:
         """The tokenizer of the model to start from."""
-        return load_tokenizer(self.model, self.options.trust_remote_code)
+        return load_tokenizer(self.base, self.options.trust_remote_code)
 
     def prompter(self, problems: Iterable[Problem | None]) -> Prompter:
         """How the run's rows are prompted: with the templates of the first problem's task, or `BARE` without any."""
         templates = next((task_of(problem).templates for problem in problems if problem), BARE)
-        card = read_card(self.model)
+        card = read_card(self.base)
         told = chat_arguments(self.options.chat_arg, card)
         return make_prompter(self.tokenizer, templates, self.options.template, card.get("template"), told)
 
@@ -141,7 +151,7 @@ class TrainingRun:
             trainer,
             folder,
             self.options,
-            base=self.model,
+            base=self.base,
             stop=self.stop or StopFlag(),
             log=self.log,
             names=method.names,
@@ -151,7 +161,7 @@ class TrainingRun:
         if method.measure is not None:
             described["eval"] = dict(method.measure(trainer.accelerator.unwrap_model(trainer.model)))
             folder.keep("eval.json", described["eval"])
-        card = {"kind": method.kind, **prompter.card, "stage": self.stage, "base": self.model}
+        card = {"kind": method.kind, **prompter.card, "stage": self.stage, "base": self.base}
         return folder.finish({**card, **method.card}, described)
 
     def _describe(self, method: Method, prompter: Prompter, counts: Mapping[str, int]) -> dict[str, Any]:
@@ -159,7 +169,7 @@ class TrainingRun:
         device = choose_device(self.options.device)
         return {
             "stage": self.stage,
-            "model": {"name": self.model, "fingerprint": model_fingerprint(self.model)},
+            "model": {"name": self.base, "fingerprint": model_fingerprint(self.base)},
             "template": prompter.describe(),
             "options": asdict(self.options),
             "device": device,

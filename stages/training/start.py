@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stages.models.architectures import check_policy
+from stages.models.loading import at_revision
 from stages.models.reward import describe_head
 from stages.settings.training import TrainSettings
 
@@ -14,8 +15,9 @@ def check_policy_start(name: str, options: TrainSettings) -> None:
 
     Raises:
         ModelError: no causal language model.
-        UsageError: an adapter that cannot be trained on with these options.
+        UsageError: an adapter that cannot be trained on with these options; a revision of what has none.
     """
+    name = at_revision(name, options.revision)
     check_policy(name, options.trust_remote_code)
     from stages.training.weights import POLICY, check_adapter
 
@@ -27,8 +29,10 @@ def check_reward_start(name: str, options: TrainSettings, sigmoid: bool) -> dict
 
     Raises:
         ModelError: there can be no reward model on this backbone.
-        UsageError: an adapter that cannot be trained on with these options; a reward model with another head.
+        UsageError: an adapter that cannot be trained on with these options; a reward model with another head; a
+            revision of what has none.
     """
+    name = at_revision(name, options.revision)
     head = describe_head(name, sigmoid, options.trust_remote_code)
     from stages.training.weights import REWARD, check_adapter
 

@@ -21,7 +21,7 @@ from stages.training.best import BestWeights, check_can_keep_best
 from stages.training.history import HELD_OUT_LOSS
 from stages.training.model_folder import Log, ModelFolder
 from stages.training.processes import lost_another, wait_for_all
-from stages.training.row_order import ShuffledRows
+from stages.training.row_order import ShuffledRows, WithFiller
 from stages.training.tracking import name_run
 from stages.training.watch import MeasuringBrokenOffError, Watch, number
 from stages.training.weights import save_final
@@ -43,6 +43,8 @@ class Guarded:
 
     counted: ClassVar[tuple[str, ...]] = ("input_ids",)
     """Columns whose tokens make a row's length."""
+    weightless: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
+    """Makes of a row one without any target: it weighs nothing where the loss is a mean over the targets of a step."""
 
     def __init__(self, *, grouped: bool, **how: Any) -> None:
         self._grouped = grouped
@@ -63,7 +65,20 @@ class Guarded:
         if self._grouped:
             lengths = [sum(len(row[name]) for name in self.counted) for row in rows]
         together = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-        return ShuffledRows(lengths, args.seed, together, self._grouped)
+        fills = args.world_size > 1 and self.weightless is not None
+        each = args.train_batch_size * args.world_size if fills else 1
+        return ShuffledRows(lengths, args.seed, together, self._grouped, each)
+
+    def get_train_dataloader(self) -> Any:
+        """The Trainer's; over several processes the last batches are filled up with rows that weigh nothing.
+
+        accelerate would fill them up with the first rows, which would then count twice.
+        """
+        trainer: Any = self
+        rows = trainer.train_dataset
+        if trainer.args.world_size > 1 and self.weightless is not None and not isinstance(rows, WithFiller):
+            trainer.train_dataset = WithFiller(rows, self.weightless(rows[0]))
+        return super().get_train_dataloader()  # type: ignore[misc]  # the Trainer's, mixed in
 
     def evaluate(self, *arguments: Any, **how: Any) -> Any:
         """The Trainer's, with the random numbers of the training left alone; {} where the run is to stop instead."""

@@ -15,7 +15,16 @@ import transformers
 
 from evals.errors import UsageError
 from stages.models.devices import choose_device, choose_training_dtype
-from stages.models.loading import CHAIN_BASE, adapter_base, is_adapter, load_weights, read_card, resolve
+from stages.models.loading import (
+    CHAIN_BASE,
+    adapter_base,
+    at_commit,
+    is_adapter,
+    is_hub_name,
+    load_weights,
+    read_card,
+    resolve,
+)
 from stages.models.reward import HEADS, load_reward_model
 from stages.settings.training import TrainSettings
 from stages.training.model_folder import ModelFolder
@@ -144,10 +153,10 @@ def _merged(trainer: Any, options: TrainSettings, adapter: Path) -> Any:
 def _name_base(folder: Path, base: str) -> None:
     """Let an adapter name its base so that it is found from any folder, and after an upgrade in case of the alias."""
     name = adapter_base(base) if is_adapter(base) else base
-    where = resolve(name)
     file = folder / "adapter_config.json"
     config = json.loads(file.read_text(encoding="utf-8"))
-    config["base_model_name_or_path"] = (
-        name if name == CHAIN_BASE or not Path(where).is_dir() else str(Path(where).resolve())
-    )
+    if is_hub_name(name):
+        config["base_model_name_or_path"], _, config["revision"] = at_commit(name).partition("@")
+    else:
+        config["base_model_name_or_path"] = name if name == CHAIN_BASE else str(Path(resolve(name)).resolve())
     file.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -19,21 +20,29 @@ ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = ("-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone")
 
 
-def test_two_processes_train_what_one_does_and_one_of_them_speaks(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "lines", "updates"), [("sft", 16, 2), ("sft", 19, 3), ("train-prm", 11, 3)],
+)  # fmt: skip
+def test_two_processes_train_what_one_does_and_one_of_them_speaks(
+    tmp_path: Path, command: str, lines: int, updates: int
+) -> None:
+    """The last step may have rows for a part of the processes, or for one of them alone (19 lines)."""
     base = build_model(tmp_path / "base", "llama")
-    (tmp_path / "lines.jsonl").write_text("".join(f"{labelled_problem(i).to_json()}\n" for i in range(16)))
-    how = ("--epochs", "1", "--lr", "1e-3", "--device", "cpu", "--dtype", "float32", "--json")
+    (tmp_path / "lines.jsonl").write_text("".join(f"{labelled_problem(i).to_json()}\n" for i in range(lines)))
+    how = ["--epochs", "1", "--lr", "1e-3", "--device", "cpu", "--dtype", "float32", "--json", "-m", base]
+    how += ["--held-out", "0"] if command == "train-prm" else []
     told = []
     for name, launch, batch in (("one", (), "8"), ("two", LAUNCH, "4")):
-        command = [sys.executable, *launch, "-m", "sipf_cli", "sft", "lines.jsonl", "-m", base, "--batch", batch, *how]
         done = subprocess.run(
-            [*command, "-o", name], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            [sys.executable, *launch, "-m", "sipf_cli", command, "lines.jsonl", "--batch", batch, *how, "-o", name],
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        assert done.stderr.count("2/2 updates") == 1
-        told.append(json.loads(done.stdout)["counts"])
-    assert told[0] == told[1]
+        assert done.stderr.count(f"{updates}/{updates} updates") == 1
+        told.append(json.loads(done.stdout))
+    assert told[0]["counts"] == told[1]["counts"]
+    assert told[1]["result"]["loss"] == pytest.approx(told[0]["result"]["loss"], rel=1e-4)
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     assert all(torch.allclose(one[key], two[key], atol=1e-6) for key in one)
 

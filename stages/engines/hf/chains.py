@@ -51,8 +51,8 @@ class PrefixChain:
 
 @dataclass(frozen=True, slots=True)
 class CacheLimits:
-    """What the loop may take: rows at a time, bytes of keys and values, prompt tokens a prefill, and the number of
-    rows below which a step costs about the same."""
+    """What the loop may take: rows at a time, bytes of keys and values, prompt tokens per prefill (padding
+    included), and the number of rows below which a step costs about the same."""
 
     rows: int
     cache_bytes: int
@@ -71,3 +71,19 @@ def leaves_of(prefixes: list[list[int]]) -> tuple[list[list[int]], list[int]]:
             leaves.append(prefixes[i])
         source[i] = len(leaves) - 1
     return leaves, source
+
+
+def in_batches(lengths: list[int], most: int) -> list[tuple[int, int]]:
+    """Spans (start, end) of prefixes that are computed together, so that rows times the longest is at most `most`.
+
+    Args:
+        lengths: tokens of each prefix, the longest first.
+        most: tokens with their padding; a single prefix may have more.
+    """
+    spans: list[tuple[int, int]] = []
+    for i in range(len(lengths)):
+        if spans and (i + 1 - spans[-1][0]) * lengths[spans[-1][0]] <= most:
+            spans[-1] = (spans[-1][0], i + 1)
+        else:
+            spans.append((i, i + 1))
+    return spans

@@ -21,7 +21,7 @@ from transformers.cache_utils import Cache, DynamicCache
 
 from evals.errors import ModelError
 from stages.engines.base import Completion, Usage
-from stages.engines.hf.chains import CacheLimits, PrefixChain, leaves_of
+from stages.engines.hf.chains import CacheLimits, PrefixChain, in_batches, leaves_of
 from stages.engines.hf.masks import RowMasks
 from stages.engines.hf.rows import RowState
 from stages.engines.hf.sampling import pick
@@ -102,7 +102,7 @@ class DecodeLoop:
         last = self.live - 1
         if row != last:
             length = int(self.state.position[last])
-            self.cache.copy(torch.tensor([row]), torch.tensor([last]), length)
+            self.cache.copy(row, last, length)
             self.state.move(last, row)
             self.chains[row], self.drawing[row] = self.chains[last], self.drawing[last]
         self.chains.pop()
@@ -118,6 +118,7 @@ class DecodeLoop:
         """Fill free rows: first with waiting chains, then with further draws of chains already at work."""
         if self.queue and not self.column_bytes:
             self.column_bytes = bytes_per_column(self._shape(self.queue[0].ids[0]))
+        self._shrink()
         while self.queue:
             batch = self._take_batch()
             if not batch:
@@ -130,6 +131,21 @@ class DecodeLoop:
                 raise
             self._tried = 0
         self._run_ahead()
+
+    def _shrink(self) -> None:
+        """Give back columns that a long text has left behind, where they keep rows out."""
+        if not self.cache.columns or self.live < self._capacity(self.cache.columns) or not self._waiting():
+            return
+        if self._capacity(self.cache.columns) >= self.max_rows:
+            return
+        needed = len(self.queue[0].ids) if self.queue else 0
+        needed = max(needed, int(self.state.position[: self.live].max(initial=0)) + 1) + COLUMN_STEP
+        if 2 * needed <= self.cache.columns:  # not for a few: all that is stored is copied
+            self.cache.allocate(self.cache, max(self.live, min(self.cache.rows, self._capacity(needed))), needed)
+
+    def _waiting(self) -> bool:
+        """True while there is a draw for a further row."""
+        return bool(self.queue) or any(chain.waiting() for chain in self.chains)
 
     def _take_batch(self) -> list[PrefixChain]:
         batch: list[PrefixChain] = []
@@ -153,23 +169,34 @@ class DecodeLoop:
     def _prefill(self, batch: list[PrefixChain]) -> None:
         """Compute the prefixes' keys and values (all tokens but the last, which the first decode step feeds)."""
         leaves, source = leaves_of([chain.ids[:-1] for chain in batch])
-        lengths = [len(chain.ids) - 1 for chain in batch]
+        # Longest first, so that those computed together need little padding, and the rows of one leaf side by side.
+        order = sorted(range(len(batch)), key=lambda i: (-len(leaves[source[i]]), source[i]))
         longest = max(len(leaf) for leaf in leaves)
-        if longest:
-            ids = torch.zeros((len(leaves), longest), dtype=torch.int64)
-            for i, leaf in enumerate(leaves):
-                ids[i, : len(leaf)] = torch.tensor(leaf)
-            computed = DynamicCache()
-            # Padding stands on the right, where a causal mask keeps it out of sight.
-            self.model(ids.to(self.device), past_key_values=computed, use_cache=True, logits_to_keep=1)
-            self.usage.prompt_tokens += sum(len(leaf) for leaf in leaves)
+        like = None if longest else self._shape(batch[0].ids[0])
+        wanted = list(dict.fromkeys(source[i] for i in order)) if longest else []
+        done = 0
+        for start, end in in_batches([len(leaves[leaf]) for leaf in wanted], self.limits.prefill_tokens):
+            computed = self._compute([leaves[leaf] for leaf in wanted[start:end]])
             self._reserve(computed, self.live + len(batch), longest + COLUMN_STEP)
-            rows = torch.arange(self.live, self.live + len(batch), device=self.device)
-            self.cache.fill(rows, computed, torch.tensor(source, device=self.device), max(lengths))
-        else:
-            self._reserve(self._shape(batch[0].ids[0]), self.live + len(batch), COLUMN_STEP)
-        for chain in batch:
-            self._start_row(chain)
+            place = {leaf: row for row, leaf in enumerate(wanted[start:end])}
+            rows = [place[source[i]] for i in order if source[i] in place]
+            self.cache.fill(self.live + done, computed, rows)
+            done += len(rows)
+        if like is not None:
+            self._reserve(like, self.live + len(batch), COLUMN_STEP)
+        self.usage.prompt_tokens += sum(len(leaf) for leaf in leaves)
+        for i in order:
+            self._start_row(batch[i])
+
+    def _compute(self, prefixes: list[list[int]]) -> Cache:
+        """Keys and values of prefixes, the longest of which comes first."""
+        ids = torch.zeros((len(prefixes), len(prefixes[0])), dtype=torch.int64)
+        for i, prefix in enumerate(prefixes):
+            ids[i, : len(prefix)] = torch.tensor(prefix)
+        computed = DynamicCache()
+        # Padding stands on the right, where a causal mask keeps it out of sight.
+        self.model(ids.to(self.device), past_key_values=computed, use_cache=True, logits_to_keep=1)
+        return computed
 
     def _shape(self, token: int) -> Cache:
         """The shapes of the model's keys and values, when no prefix longer than one token has shown them."""
@@ -209,7 +236,7 @@ class DecodeLoop:
                 if not chain.eager and self.live >= self.limits.flat_rows:
                     break
                 self._reserve(self.cache, self.live + 1, self.cache.columns)
-                self.cache.copy(torch.tensor([self.live]), torch.tensor([source]), len(chain.ids) - 1)
+                self.cache.copy(self.live, source, len(chain.ids) - 1)
                 self._start_row(chain)
 
     def _reserve(self, like: Cache, rows: int, columns: int) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stages.models.architectures import check_decoding, config_at_hand, read_config
-from stages.models.facts import model_facts, named_model
+from stages.models.architectures import check_decoding, read_config
+from stages.models.facts import loaded_model, model_facts
 from stages.settings.model import EngineSettings
 
 if TYPE_CHECKING:
@@ -18,10 +18,9 @@ def describe(settings: EngineSettings) -> dict[str, Any]:
     Raises:
         ModelError: the engine cannot decode with an architecture like this one.
     """
-    named = named_model(settings)
-    facts = model_facts(named, settings)
-    if config_at_hand(named):
-        check_decoding(named, read_config(named, settings.trust_remote_code))
+    name = loaded_model(settings)
+    facts = model_facts(name, settings)
+    check_decoding(name, read_config(name, settings.trust_remote_code))
     return {"engine": "hf", **facts}
 
 
@@ -37,7 +36,7 @@ def open_engine(settings: EngineSettings) -> HFEngine:
     from stages.models.prompts import chat_arguments
 
     loaded = load_policy(
-        named_model(settings), settings.device, settings.dtype, settings.load_in_4bit, settings.trust_remote_code
+        loaded_model(settings), settings.device, settings.dtype, settings.load_in_4bit, settings.trust_remote_code
     )
     told = chat_arguments(settings.chat_arg, {"chat_args": loaded.chat_args})
     engine = HFEngine(loaded, settings.template, settings.batch_rows, told)

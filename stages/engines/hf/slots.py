@@ -84,17 +84,19 @@ class SlotCache(Cache):
         for layer in self.layers:
             layer.index, layer.live, layer.columns = (rows, columns), len(rows), longest
 
-    def fill(self, rows: torch.Tensor, prefilled: Cache, sources: torch.Tensor, length: int) -> None:
-        """Copy the first `length` columns of `prefilled`'s rows `sources` into `rows`."""
+    def fill(self, start: int, prefilled: Cache, sources: list[int]) -> None:
+        """Copy `prefilled`'s rows `sources`, which may repeat, into the rows from `start` on."""
+        rows = slice(start, start + len(sources))
+        in_order = sources == list(range(len(sources)))
         for mine, theirs in zip(self.layers, _layers(prefilled), strict=True):
-            mine.keys[rows, :, :length] = theirs.keys[sources, :, :length]
-            mine.values[rows, :, :length] = theirs.values[sources, :, :length]
+            for stored, computed in ((mine.keys, theirs.keys), (mine.values, theirs.values)):
+                stored[rows, :, : computed.shape[2]] = computed[: len(sources)] if in_order else computed[sources]
 
-    def copy(self, targets: torch.Tensor, sources: torch.Tensor, length: int) -> None:
-        """Copy the first `length` columns of rows `sources` over rows `targets`."""
+    def copy(self, target: int, source: int, length: int) -> None:
+        """Copy the first `length` columns of row `source` over row `target`."""
         for layer in self.layers:
-            layer.keys[targets, :, :length] = layer.keys[sources, :, :length]
-            layer.values[targets, :, :length] = layer.values[sources, :, :length]
+            for stored in (layer.keys, layer.values):
+                stored[target, :, :length] = stored[source, :, :length]
 
 
 def _layers(cache: Cache) -> list[Any]:

@@ -27,12 +27,13 @@ def describe(settings: EngineSettings) -> dict[str, Any]:
         "prompts sent as": "token ids" if settings.tokenizer else "text",
         "same whatever the batch": "not guaranteed",
     }
-    if settings.tokenizer is not None:
+    tokenizer = _tokenizer(settings)
+    if tokenizer is not None:
         from stages.models.facts import prompt_facts
         from stages.models.loading import model_fingerprint
 
-        facts |= {"tokenizer": settings.tokenizer, "tokenizer_sha256": model_fingerprint(settings.tokenizer)}
-        facts |= prompt_facts(settings.tokenizer, settings)
+        facts |= {"tokenizer": tokenizer, "tokenizer_sha256": model_fingerprint(tokenizer)}
+        facts |= prompt_facts(tokenizer, settings)
     elif settings.chat_arg:
         raise UsageError("--chat-arg needs --tokenizer with a server", "Name the model's folder or hub name there.")
     return facts
@@ -41,15 +42,27 @@ def describe(settings: EngineSettings) -> dict[str, Any]:
 def open_engine(settings: EngineSettings) -> ServerEngine:
     """The engine; nothing is asked of the server yet."""
     tokenizer, card = None, {}
-    if settings.tokenizer is not None:
+    name = _tokenizer(settings)
+    if name is not None:
         from stages.models.loading import load_tokenizer, policy_card
 
-        tokenizer = load_tokenizer(settings.tokenizer, settings.trust_remote_code)
-        card = policy_card(settings.tokenizer)
+        tokenizer = load_tokenizer(name, settings.trust_remote_code)
+        card = policy_card(name)
     return ServerEngine(
         _client(settings), named_model(settings), tokenizer=tokenizer, template=settings.template,
         recorded=card.get("template"), chat_args=chat_arguments(settings.chat_arg, card),
     )  # fmt: skip
+
+
+def _tokenizer(settings: EngineSettings) -> str | None:
+    """The tokenizer's name at the revision asked for: what the server itself has loaded is not ours to choose."""
+    if settings.tokenizer is None:
+        if settings.revision is not None:
+            raise UsageError("--revision is for models that are loaded here", "Leave it out, or give --tokenizer.")
+        return None
+    from stages.models.loading import at_revision
+
+    return at_revision(settings.tokenizer, settings.revision)
 
 
 def _client(settings: EngineSettings) -> RetryingClient:

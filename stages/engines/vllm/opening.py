@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from stages.engines.vllm.start import VLLMStart, vllm_facts
 from stages.models.devices import choose_device, choose_dtype
-from stages.models.facts import model_facts, named_model
+from stages.models.facts import loaded_model, model_facts
 from stages.settings.model import EngineSettings, ScorerSettings
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def describe(settings: EngineSettings) -> dict[str, Any]:
     """The model, in what it computes, and vLLM's version."""
-    named = named_model(settings)
+    named = loaded_model(settings)
     facts = vllm_facts(load_in_4bit=settings.load_in_4bit, tensor_parallel=settings.tensor_parallel)
     return {"engine": "vllm", **model_facts(named, settings), **facts}
 
@@ -25,7 +25,7 @@ def open_engine(settings: EngineSettings) -> VLLMEngine:
     from stages.engines.vllm.engine import VLLMEngine
 
     how = vllm_start(settings, settings.batch_rows)
-    return VLLMEngine(named_model(settings), how, settings.template, settings.chat_arg)
+    return VLLMEngine(loaded_model(settings), how, settings.template, settings.chat_arg)
 
 
 def vllm_start(settings: EngineSettings | ScorerSettings, rows: int | None = None) -> VLLMStart:

@@ -105,11 +105,11 @@ def prepared(name: str, *, auto_class: str, dtype: str, trust_remote_code: bool,
     """
     vllm_version()
     if not is_adapter(name):
-        yield Prepared(name, resolve(name))
+        yield Prepared(name, resolve(name, weights=True))
         return
     rank = _plain_rank(name) if auto_class == "AutoModelForCausalLM" else None
     if rank is not None:
-        yield Prepared(name, resolve(adapter_base(name)), resolve(name), rank)
+        yield Prepared(name, resolve(adapter_base(name), weights=True), resolve(name, weights=True), rank)
         return
     with tempfile.TemporaryDirectory(prefix="sipf-merged-") as folder:
         model = load_weights(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from evals.errors import ModelError
 from stages.engines.base import Completion, Draw
 from stages.engines.hf import decode
-from stages.engines.hf.chains import PrefixChain, leaves_of
+from stages.engines.hf.chains import PrefixChain, in_batches, leaves_of
 from stages.engines.hf.engine import HFEngine
 from stages.engines.hf.slots import bytes_per_column
 from stages.engines.stops import TextReader
@@ -169,6 +170,59 @@ def test_of_prefixes_that_extend_each_other_only_the_longest_is_computed() -> No
     leaves, source = leaves_of(prefixes)
     assert sorted(leaves) == [[1, 2, 3, 4], [1, 2, 9], [7]]
     assert all(leaves[source[i]][: len(prefix)] == prefix for i, prefix in enumerate(prefixes))
+
+
+def write(engine: HFEngine, prompts: list[list[int]], tokens: int) -> tuple[list[str], list[int]]:
+    """Greedy texts after prompts that are submitted at once, and the rows at work in each step."""
+    got: list[Completion | None] = [None] * len(prompts)
+    rows = []
+    for i, ids in enumerate(prompts):
+        engine.loop.submit(PrefixChain(ids, [Draw(i, 0.0)], 1.0, tokens, (), partial(got.__setitem__, i)))
+    with torch.inference_mode():
+        while engine.loop.step():
+            rows.append(engine.loop.live)
+    return [completion.text for completion in got if completion is not None], rows
+
+
+def test_after_one_long_prompt_as_many_rows_are_at_work_as_without_it() -> None:
+    short = [[1, *(3 + (7 * i + j) % 300 for j in range(439))] for i in range(70)]
+    long = [1, *(3 + j % 300 for j in range(2999))]
+    texts, at_work = {}, {}
+    for name, prompts in (("without", short), ("with", [long, *short])):
+        engine = engine_of(max_position_embeddings=4096)
+        probe = engine_of()
+        ask(probe, request(0, 1))
+        # Room for 35 rows of a short prompt with its text, and for 5 of the long one.
+        room = 35 * 480
+        engine.loop.limits = replace(engine.loop.limits, cache_bytes=bytes_per_column(probe.loop.cache) * room)
+        written, rows = write(engine, prompts, 12)
+        texts[name], at_work[name] = written[-len(short) :], max(rows)
+        assert engine.loop.cache.rows * engine.loop.cache.columns <= room
+    assert texts["with"] == texts["without"]
+    assert at_work == {"without": 35, "with": 35}
+
+
+def test_a_prefill_is_bounded_by_its_padded_tokens(
+    monkeypatch: pytest.MonkeyPatch, expected: list[list[Completion]]
+) -> None:
+    engine, sizes = engine_of(), []
+    engine.loop.limits = replace(engine.loop.limits, prefill_tokens=150)
+    forward = engine.model.forward
+
+    def watched(ids: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        if ids.shape[1] > 1:
+            sizes.append((ids.shape[0], ids.shape[1]))
+        return forward(ids, *args, **kwargs)
+
+    monkeypatch.setattr(engine.model, "forward", watched)
+    assert ask(engine, *asked()) == expected
+    assert len(sizes) > 2
+    assert max(rows * columns for rows, columns in sizes if rows > 1) <= 150
+
+
+def test_what_is_computed_together_is_counted_with_its_padding() -> None:
+    assert in_batches([3000, 20, 20, 20, 5], 60) == [(0, 1), (1, 4), (4, 5)]
+    assert in_batches([], 60) == []
 
 
 def test_a_character_of_several_tokens_comes_out_whole() -> None:
