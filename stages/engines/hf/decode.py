@@ -169,28 +169,26 @@ class DecodeLoop:
     def _prefill(self, batch: list[PrefixChain]) -> None:
         """Compute the prefixes' keys and values (all tokens but the last, which the first decode step feeds)."""
         leaves, source = leaves_of([chain.ids[:-1] for chain in batch])
-        # Longest first, so that those computed together need little padding, and the rows of one leaf side by side.
-        order = sorted(range(len(batch)), key=lambda i: (-len(leaves[source[i]]), source[i]))
         longest = max(len(leaf) for leaf in leaves)
         like = None if longest else self._shape(batch[0].ids[0])
-        wanted = list(dict.fromkeys(source[i] for i in order)) if longest else []
-        done = 0
-        for start, end in in_batches([len(leaves[leaf]) for leaf in wanted], self.limits.prefill_tokens):
-            computed = self._compute([leaves[leaf] for leaf in wanted[start:end]])
+        # Longest first, so that those computed together need little padding.
+        by_length = sorted(range(len(leaves) if longest else 0), key=lambda leaf: -len(leaves[leaf]))
+        for start, end in in_batches([len(leaves[leaf]) for leaf in by_length], self.limits.prefill_tokens):
+            together = set(by_length[start:end])
+            rows = [row for row, leaf in enumerate(source) if leaf in together]
+            place = {leaf: i for i, leaf in enumerate(dict.fromkeys(source[row] for row in rows))}
+            computed = self._compute([leaves[leaf] for leaf in place])
             self._reserve(computed, self.live + len(batch), longest + COLUMN_STEP)
-            place = {leaf: row for row, leaf in enumerate(wanted[start:end])}
-            rows = [place[source[i]] for i in order if source[i] in place]
-            self.cache.fill(self.live + done, computed, rows)
-            done += len(rows)
+            self.cache.fill([self.live + row for row in rows], computed, [place[source[row]] for row in rows])
         if like is not None:
             self._reserve(like, self.live + len(batch), COLUMN_STEP)
         self.usage.prompt_tokens += sum(len(leaf) for leaf in leaves)
-        for i in order:
-            self._start_row(batch[i])
+        for chain in batch:
+            self._start_row(chain)
 
     def _compute(self, prefixes: list[list[int]]) -> Cache:
-        """Keys and values of prefixes, the longest of which comes first."""
-        ids = torch.zeros((len(prefixes), len(prefixes[0])), dtype=torch.int64)
+        """Keys and values of prefixes."""
+        ids = torch.zeros((len(prefixes), max(map(len, prefixes))), dtype=torch.int64)
         for i, prefix in enumerate(prefixes):
             ids[i, : len(prefix)] = torch.tensor(prefix)
         computed = DynamicCache()

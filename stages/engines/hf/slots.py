@@ -84,19 +84,24 @@ class SlotCache(Cache):
         for layer in self.layers:
             layer.index, layer.live, layer.columns = (rows, columns), len(rows), longest
 
-    def fill(self, start: int, prefilled: Cache, sources: list[int]) -> None:
-        """Copy `prefilled`'s rows `sources`, which may repeat, into the rows from `start` on."""
-        rows = slice(start, start + len(sources))
-        in_order = sources == list(range(len(sources)))
+    def fill(self, rows: list[int], prefilled: Cache, sources: list[int]) -> None:
+        """Copy `prefilled`'s rows `sources`, which may repeat, into `rows`."""
+        into, taken = _slice(rows), _slice(sources)
         for mine, theirs in zip(self.layers, _layers(prefilled), strict=True):
             for stored, computed in ((mine.keys, theirs.keys), (mine.values, theirs.values)):
-                stored[rows, :, : computed.shape[2]] = computed[: len(sources)] if in_order else computed[sources]
+                stored[into, :, : computed.shape[2]] = computed[taken]
 
     def copy(self, target: int, source: int, length: int) -> None:
         """Copy the first `length` columns of row `source` over row `target`."""
         for layer in self.layers:
             for stored in (layer.keys, layer.values):
                 stored[target, :, :length] = stored[source, :, :length]
+
+
+def _slice(rows: list[int]) -> slice | list[int]:
+    """Rows that follow each other as a slice, which is copied from without a copy in between."""
+    whole = rows == list(range(rows[0], rows[0] + len(rows)))
+    return slice(rows[0], rows[0] + len(rows)) if whole else rows
 
 
 def _layers(cache: Cache) -> list[Any]:
