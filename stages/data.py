@@ -142,7 +142,7 @@ def write_problems(
         Counts: problems, how many of them have no gold solution, bad lines; whether the output was complete already.
 
     Raises:
-        UsageError: the output exists, is something else, and is not to be overwritten.
+        UsageError: the output exists, belongs to another run, and may not be overwritten.
         DataError: there is no problem at all; or a bad row, if `bad` is strict.
         Interrupted: stopped by a signal; nothing is left behind.
     """
