@@ -171,7 +171,7 @@ class TrainingRun:
             "stage": self.stage,
             "model": {"name": self.base, "fingerprint": model_fingerprint(self.base)},
             "template": prompter.describe(),
-            "options": asdict(self.options),
+            "options": {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self.options).items()},
             "device": device,
             "computed in": choose_training_dtype(self.options.dtype, device),
             "counts": dict(counts),

@@ -60,7 +60,10 @@ def test_examples_may_come_from_a_file_of_lines(inside: Any, tmp_path: Path, que
     assert facts["shots_from"]["ids"] == [f"gsm8k/train/{n}" for n in range(9)], (
         "the pool that the first are taken from"
     )
-    assert "how many" in inside("eval", questions, *GOLD, "--shots-from", "t.jsonl", "-o", "s.jsonl", code=2).stderr
+    assert (
+        "number of examples"
+        in inside("eval", questions, *GOLD, "--shots-from", "t.jsonl", "-o", "s.jsonl", code=2).stderr
+    )
 
 
 def test_an_unknown_prompt_ends_with_the_names_there_are(inside: Any, questions: str) -> None:
