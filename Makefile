@@ -38,7 +38,7 @@ demo: setup
 	PATH="$(BIN):$$PATH" bash examples/demo.sh
 
 # The page of options, the picture in the README and the line in docs/line.md, from what the commands are and write now.
-# About five minutes.
+# Takes minutes.
 docs: setup
 	$(BIN)/python docs/make_options.py
 	$(BIN)/python docs/make_picture.py

@@ -3,8 +3,8 @@
     python docs/make_picture.py [--work runs/docs]
 
 A policy and a reward model are trained with the settings of the demo; then one validation problem, which neither has
-seen, is sampled, labelled, scored and paired. About five minutes on two idle cores. The commands resume, so a second
-run takes seconds.
+seen, is sampled, labelled, scored and paired. The commands resume, so a second run takes seconds. Scores may differ
+slightly on a CPU that trains in another number format.
 """
 
 from __future__ import annotations
