@@ -79,7 +79,7 @@ def test_rates_pass_and_majority_by_hand() -> None:
 
 
 def test_without_a_result_there_is_no_rate() -> None:
-    with pytest.raises(DataError, match="not one"):
+    with pytest.raises(DataError, match="there is no evaluated problem"):
         Results().summary()
     with pytest.raises(DataError, match="not evaluated"):
         Results().add(answered(0, "1").model_copy(update={"paths": [Written(id="t/0#0", text="x")]}))
