@@ -5,10 +5,10 @@
 
 The usual research loop takes one problem, one path and one prefix at a time: `model.generate` with
 num_return_sequences=K, then judges the K texts. The peer is distilabel's Math-Shepherd completer on its transformers
-backend, run by the PYTHON of its own environment (--install-peer makes one in a temporary folder and installs it
-there). Both are slow, so they label only the first `--few` problems of the lines, the peer a quarter of these; steps
-per second are compared. All sides give hard labels (one of K = 8 rollouts reaches the answer) at temperature 1;
-the peer draws nothing for a path's last step, but is credited with it. Prints a markdown table.
+backend. It needs an environment of its own: --peer gives that environment's Python, or --install-peer makes one in a
+temporary folder. Both are slow, so they label only the first `--few` problems of the lines, the peer a quarter of
+these; steps per second are compared. All sides give hard labels (one of K = 8 rollouts reaches the answer) at
+temperature 1; the peer draws nothing for a path's last step, but is credited with it. Prints a markdown table.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
-from types import NoneType, UnionType
+from types import GenericAlias, NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import typer
@@ -61,7 +61,7 @@ class Generated:
             hint, default = str | None, shown
             shown = None
         elif self._many:
-            hint, default = list[get_args(self.hint)[0]] | None, None  # type: ignore[misc]  # built at run time
+            hint, default = GenericAlias(list, get_args(self.hint)[:1]) | None, None
         more: dict[str, Any] = {} if shown is None else {"show_default": shown}
         if default is MISSING:
             default = inspect.Parameter.empty
@@ -166,7 +166,7 @@ def expanded(function: Callable[..., None]) -> Callable[..., None]:
             typed[name] = group.build(typed)
         function(**typed)
 
-    command.__signature__ = inspect.Signature(own + shared)  # type: ignore[attr-defined]  # inspect reads it
+    command.__signature__ = inspect.Signature(own + shared)  # type: ignore[attr-defined]  # PEP 362
     return command
 
 

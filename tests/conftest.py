@@ -5,11 +5,18 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from collections.abc import Generator, Iterable
 from typing import Any
 
 import pytest
+
+
+def pytest_configure() -> None:
+    """A shell ignores SIGINT in what it runs in the background; the commands that tests start must not inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

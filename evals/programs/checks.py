@@ -76,6 +76,9 @@ class CheckLimits:
     output_bytes: int = 1 << 20
 
 
+DEFAULT_LIMITS = CheckLimits()
+
+
 @dataclass(frozen=True, slots=True)
 class CheckResult:
     """One check's outcome and cost. `message` is one line of at most 200 characters and may come from the program."""

@@ -41,7 +41,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from evals.errors import DataError, SandboxError
-from evals.programs.checks import CheckLimits, CheckResult, CodeTests
+from evals.programs.checks import DEFAULT_LIMITS, CheckLimits, CheckResult, CodeTests
 from evals.sandbox import landlock, probes, seccomp
 from evals.sandbox.warm import Dead, Warm
 from evals.sandbox.worker import Worker
@@ -70,7 +70,7 @@ class Checker:
     def __init__(
         self,
         workers: int | None = None,
-        limits: CheckLimits = CheckLimits(),  # noqa: B008  # frozen
+        limits: CheckLimits = DEFAULT_LIMITS,
         layer: Layer = "auto",
         unsafe: bool = False,
         rerun: bool = True,

@@ -45,12 +45,12 @@ def _answer(module: ModuleType, message: Any) -> tuple[Any, ...]:
     what, identity, *rest = message
     space = module.__dict__
     if what == "program":
-        exec(_compiled(rest[0]), space)  # noqa: S102  # that is what the cage is for
+        exec(_compiled(rest[0]), space)  # noqa: S102  # this process is the sandbox that programs run in
         return "return", identity, None, {}
     if what == "tests":
         prelude, code, entry = rest
-        exec(compile(prelude, "<prelude>", "exec"), space)  # noqa: S102  # as above
-        exec(compile(code, "<tests>", "exec"), space)  # noqa: S102  # as above
+        exec(compile(prelude, "<prelude>", "exec"), space)  # noqa: S102  # inside the sandbox, as above
+        exec(compile(code, "<tests>", "exec"), space)  # noqa: S102  # inside the sandbox, as above
         if entry is not None:
             space["check"](space[entry])
         return "return", identity, None, {}

@@ -127,7 +127,7 @@ class Check:
         space.update(proxies)
         self.asked = False
         try:
-            exec(compile(tests.get("prelude", ""), "<prelude>", "exec"), space)  # noqa: S102  # the data set's own
+            exec(compile(tests.get("prelude", ""), "<prelude>", "exec"), space)  # noqa: S102  # sandboxed
             code = compile(tests["code"], "<tests>", "exec")
         except Exception as error:
             if self.asked:
@@ -135,7 +135,7 @@ class Check:
             raise _Final("tests", _text(error)) from None
         # In HumanEval's form the prelude is the reference, and names that the check calls must mean the reference's.
         space.update({name: proxy for name, proxy in proxies.items() if entry is None or name not in space})
-        exec(code, space)  # noqa: S102  # as above
+        exec(code, space)  # noqa: S102  # the data set's tests, in a sandboxed process of their own
         if entry is not None:
             if not callable(space.get("check")):
                 raise _Final("tests", "the test code defines no check(candidate)")
@@ -254,7 +254,7 @@ def _text(error: BaseException) -> str:
     name = type(error).__name__
     try:
         said = str(error)
-    except Exception:  # it may hold what the program returned, such as an integer too long for decimal digits
+    except Exception:  # the message may hold a value of the program's that cannot be printed; the type is still told
         said = ""
     return f"{name}: {said}" if said else name
 

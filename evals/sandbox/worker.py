@@ -19,10 +19,10 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 from evals.errors import DataError, SandboxError
-from evals.programs.checks import CheckLimits, CheckResult, CodeTests
+from evals.programs.checks import CheckLimits, CheckResult, CodeTests, Outcome
 from evals.sandbox.judge import JOBS, OUT_OF_MEMORY
 from evals.sandbox.warm import Dead, Ended, Warm
 
@@ -285,7 +285,10 @@ def _result(verdict: dict[str, Any] | None, judge: Ended | None, guest: Ended, l
         raise DataError(f"tests: {message}", "Correct the test code, or the names that the program must define.")
     if outcome == "crash":
         return _crash(guest, limits)
-    return CheckResult(outcome, message=message)  # type: ignore[arg-type]  # the judge knows no others
+    outcomes: tuple[Outcome, ...] = get_args(Outcome)
+    if outcome not in outcomes:
+        raise Dead(f"the tests' process told of an outcome {outcome!r}")
+    return CheckResult(outcomes[outcomes.index(outcome)], message=message)
 
 
 def _crash(guest: Ended, limits: CheckLimits) -> CheckResult:

@@ -8,10 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from evals.programs.checks import CheckLimits
+from evals.programs.checks import DEFAULT_LIMITS, CheckLimits
 from stages.settings.declare import Panel, setting
-
-_LIMITS = CheckLimits()
 
 
 @dataclass(frozen=True)
@@ -24,9 +22,9 @@ class CheckSettings:
     unsafe_exec: bool = setting(
         False, "If no sandbox works, run programs with limits alone instead of refusing.", panel=Panel.CHECKS
     )
-    check_cpu: float = setting(_LIMITS.cpu_s, "CPU seconds per check.", low=0.1, panel=Panel.CHECKS)
-    check_wall: float = setting(_LIMITS.wall_s, "Wall-clock seconds per check.", low=0.1, panel=Panel.CHECKS)
-    check_memory: int = setting(_LIMITS.memory_mib, "Memory per program, in MiB.", low=64, panel=Panel.CHECKS)
+    check_cpu: float = setting(DEFAULT_LIMITS.cpu_s, "CPU seconds per check.", low=0.1, panel=Panel.CHECKS)
+    check_wall: float = setting(DEFAULT_LIMITS.wall_s, "Wall-clock seconds per check.", low=0.1, panel=Panel.CHECKS)
+    check_memory: int = setting(DEFAULT_LIMITS.memory_mib, "Memory per program, in MiB.", low=64, panel=Panel.CHECKS)
 
     def limits(self) -> CheckLimits:
         """The limits in the checker's form."""
