@@ -19,6 +19,7 @@ from stages.settings.model import ScorerSettings
 from stages.settings.training import TrainSettings
 from stages.sft import run_sft
 from stages.train_prm import run_train_prm
+from stages.training.best import BestWeights
 from stages.training.start import check_policy_start, check_reward_start
 from tests.architectures import build
 from tests.lines import labelled_problem
@@ -107,6 +108,22 @@ def test_a_reward_model_is_trained_on_with_the_head_it_has(tmp_path: Path, gemma
     with pytest.raises(UsageError, match="was trained with a sigmoid before its head") as caught:
         train(first, tmp_path / "other", LORA)
     assert caught.value.advice == "Add --sigmoid-head."
+
+
+@pytest.mark.parametrize("options", [OPTIONS, LORA], ids=["full", "lora"])
+def test_the_best_weights_of_a_head_of_our_own_are_those_of_a_run_that_ends_there(
+    tmp_path: Path, gemma3: str, options: TrainSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = BestWeights.consider
+    looks = {1.0: 2.0, 2.0: 1.0, 3.0: 3.0}
+    monkeypatch.setattr(
+        BestWeights, "consider", lambda self, of, step, _: original(self, of, step, looks[of.state.epoch])
+    )
+    steady = dataclasses.replace(options, schedule="constant")
+    for name, more in (("best", {"epochs": 3, "keep": "best"}), ("short", {"epochs": 2}), ("last", {"epochs": 3})):
+        how = dataclasses.replace(steady, **more)
+        run_train_prm(PROBLEMS, model=gemma3, out=str(tmp_path / name), options=how, held_out_share=0.5)
+    assert scores(str(tmp_path / "best")) == scores(str(tmp_path / "short")) != scores(str(tmp_path / "last"))
 
 
 @pytest.mark.parametrize(("backbone", "sigmoid"), [("gemma3", False), ("llama", True)])
