@@ -21,8 +21,9 @@ from transformers import PrinterCallback
 from evals.tasks import task_of
 from evals.worlds import chain
 from stages.models.devices import choose_training_dtype
-from stages.models.loading import load_tokenizer, read_card
-from stages.models.prompts import make_prompter
+from stages.models.loading import load_tokenizer
+from stages.models.naming import read_card
+from stages.models.templates import make_prompter
 from stages.orpo import orpo_rows, orpo_trainer
 from stages.settings.training import TrainSettings
 

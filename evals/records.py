@@ -237,7 +237,7 @@ class Prompting:
     """How one run prompts a problem; never part of the line.
 
     Args:
-        template: as for `stages.models.prompts.make_prompter`; None: the one the engine would choose.
+        template: as for `stages.models.templates.make_prompter`; None: the one the engine would choose.
         header: text before everything else.
         shots: worked examples before the question, rendered by the same template (chat: as turns).
         stop: strings that end a completion; None: the task's.

@@ -19,7 +19,7 @@ from evals.records import Path, Problem
 from evals.tasks import check_steps
 from stages.files.problems import read_problems
 from stages.files.reading import BadLines
-from stages.models.prompts import exported_prompt
+from stages.models.templates import exported_prompt
 from stages.runs.whole_file import WholeFile
 from stages.settings.labels import StepwiseSettings
 from stages.training.step_rows import LabelKind

@@ -23,7 +23,7 @@ from evals.records import Path, Problem
 from evals.tasks import task_of
 from stages.files.problems import read_problems
 from stages.files.reading import BadLines
-from stages.models.prompts import exported_prompt
+from stages.models.templates import exported_prompt
 from stages.runs.whole_file import WholeFile
 from stages.seeds import lot
 from stages.settings.pairs import PairSettings

@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from evals.errors import ModelError
-from stages.models.loading import adapter_base, is_adapter, load_errors, quiet_libraries, resolve
+from stages.models.loading import load_errors, quiet_libraries
+from stages.models.naming import adapter_base, is_adapter, resolve
 
 USE_VLLM = "Use --engine vllm (or --engine server) for it; training and scoring do not need the hf engine."
 SLOT_LAYERS = ("full_attention", "sliding_attention")

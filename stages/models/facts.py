@@ -9,8 +9,10 @@ from typing import Any
 from evals.errors import UsageError
 from evals.tasks.prompts import AUTO, CHAT
 from stages.models.devices import choose_device, choose_dtype
-from stages.models.loading import at_revision, is_hub_name, load_tokenizer, model_fingerprint, read_card, resolve
-from stages.models.prompts import CHAT_ARGS, chat_arguments, make_prompter
+from stages.models.loading import load_tokenizer
+from stages.models.naming import at_revision, is_hub_name, model_fingerprint, read_card, resolve
+from stages.models.prompts import CHAT_ARGS
+from stages.models.templates import chat_arguments, make_prompter
 from stages.settings.model import EngineSettings, ModelSettings
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from evals.errors import ModelError, UsageError
 from stages.models.architectures import read_config
-from stages.models.loading import is_adapter, load_weights, read_card
+from stages.models.loading import load_weights
+from stages.models.naming import is_adapter, read_card
 
 HEADS = ("score", "classifier")
 """What the head is called in transformers' classes."""

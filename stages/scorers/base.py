@@ -19,8 +19,10 @@ from evals.errors import ModelError, UsageError
 from evals.records import Path, Problem, StepScores
 from evals.tasks import task_of
 from evals.tasks.base import step_ends
-from stages.models.loading import load_tokenizer, read_card
-from stages.models.prompts import Prompter, chat_arguments, make_prompter
+from stages.models.loading import load_tokenizer
+from stages.models.naming import read_card
+from stages.models.prompts import Prompter
+from stages.models.templates import chat_arguments, make_prompter
 from stages.settings.model import ScorerSettings
 
 NO_NUMBERS = "the reward model gives scores that are not numbers"

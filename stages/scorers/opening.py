@@ -7,7 +7,7 @@ from typing import Any
 from evals.errors import ModelError
 from evals.records import Problem, StepScores
 from stages.models.facts import model_facts
-from stages.models.loading import at_revision
+from stages.models.naming import at_revision
 from stages.models.reward import vllm_lacks
 from stages.scorers.base import PathScorer, Unscored, reward_card
 from stages.settings.model import ScorerSettings

@@ -27,7 +27,7 @@ from stages.files.atomic import NO_ROOM, cannot_write
 from stages.files.locks import CHOOSE_ANOTHER, output_lock
 from stages.files.manifest import differences, plain, sync_folder
 from stages.files.outputs import save_manifest
-from stages.models.loading import CARD
+from stages.models.naming import CARD
 from stages.training.best import torn
 from stages.training.history import HISTORY, History
 from stages.training.tracking import TENSORBOARD

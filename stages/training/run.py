@@ -22,8 +22,10 @@ from evals.records import Problem
 from evals.tasks import task_of
 from stages.files.interrupts import StopFlag
 from stages.models.devices import choose_device, choose_training_dtype
-from stages.models.loading import at_commit, at_revision, load_tokenizer, model_fingerprint, read_card
-from stages.models.prompts import Prompter, chat_arguments, make_prompter
+from stages.models.loading import load_tokenizer
+from stages.models.naming import at_commit, at_revision, model_fingerprint, read_card
+from stages.models.prompts import Prompter
+from stages.models.templates import chat_arguments, make_prompter
 from stages.settings.training import TrainSettings
 from stages.training.failed_writes import failed_writes_interrupt
 from stages.training.model_folder import Log, ModelFolder, hash_rows

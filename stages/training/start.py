@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stages.models.architectures import check_policy
-from stages.models.loading import at_revision
+from stages.models.naming import at_revision
 from stages.models.reward import describe_head
 from stages.settings.training import TrainSettings
 

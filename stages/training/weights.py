@@ -15,16 +15,8 @@ import transformers
 
 from evals.errors import UsageError
 from stages.models.devices import choose_device, choose_training_dtype
-from stages.models.loading import (
-    CHAIN_BASE,
-    adapter_base,
-    at_commit,
-    is_adapter,
-    is_hub_name,
-    load_weights,
-    read_card,
-    resolve,
-)
+from stages.models.loading import load_weights
+from stages.models.naming import CHAIN_BASE, adapter_base, at_commit, is_adapter, is_hub_name, read_card, resolve
 from stages.models.reward import HEADS, load_reward_model
 from stages.settings.training import TrainSettings
 from stages.training.model_folder import ModelFolder

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from stages.models.loading import resolve
+from stages.models.naming import resolve
 from tests.hub import Hub, fill_cache
 from tests.lines import labelled_problem
 from tests.sipf_cli.commands import ON_CPU, end, environment, finished, hold, release, run, start

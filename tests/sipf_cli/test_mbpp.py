@@ -232,7 +232,7 @@ def test_every_step_of_a_program_ends_in_the_token_that_its_score_is_read_from(f
     from evals.tasks import task_of
     from evals.tasks.base import step_ends
     from stages.models.loading import load_tokenizer
-    from stages.models.prompts import make_prompter
+    from stages.models.templates import make_prompter
 
     tokenizer = load_tokenizer(build_model(tmp_path / "base"))
     for row in read(folder / "exact.jsonl")[:10]:

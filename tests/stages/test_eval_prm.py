@@ -18,7 +18,7 @@ from evals.tasks import task
 from stages.eval_prm import measure
 from stages.export import export_stepwise
 from stages.files.reading import BadLines
-from stages.models.prompts import make_prompter
+from stages.models.templates import make_prompter
 from stages.scorers.base import to_scores
 from stages.scorers.hf import Scorer
 from stages.seeds import held_out

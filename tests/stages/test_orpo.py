@@ -12,7 +12,7 @@ import torch
 
 from evals.errors import DataError
 from stages.models.loading import load_tokenizer
-from stages.models.prompts import make_prompter
+from stages.models.templates import make_prompter
 from stages.orpo import orpo_rows, orpo_trainer, read_pairs
 from stages.settings.training import TrainSettings
 from tests.lines import pair

@@ -16,7 +16,7 @@ from evals.records import StepLabel
 from evals.worlds import chain
 from stages.engines.scripted.engine import ScriptedEngine
 from stages.models.loading import load_tokenizer, load_weights
-from stages.models.prompts import make_prompter
+from stages.models.templates import make_prompter
 from stages.sample import Sampler
 from stages.seeds import held_out
 from stages.settings.sample import SampleSettings

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.models.loading import resolve
+from stages.models.naming import resolve
 from tests.sipf_cli.commands import end, read, start, wait_for
 from tests.vllm.conftest import Sipf
 

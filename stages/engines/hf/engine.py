@@ -25,7 +25,8 @@ from stages.engines.stops import TextReader, end_ids
 from stages.models.architectures import check_decoding
 from stages.models.attention import use_whole_attention
 from stages.models.loading import Loaded
-from stages.models.prompts import Prompter, Prompters
+from stages.models.prompts import Prompter
+from stages.models.templates import Prompters
 from stages.settings.model import ModelSettings
 
 CPU_ROWS, GPU_ROWS = 256, 512
@@ -38,7 +39,7 @@ class HFEngine:
 
     Args:
         loaded: model, tokenizer and device (`stages.models.loading.load_policy`).
-        template: as for `stages.models.prompts.make_prompter`.
+        template: as for `stages.models.templates.make_prompter`.
         rows: draws decoded at a time; None: chosen from the device and its memory.
         chat_args: what the chat template is told; None: what the model's folder recorded.
 

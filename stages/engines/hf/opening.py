@@ -33,7 +33,7 @@ def open_engine(settings: EngineSettings) -> HFEngine:
     from stages.engines.hf.engine import HFEngine
     from stages.engines.hf.probe import probe
     from stages.models.loading import load_policy
-    from stages.models.prompts import chat_arguments
+    from stages.models.templates import chat_arguments
 
     loaded = load_policy(
         loaded_model(settings), settings.device, settings.dtype, settings.load_in_4bit, settings.trust_remote_code

@@ -32,7 +32,8 @@ from evals.tasks.prompts import CHAT
 from stages.engines.base import Completion, Draw, Request
 from stages.engines.draws import Answer, DrawEngine
 from stages.engines.server.client import Malformed, RetryingClient
-from stages.models.prompts import Prompter, Prompters
+from stages.models.prompts import Prompter
+from stages.models.templates import Prompters
 from stages.settings.model import ModelSettings
 
 KEYS = ("SIPF_API_KEY", "OPENAI_API_KEY")
@@ -47,7 +48,7 @@ class ServerEngine(DrawEngine):
         url: as `base_url` makes it.
         model: the model's name on the server.
         tokenizer: a transformers tokenizer; None: prompts are sent as text.
-        template: as for `stages.models.prompts.make_prompter`.
+        template: as for `stages.models.templates.make_prompter`.
         recorded: the template that the tokenizer's folder records.
         chat_args: what the tokenizer's chat template is told.
         caller: who asks.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from evals.errors import UsageError
 from stages.engines.server.engine import ServerEngine, base_url, key_from_environment
 from stages.models.facts import named_model
-from stages.models.prompts import chat_arguments
+from stages.models.templates import chat_arguments
 from stages.settings.model import EngineSettings
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def describe(settings: EngineSettings) -> dict[str, Any]:
     tokenizer = _tokenizer(settings)
     if tokenizer is not None:
         from stages.models.facts import prompt_facts
-        from stages.models.loading import model_fingerprint
+        from stages.models.naming import model_fingerprint
 
         facts |= {"tokenizer": tokenizer, "tokenizer_sha256": model_fingerprint(tokenizer)}
         facts |= prompt_facts(tokenizer, settings)
@@ -44,7 +44,8 @@ def open_engine(settings: EngineSettings) -> ServerEngine:
     tokenizer, card = None, {}
     name = _tokenizer(settings)
     if name is not None:
-        from stages.models.loading import load_tokenizer, policy_card
+        from stages.models.loading import load_tokenizer
+        from stages.models.naming import policy_card
 
         tokenizer = load_tokenizer(name, settings.trust_remote_code)
         card = policy_card(name)
@@ -60,7 +61,7 @@ def _tokenizer(settings: EngineSettings) -> str | None:
         if settings.revision is not None:
             raise UsageError("--revision is for models that are loaded here", "Leave it out, or give --tokenizer.")
         return None
-    from stages.models.loading import at_revision
+    from stages.models.naming import at_revision
 
     return at_revision(settings.tokenizer, settings.revision)
 

@@ -21,8 +21,10 @@ from stages.engines.base import Completion, Draw, Request
 from stages.engines.draws import Answer, DrawEngine
 from stages.engines.stops import TextReader, end_ids
 from stages.engines.vllm.start import CPU_ROWS, GPU_ROWS, VLLMStart, prepared, start, stop
-from stages.models.loading import load_errors, load_tokenizer, policy_card
-from stages.models.prompts import Prompter, Prompters, chat_arguments
+from stages.models.loading import load_errors, load_tokenizer
+from stages.models.naming import policy_card
+from stages.models.prompts import Prompter
+from stages.models.templates import Prompters, chat_arguments
 from stages.settings.model import ModelSettings
 
 BACKLOG = 2
@@ -35,10 +37,10 @@ class VLLMEngine(DrawEngine):
     """Writes text with vLLM.
 
     Args:
-        name: as for `stages.models.loading.resolve`.
+        name: as for `stages.models.naming.resolve`.
         settings: how it runs.
-        template: as for `stages.models.prompts.make_prompter`.
-        chat_arg: as for `stages.models.prompts.chat_arguments`.
+        template: as for `stages.models.templates.make_prompter`.
+        chat_arg: as for `stages.models.templates.chat_arguments`.
 
     Raises:
         ModelError: vLLM is missing or cannot load the model.

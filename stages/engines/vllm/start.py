@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from evals.errors import ModelError, SipfError, UsageError
-from stages.models.loading import adapter_base, is_adapter, load_tokenizer, load_weights, quiet_libraries, resolve
+from stages.models.loading import load_tokenizer, load_weights, quiet_libraries
+from stages.models.naming import adapter_base, is_adapter, resolve
 from stages.models.reward import HEADS
 
 CPU_ROWS, GPU_ROWS = 256, 512

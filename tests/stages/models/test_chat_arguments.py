@@ -13,8 +13,10 @@ from evals.errors import DataError, UsageError
 from stages.engines.hf.engine import HFEngine
 from stages.engines.hf.opening import describe, open_engine
 from stages.engines.opening import describe_engine
-from stages.models.loading import load_policy, read_card
-from stages.models.prompts import Prompter, chat_arguments, make_prompter
+from stages.models.loading import load_policy
+from stages.models.naming import read_card
+from stages.models.prompts import Prompter
+from stages.models.templates import chat_arguments, make_prompter
 from stages.orpo import run_orpo
 from stages.scorers.hf import Scorer
 from stages.settings.model import EngineSettings, ScorerSettings

@@ -13,7 +13,7 @@ from evals.tasks.prompts import PromptChoice
 from stages.engines.hf.engine import HFEngine
 from stages.eval import Evaluation
 from stages.models.loading import load_policy
-from stages.models.prompts import Prompters, make_prompter
+from stages.models.templates import Prompters, make_prompter
 from stages.settings.evaluation import EvalSettings
 from tests.lines import labelled_problem
 from tests.models import build_model, build_tokenizer

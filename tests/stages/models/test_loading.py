@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from evals.errors import ModelError
-from stages.models.loading import load_policy, load_tokenizer, model_fingerprint
+from stages.models.loading import load_policy, load_tokenizer
+from stages.models.naming import model_fingerprint
 from tests.models import build_model
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evals.tasks.math import MATH
-from stages.models.prompts import make_prompter
+from stages.models.templates import make_prompter
 from tests.lines import labelled_problem
 from tests.models import Family, build_tokenizer
 

@@ -11,7 +11,8 @@ import pytest
 from evals.datasets import humaneval
 from evals.errors import DataError, ModelError, UsageError
 from evals.tasks import task_of
-from stages.models.prompts import Prompter, make_prompter
+from stages.models.prompts import Prompter
+from stages.models.templates import make_prompter
 from stages.orpo import orpo_rows
 from stages.sft import sft_rows
 from stages.training.step_rows import LabelKind, step_rows

@@ -16,7 +16,7 @@ from evals.errors import Interrupted, ModelError, UsageError
 from evals.tasks import task_of
 from stages.files.interrupts import StopFlag
 from stages.models.loading import load_tokenizer, load_weights
-from stages.models.prompts import make_prompter
+from stages.models.templates import make_prompter
 from stages.seeds import held_out
 from stages.settings.training import TrainSettings
 from stages.sft import run_sft, sft_rows
