@@ -13,7 +13,7 @@ extend each other (the steps of one path) only the longest is computed.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -313,11 +313,11 @@ class DecodeLoop:
         text, stopped = self.reader.read(chain.ids, written[:-1] if ended else written, chain.stop)
         if not (ended or full or stopped):
             return
-        finish = "stop" if ended or stopped else "length"
+        finish: Literal["stop", "length"] = "stop" if ended or stopped else "length"
         seed = chain.draws[draw].seed
         self.usage.completions += 1
         self.usage.tokens += len(written)
-        chain.finish(draw, Completion(text, len(written), "stop" if finish == "stop" else "length", seed))
+        chain.finish(draw, Completion(text, len(written), finish, seed))
         following = chain.next_draw()
         if following is None:
             self._remove(row)
