@@ -127,7 +127,7 @@ class Check:
         space.update(proxies)
         self.asked = False
         try:
-            exec(compile(tests.get("prelude", ""), "<prelude>", "exec"), space)  # noqa: S102  # sandboxed
+            exec(compile(tests.get("prelude", ""), "<prelude>", "exec"), space)  # noqa: S102  # in a sandbox
             code = compile(tests["code"], "<tests>", "exec")
         except Exception as error:
             if self.asked:

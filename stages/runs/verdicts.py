@@ -42,7 +42,7 @@ class Verdicts:
         settings: how programs are checked.
     """
 
-    def __init__(self, settings: CheckSettings = CheckSettings()) -> None:  # noqa: B008  # frozen
+    def __init__(self, settings: CheckSettings = CheckSettings()) -> None:
         self.settings = settings
         self._known: OrderedDict[tuple[str, str], Future[CheckResult]] = OrderedDict()  # by problem id and program
         self._costs: Counter[str] = Counter()

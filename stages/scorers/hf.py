@@ -40,7 +40,7 @@ class Scorer(PathScorer):
         UsageError: another template.
     """
 
-    def __init__(self, name: str, settings: ScorerSettings = ScorerSettings()) -> None:  # noqa: B008  # frozen
+    def __init__(self, name: str, settings: ScorerSettings = ScorerSettings()) -> None:
         super().__init__(name, settings)
         self.device = choose_device(settings.device)
         self.dtype = choose_dtype(settings.dtype, self.device)
