@@ -14,6 +14,8 @@ from typing import Any
 
 import psutil
 
+from tests.sipf_cli.warm import Warm, can_be_warm
+
 PROGRAM = [str(Path(sys.executable).with_name("sipf"))]
 if not Path(PROGRAM[0]).exists():
     PROGRAM = [sys.executable, "-m", "sipf_cli"]
@@ -28,18 +30,34 @@ def environment(**more: str) -> dict[str, str]:
     return kept | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "COLUMNS": "100"} | more
 
 
-def start(folder: Path, *arguments: object, **how: Any) -> subprocess.Popen[bytes]:
-    """Start `sipf ARGUMENTS` in a folder; `how` goes to Popen."""
+def start(folder: Path, *arguments: object, cold: bool = True, **how: Any) -> subprocess.Popen[bytes]:
+    """Start `sipf ARGUMENTS` in a folder; `how` goes to Popen.
+
+    Args:
+        cold: the program itself, else one of `tests.sipf_cli.warm`.
+    """
     given: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "env": environment(), **how}
-    return subprocess.Popen([*PROGRAM, *map(str, arguments)], cwd=folder, **given)
+    if cold or not can_be_warm(given["env"]):
+        return subprocess.Popen([*PROGRAM, *map(str, arguments)], cwd=folder, **given)
+    return Warm(["sipf", *map(str, arguments)], cwd=folder, **given)
 
 
-def run(folder: Path, *arguments: object, code: int = 0, **how: Any) -> subprocess.CompletedProcess[bytes]:
-    """Run `sipf ARGUMENTS` in a folder to its end, which must be `code`."""
-    given: dict[str, Any] = {"capture_output": True, "env": environment(), "timeout": 120, **how}
-    done = subprocess.run([*PROGRAM, *map(str, arguments)], cwd=folder, **given)
-    assert done.returncode == code, (done.stderr or b"").decode()
-    return done
+def run(
+    folder: Path, *arguments: object, code: int = 0, cold: bool = False, **how: Any
+) -> subprocess.CompletedProcess[bytes]:
+    """Run `sipf ARGUMENTS` in a folder to its end, which must be `code`; see `start`."""
+    given: dict[str, Any] = {"stdout": subprocess.PIPE, **how}
+    told, timeout = given.pop("input", None), given.pop("timeout", 120)
+    if told is not None:
+        given["stdin"] = subprocess.PIPE
+    with start(folder, *arguments, cold=cold, **given) as process:
+        try:
+            out, err = process.communicate(told, timeout=timeout)
+        except BaseException:
+            process.kill()
+            raise
+    assert process.returncode == code, (err or b"").decode()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def end(process: subprocess.Popen[bytes]) -> tuple[int, str]:

@@ -101,7 +101,7 @@ def test_simulate_on_a_server_that_is_killed_goes_on_with_nothing_lost_or_double
         asked, size = len(server.bodies), 0
         final = (tmp_path / "whole.jsonl").stat().st_size
         for share, sort in enumerate([signal.SIGKILL, signal.SIGTERM, signal.SIGKILL], 1):
-            process = start(tmp_path, *line, "-o", "out.jsonl")
+            process = start(tmp_path, *line, "-o", "out.jsonl", cold=False)
             wait_for(tmp_path / "out.jsonl.part", max(size + 1, share * final // 5), process)
             hold(process)
             before = finished(tmp_path / "out.jsonl.part")

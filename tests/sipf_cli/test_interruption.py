@@ -56,7 +56,7 @@ def interrupted(sipf: Any, folder: Path, line: tuple[object, ...], sorts: list[s
     sipf(*line, "-o", whole.name)
     final, size = len(whole.read_bytes()), 0
     for sort in sorts:
-        process = start(folder, *line, "-o", output.name)
+        process = start(folder, *line, "-o", output.name, cold="scripted" in line)
         wait_for(part, size + 1 + int(0.6 * draws.random() * final / len(sorts)), process)
         time.sleep(draws.random() * 0.02)
         hold(process)
@@ -121,7 +121,7 @@ def test_sigterm_is_heard_while_libraries_and_models_are_loaded(
 def test_ctrl_c_keeps_what_is_done_and_ends_with_130(at: str, folder: Path, tmp_path: Path) -> None:
     engine = SCRIPTED if at == "with a script" else ("-m", "chain-base", *ON_CPU, "--batch-rows", 8)
     line = ("sample", folder / "most.jsonl", *engine, "-n", 20, "-o", "out.jsonl")
-    process = start(tmp_path, *line)
+    process = start(tmp_path, *line, cold=at != "at work")
     if at == "while it loads":
         wait_until_it_listens(process)
         time.sleep(1)

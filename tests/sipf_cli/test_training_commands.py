@@ -73,7 +73,7 @@ def test_sft_that_is_stopped_and_killed_ends_in_the_weights_of_a_whole_run(
     inside(*SFT, "-o", "whole")
     length = (here / "whole" / "history.jsonl").stat().st_size
     for sort, code in ((signal.SIGTERM, 75), (signal.SIGKILL, -9)):
-        process = start(here, *SFT, "--save-steps", 5, "-o", "again")
+        process = start(here, *SFT, "--save-steps", 5, "-o", "again", cold=False)
         before = (here / "again.part" / "history.jsonl").stat().st_size if sort == signal.SIGKILL else 0
         wait_for(here / "again.part" / "history.jsonl", before + length // 4, process)
         hold(process)
