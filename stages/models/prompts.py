@@ -27,6 +27,8 @@ from evals.tasks.prompts import CHAT, plain_prompt, turns
 
 # A completion tokenised alone gets a space of its own in front from some tokenizers; behind this it does not.
 ANCHOR = "\n"
+# Stands for the step that follows a prefix: tokenizers cut white space otherwise before a word than at the end of a text.
+NEXT = "a"
 FIXED_QUESTION = "What is 1 plus 2?"
 """What is rendered to tell whether two runs prompt alike."""
 CHAT_ARGS = "chat_args"
@@ -124,6 +126,19 @@ class Prompter:
         """
         prompt, head = self._given(prompt)
         return self._encode(prompt, completion, end, head)
+
+    def begun(self, problem: Problem, prefix: str) -> Encoded:
+        """Ids of the problem's prompt and of a step prefix that is to be continued.
+
+        Its tokens are those that it has at the beginning of a longer text: many tokenizers make one token of two line
+        breaks at the end of a text, and two tokens before a word.
+        """
+        if prefix:
+            longer = self.encode(problem, prefix + NEXT, end=False)
+            *ids, last = longer.completion_ids
+            if self.tokenizer.convert_ids_to_tokens(last) == NEXT:
+                return Encoded(longer.prompt_ids, ids)
+        return self.encode(problem, prefix, end=False)
 
     def step_positions(self, problem: Problem, text: str, ends: Sequence[int]) -> tuple[list[int], list[int]]:
         """Where the steps of a text end, in tokens.

@@ -80,7 +80,7 @@ class HFEngine:
         """See `Engine.stream`."""
         queue: asyncio.Queue[Completion | BaseException] = asyncio.Queue()
         prompter = self.prompter(request.problem)
-        encoded = prompter.encode(request.problem, request.prefix, end=False)
+        encoded = prompter.begun(request.problem, request.prefix)
         stop = prompter.stops(request.stop, request.problem)
         self.loop.reader.watch(stop)
         chain = PrefixChain(

@@ -74,7 +74,7 @@ class ServerEngine(DrawEngine):
         problem, prefix = request.problem, request.prefix
         prompter = self.prompter(problem)
         if self.tokenizer is not None:
-            return {"prompt": prompter.encode(problem, prefix, end=False).ids}
+            return {"prompt": prompter.begun(problem, prefix).ids}
         if not self.chat:
             return {"prompt": prompter.prompt(problem) + prefix}
         messages = json.loads(prompter.prompt(problem))

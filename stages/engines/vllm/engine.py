@@ -77,7 +77,7 @@ class VLLMEngine(DrawEngine):
 
     def prepare(self, request: Request) -> list[int]:
         """The prompt's ids, those of the prefix included."""
-        return self.prompter(request.problem).encode(request.problem, request.prefix, end=False).ids
+        return self.prompter(request.problem).begun(request.problem, request.prefix).ids
 
     def begin(self, prompt: list[int], request: Request, draw: Draw, answer: Answer) -> None:
         """See `DrawEngine.begin`. A prompt that fills the model's positions is answered with an empty completion."""

@@ -20,5 +20,5 @@ def test_a_prefix_has_the_first_tokens_of_its_path(family: Family, between: str)
     split = MATH.split(text)
     assert len(split.steps) == 3
     for step in range(3):
-        prefix = prompter.encode(problem, split.prefix(text, step), end=False).ids
+        prefix = prompter.begun(problem, split.prefix(text, step)).ids
         assert whole[: len(prefix)] == prefix
