@@ -7,7 +7,7 @@ VLLM_VENV := .venv-vllm
 VLLM_BIN := $(CURDIR)/$(VLLM_VENV)/bin
 VLLM_STAMP := $(VLLM_VENV)/.installed
 
-.PHONY: setup test setup-vllm test-vllm demo docs lint types floors pins clean
+.PHONY: setup test setup-vllm test-vllm models demo docs lint types floors pins clean
 
 setup: $(STAMP)
 
@@ -33,6 +33,12 @@ $(VLLM_STAMP): pyproject.toml constraints-vllm.txt
 
 test-vllm: setup-vllm
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} HF_HUB_OFFLINE=1 $(VLLM_BIN)/python -m pytest tests/vllm
+
+# Two real language models as folders below models/ (1.6 GB), for tests and measurements: SmolLM2-135M-Instruct (Apache-2.0)
+# and Gemma-3-270M (Gemma's terms, which lie beside it). MODELS=smollm2 takes one of them. Two minutes.
+MODELS ?= smollm2 gemma3
+models: setup
+	$(BIN)/python -m tests.real.fetch $(MODELS)
 
 demo: setup
 	PATH="$(BIN):$$PATH" bash examples/demo.sh
