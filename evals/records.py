@@ -148,6 +148,7 @@ class Path(Record):
     """One reasoning path. `text` is exactly what was written; `steps` are its labelled lines, answer line excluded.
 
     `outcome` says how the check of a program ended; `weak` is present, and true, if the program could reach its tests.
+    `times` is how many draws of all rounds were this path, as `sample` tells paths apart (`Task.signature`).
 
     With `split` "given" the steps came with the path: they follow one another in `text`, and the task does not cut it
     again. `first_error` is a person's verdict: the first wrong step, counted from 0, or -1.
@@ -168,6 +169,7 @@ class Path(Record):
     finish: Literal["stop", "length"] | None = None
     tokens: int | None = None
     seed: int | None = None
+    times: int | None = Field(default=None, ge=0)
     labels: list[StepLabel] | None = None
     scores: dict[str, StepScores] | None = None
 

@@ -63,8 +63,9 @@ simulate mbpp-paths.jsonl {SCRIPT} --k 2 -o mbpp-labels.jsonl
 relabel brute.jsonl --k 3 --delta 1 -o relabel.jsonl
 relabel brute.jsonl --want soft -o soft.jsonl
 export stepwise brute.jsonl --labels soft -o stepwise.jsonl
-pairs paths.jsonl --feedback outcome --max-per-problem 2 --most 12 -o outcome.jsonl
-pairs gsm8k-paths.jsonl --feedback outcome --gold --max-length-gap 40 -o gsm8k-pairs.jsonl
+pairs paths.jsonl --rule outcome --max-per-problem 2 --most 12 -o outcome.jsonl
+pairs gsm8k-paths.jsonl --rule outcome --gold --max-length-gap 40 -o gsm8k-pairs.jsonl
+pairs brute.jsonl --rule consistent --rule outcome --by labels --reject step -o mixed.jsonl
 eval problems.jsonl {SCRIPT} -n 4 --temperature 1 --k 1 --k 4 -o eval.jsonl
 eval problems.jsonl --from paths.jsonl -o again.jsonl
 eval humaneval.jsonl {SCRIPT} -n 2 --temperature 1 -o humaneval-eval.jsonl
