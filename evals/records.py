@@ -122,13 +122,18 @@ class StepLabel(Record):
 
 
 class StepScores(Record):
-    """A reward model's scores in [0, 1], one per step, and the four aggregates of a path."""
+    """Scores in [0, 1], one per step, and the four aggregates of a path.
+
+    Without `by` they are a reward model's probabilities that a step is right; with it they come from a model's
+    likelihood of the steps, or from the ratio of two models' (`stages.scorers.likelihood`).
+    """
 
     steps: list[float]
     mean: float
     min: float
     product: float
     last: float
+    by: Literal["likelihood", "ratio"] | None = None
 
 
 class Match(Record):

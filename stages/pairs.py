@@ -34,6 +34,7 @@ from stages.settings.pairs import PairSettings, RuleName
 SWEEP = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """The etas whose yield is shown."""
 LENGTH_GAP = "length gap"
+REPEATED = "made by a rule before it"
 NO_GAP = "no gap"
 WITHOUT = "problems without a pair: "
 NOT_TAKEN = "pairs left out: "
@@ -230,9 +231,9 @@ def _drawn(made: dict[RuleName, list[_Made]], settings: PairSettings, report: Pa
     """The pairs of all rules together: each once, in the rules' shares, at most `most`."""
     shares = settings.shares()
     parts = each_once(list(made.values()), lambda item: item.same)
-    repeated = sum(map(len, made.values())) - sum(map(len, parts))
-    if repeated:
-        report.counts[f"{NOT_TAKEN}another rule's too"] = repeated
+    for told, before, part in zip(report.rules.values(), made.values(), parts, strict=True):
+        if len(part) < len(before):
+            told.counts[NOT_TAKEN + REPEATED] = len(before) - len(part)
     given = [share for share in shares.values() if share is not None]
     if given:
         sizes = in_shares([len(part) for part in parts], given, settings.most)
@@ -304,16 +305,21 @@ def refuse_nothing(report: PairReport, settings: PairSettings) -> None:
     pairs = report.counts[Count.PAIRS]
     if pairs >= NEXT_TO_NOTHING:
         return
-    name, told = min(report.rules.items(), key=lambda item: item[1].counts[Count.PAIRS])
-    reasons = {
-        key.removeprefix(WITHOUT): count for key, count in told.counts.items() if key.startswith(WITHOUT)
-    }  # fmt: skip
+    name, told = min(report.rules.items(), key=lambda item: _own(item[1]))
+    reasons = {key.removeprefix(WITHOUT): n for key, n in told.counts.items() if key.startswith(WITHOUT)}
+    if told.counts[NOT_TAKEN + REPEATED] > _own(told):
+        reasons = {REPEATED: told.counts[NOT_TAKEN + REPEATED]}
     nothing = "too few problems" if report.counts["problems"] else "no problem was read"
     main = max(reasons, key=lambda reason: reasons[reason], default=nothing)
     by = f", by {name}" if len(report.rules) > 1 else ""
     raise DataError(
         f"only {pairs} pairs: next to nothing to learn from (mostly{by}: {main})", _advice(main, told, settings)
     )
+
+
+def _own(told: RuleReport) -> int:
+    """Pairs that no rule before has made."""
+    return told.counts[Count.PAIRS] - told.counts[NOT_TAKEN + REPEATED]
 
 
 def _advice(reason: str, told: RuleReport, settings: PairSettings) -> str:
@@ -323,6 +329,7 @@ def _advice(reason: str, told: RuleReport, settings: PairSettings) -> str:
         NO_WRONG: "Take harder questions, draw at a higher temperature, or use a rule by scores, such as --rule "
         "threshold.",
         FEW: f"Draw more paths, or score them first: sipf score --name {settings.name}.",
+        REPEATED: "Leave the shares out, or mix rules that make different pairs.",
         LENGTH_GAP: "Raise --max-length-gap, or leave it out.",
     }
     if reason in known:

@@ -203,6 +203,17 @@ def test_next_to_nothing_is_refused_with_advice_that_fits(
     assert advice in caught.value.advice
 
 
+def test_rules_that_make_the_same_pairs_cannot_be_mixed_in_shares() -> None:
+    paths = [scored(0, 0.9, True), scored(1, 0.1)]
+    shares = {"rule": ("widest:0.5", "outcome:0.5")}
+    rows, report = pairs(many(9, *paths), **shares)
+    assert rows == []
+    with pytest.raises(DataError, match="mostly, by outcome: made by a rule before it") as caught:
+        refuse_nothing(report, PairSettings(**shares))
+    assert "Leave the shares out" in caught.value.advice
+    assert len(pairs(many(9, *paths), rule=("widest", "outcome"))[0]) == 9
+
+
 def test_a_length_gap_that_leaves_nothing_is_named() -> None:
     problems = two(9, 0.3)
     for problem in problems:

@@ -206,7 +206,7 @@ def test_the_same_texts_make_one_pair() -> None:
 def test_several_rules_give_the_pairs_of_all_each_once() -> None:
     names, report = made(FOUR, "consistent", "outcome", by="labels")
     assert sorted(names) == ["0>2", "0>3", "1>2", "1>3"]
-    assert report.counts["pairs left out: another rule's too"] == 2
+    assert report.rules["outcome"].counts["pairs left out: made by a rule before it"] == 2
     assert (report.counts["pairs by consistent"], report.counts["pairs by outcome"]) == (2, 2)
     rows, _ = rows_of(FOUR, "outcome", "consistent", by="labels")
     assert {row["rule"] for row in rows} == {"outcome"}
