@@ -258,7 +258,8 @@ class Prompting:
 
 class Problem(Record):
     """One problem and everything the stages have found out about it. `shots` are worked examples that its data set
-    provides (MMLU's dev items); only a prompt that asks for examples shows them."""
+    provides (MMLU's dev items); only a prompt that asks for examples shows them. `root` is the label of the bare
+    question, which stands before the first step of every path."""
 
     id: str = Field(min_length=1)
     task: str = Field(min_length=1)
@@ -269,6 +270,7 @@ class Problem(Record):
     tests: dict[str, Any] | None = None
     shots: list[Shot] | None = None
     paths: list[Path] = Field(default_factory=list)
+    root: StepLabel | None = None
     tree: SearchTree | None = None
     _prompting: Prompting | None = PrivateAttr(default=None)
 

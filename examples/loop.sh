@@ -63,12 +63,13 @@ case $TASK in chain | gsm8k | mbpp) ;; *) echo "loop.sh: --task is chain, gsm8k 
 case $BASE in model | m0) ;; *) echo "loop.sh: --base is model or m0, not $BASE" >&2; exit 2 ;; esac
 
 # What the rules need: labels of the steps, or a reward model's scores, which are learnt from labels.
-LABELS=no SCORES=no
+LABELS=no SCORES=no FORKS=""
 [ "${#RULES[@]}" -gt 0 ] || RULES=(widest)
 for rule in "${RULES[@]}"; do
   case ${rule%%:*}/$BY in
     threshold/* | widest/* | sigma/* | shuffled/* | consistent/scores) LABELS=yes SCORES=yes ;;
     consistent/labels) LABELS=yes ;;
+    fork/*) LABELS=yes FORKS=yes ;;
     outcome/* | frequent/*) ;;
     *) echo "loop.sh: unknown --rule $rule with --by $BY" >&2; exit 2 ;;
   esac
@@ -125,7 +126,7 @@ for i in $(seq 0 $((ROUNDS - 1))); do
 
   if [ "$LABELS" = yes ]; then
     # simulate: can the answer still be reached after this step? The most expensive stage: rollouts from every prefix.
-    sipf simulate "$R/paths.jsonl" --model "${SIMULATOR:-$POLICY}" --seed "$SEED" ${ENGINE:+--engine "$ENGINE"} -o "$R/labels.jsonl"
+    sipf simulate "$R/paths.jsonl" --model "${SIMULATOR:-$POLICY}" --seed "$SEED" ${FORKS:+--root --keep-forks 2} ${ENGINE:+--engine "$ENGINE"} -o "$R/labels.jsonl"
     LABELLED=$R/labels.jsonl
   else
     LABELLED=$R/paths.jsonl

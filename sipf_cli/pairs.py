@@ -31,6 +31,7 @@ def pairs(
       outcome     right paths above wrong ones, without scores
       consistent  the same, but all steps of the chosen path must be right, by scores or labels
       frequent    the same, but the chosen path must have been drawn --min-times times
+      fork        from one right prefix: a right rollout above the wrong continuation
 
     \b
     Example:

@@ -350,7 +350,8 @@ def _missing(told: RuleReport, settings: PairSettings) -> str:
     lacking = {key.removeprefix(LEFT_OUT): n for key, n in told.counts.items() if key.startswith(LEFT_OUT)}
     main = max(lacking, key=lambda reason: lacking[reason], default="").rpartition(": ")[2]
     advice = {
-        "no labels": "Label the paths first (sipf simulate), or take --by scores.",
+        "no labels": "Label the paths first (sipf simulate), or take a rule that needs no labels.",
+        "no right rollout was kept": "Keep rollouts: sipf simulate --root --keep-forks 2.",
         "no wrong step": "Take --reject whole, or leave --rejected-fails out.",
         "an undecided step": "Label all steps: sipf simulate without --budget and --share.",
         "a wrong step": "Draw more paths, or lower --pass-score where --by scores decides.",

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from stages.pairing.consistent import consistent
+from stages.pairing.fork import fork
 from stages.pairing.frequent import frequent
 from stages.pairing.outcome import outcome
 from stages.pairing.question import Found, Question
@@ -35,6 +36,7 @@ RULES: dict[RuleName, Rule] = {
     "widest": Rule(widest, gapped=True),
     "outcome": Rule(outcome),
     "consistent": Rule(consistent),
+    "fork": Rule(fork),
     "frequent": Rule(frequent),
     "sigma": Rule(sigma),
     "shuffled": Rule(shuffled, gapped=True),

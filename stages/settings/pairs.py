@@ -9,7 +9,7 @@ from evals.errors import UsageError
 from stages.settings.declare import Panel, check_bounds, setting
 
 Aggregate = Literal["mean", "min", "product", "last"]
-RuleName = Literal["threshold", "widest", "outcome", "consistent", "frequent", "sigma", "shuffled"]
+RuleName = Literal["threshold", "widest", "outcome", "consistent", "fork", "frequent", "sigma", "shuffled"]
 By = Literal["scores", "labels"]
 
 

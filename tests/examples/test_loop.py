@@ -126,6 +126,7 @@ def test_simulator_reward_model_and_engine_are_chosen_apart_from_the_policy(plac
         (("--rule", "threshold:0.5", "--rule", "outcome:0.5"), ["sample", "simulate", "train-prm", "score", "pairs"]),
         (("--rule", "consistent"), ["sample", "simulate", "train-prm", "score", "pairs"]),
         (("--rule", "consistent", "--by", "labels"), ["sample", "simulate", "pairs"]),
+        (("--rule", "fork:0.5", "--rule", "outcome:0.5"), ["sample", "simulate", "pairs"]),
         (("--rule", "outcome", "--rule", "frequent"), ["sample", "pairs"]),
     ],
 )
@@ -136,6 +137,7 @@ def test_a_rule_has_what_it_needs_and_no_more(place: Path, options: tuple[str, .
     rules = [option for name, option in pairwise(options) if name == "--rule"] or ["widest"]
     assert [word for word in pairs.split() if word.startswith("--rule")] == [f"--rule={rule}" for rule in rules]
     assert ("--name prm0" in pairs) == ("score" in stages)
+    assert any("--root --keep-forks 2" in line for line in lines) == any("fork" in rule for rule in rules)
 
 
 def test_several_processes_train_through_accelerate_and_nothing_else_does(place: Path) -> None:
