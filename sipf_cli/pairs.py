@@ -52,7 +52,7 @@ def pairs(
 
 
 def _tables(output: str, summary: dict[str, Any]) -> list[Table]:
-    """What was written, what each rule made of it, and for rules by a gap the yield of other values of --eta."""
+    """What was written, what each rule made of it, and what other values of --eta or --pass-score would do."""
     rules = summary["rules"]
     tables = [Table(("", ""), [("output", output), *summary["counts"].items()])]
     for name, told in rules.items():
@@ -61,4 +61,8 @@ def _tables(output: str, summary: dict[str, Any]) -> list[Table]:
             sweep = [(float(value), made["pairs"], made["problems"]) for value, made in told["sweep"].items()]
             title = f"What other values of --eta would yield by {name}"
             tables.append(Table(("eta", "pairs", "problems"), sweep, title=title))
+        if "pass scores" in told:
+            shares = [(float(share), score) for share, score in told["pass scores"].items()]
+            title = "Share of the right paths that a --pass-score keeps"
+            tables.append(Table(("share", "pass-score"), shares, title=title))
     return tables

@@ -11,6 +11,7 @@ A row with `prefix` has two sides that both continue that text: it belongs to th
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -33,6 +34,8 @@ from stages.settings.pairs import PairSettings, RuleName
 
 SWEEP = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """The etas whose yield is shown."""
+SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
+"""The shares of the right paths whose `pass_score` is shown."""
 LENGTH_GAP = "length gap"
 REPEATED = "made by a rule before it"
 NO_GAP = "no gap"
@@ -49,11 +52,20 @@ class RuleReport:
     counts: Counter[str] = field(default_factory=Counter)
     sweep: dict[float, int] = field(default_factory=lambda: dict.fromkeys(SWEEP, 0))
     sweep_problems: dict[float, int] = field(default_factory=lambda: dict.fromkeys(SWEEP, 0))
+    lowest: list[float] = field(default_factory=list)
+    """The lowest step score of each right path that the rule looked at."""
 
     def summary(self, *, gapped: bool) -> dict[str, Any]:
-        """The counts, and for a gapped rule the yield of each eta."""
+        """The counts, for a gapped rule the yield of each eta, and for one that looks at the lowest step the
+        `pass_score` that keeps each share of the right paths."""
+        lowest = sorted(self.lowest, reverse=True)
+        passing = {f"{share:g}": lowest[math.ceil(share * len(lowest)) - 1] for share in SHARES if lowest}
         yields = {f"{eta:g}": {"pairs": self.sweep[eta], "problems": self.sweep_problems[eta]} for eta in SWEEP}
-        return {"counts": dict(self.counts), **({"sweep": yields} if gapped else {})}
+        return {
+            "counts": dict(self.counts),
+            **({"sweep": yields} if gapped else {}),
+            **({"pass scores": passing} if passing else {}),
+        }
 
 
 class PairReport:
@@ -101,8 +113,8 @@ def write_pairs(
         manifest: a second place to write the manifest to.
 
     Returns:
-        "counts", "rules" ({name: {"counts", for rules by a gap also "sweep": {eta: {"pairs", "problems"}}}}) and "bad
-        lines".
+        "counts", "rules" (see `RuleReport.summary`: {name: {"counts", "sweep": {eta: {"pairs", "problems"}}, "pass
+        scores": {share: score}}}) and "bad lines".
 
     Raises:
         DataError: next to nothing to learn from; nothing is written then.
@@ -152,7 +164,7 @@ def make_pairs(problems: Iterable[Problem], settings: PairSettings, report: Pair
         report.counts["problems"] += 1
         paths = _usable(problem, settings, report)
         for name, rows in made.items():
-            question = Question(problem, paths, settings, report.rules[name].counts)
+            question = Question(problem, paths, settings, report.rules[name].counts, report.rules[name].lowest)
             rows += [_Made(number, _row(problem, pair, name, settings)) for pair in _taken(name, question, report)]
     taken = _drawn(made, settings, report)
     _count(taken, report)

@@ -34,6 +34,8 @@ def _all_right(question: Question, path: Path) -> bool:
     if not verdicts:
         question.leave_out(f"not chosen: {question.no_verdicts() if verdicts is None else 'no steps'}")
         return False
+    if question.settings.by == "scores" and (scores := question.scores(path)) is not None:
+        question.lowest.append(min(scores.steps))
     if False in verdicts:
         question.leave_out("not chosen: a wrong step")
     elif None in verdicts:

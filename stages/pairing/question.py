@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from evals.errors import DataError
@@ -76,12 +76,14 @@ class Question:
 
     Args:
         counts: of the rule that is asked; it counts the paths that it cannot use.
+        lowest: receives the lowest step score of each right path that a rule looks at.
     """
 
     problem: Problem
     paths: list[Path]
     settings: PairSettings
     counts: Counter[str]
+    lowest: list[float] = field(default_factory=list)
 
     @property
     def right(self) -> list[Path]:

@@ -119,7 +119,8 @@ class VLLMLikelihood(LikelihoodScorer):
 
     def __init__(self, name: str, settings: ScorerSettings, how: ScoreSettings) -> None:
         super().__init__(name, settings, how)
-        self.engine = VLLMEngine(name, vllm_start(settings), settings.template, settings.chat_arg)
+        # Merged: on a CPU vLLM fails at the log-probabilities of a prompt under an adapter (0.32).
+        self.engine = VLLMEngine(name, vllm_start(settings), settings.template, settings.chat_arg, merge=True)
         self.max_length = self.engine.max_length - 1  # vLLM computes a prompt only together with a token after it
 
     def hungry(self) -> bool:

@@ -32,7 +32,7 @@ class PairSettings:
     """
 
     rule: tuple[str, ...] = setting(
-        ("widest",), "Rule that makes the pairs; see above. Given again: the pairs of all, with :SHARE so mixed.",
+        ("widest",), "Rule that makes the pairs; see above. May be repeated: all their pairs, or with :SHARE a mix.",
         metavar="RULE[:SHARE]", shown="widest",
     )  # fmt: skip
     name: str = setting("prm", "Key of the scores that decide (see sipf score --name).")

@@ -41,14 +41,16 @@ class VLLMEngine(DrawEngine):
         settings: how it runs.
         template: as for `stages.models.templates.make_prompter`.
         chat_arg: as for `stages.models.templates.chat_arguments`.
+        merge: an adapter is merged into its base first.
 
     Raises:
         ModelError: vLLM is missing or cannot load the model.
     """
 
     def __init__(
-        self, name: str, settings: VLLMStart, template: str = ModelSettings.template, chat_arg: Sequence[str] = ()
-    ) -> None:
+        self, name: str, settings: VLLMStart, template: str = ModelSettings.template, chat_arg: Sequence[str] = (),
+        *, merge: bool = False,
+    ) -> None:  # fmt: skip
         on_cpu = settings.device == "cpu"
         rows = settings.rows or (CPU_ROWS if on_cpu else GPU_ROWS)
         super().__init__(rows * BACKLOG, min(rows, CPU_SPARE if on_cpu else GPU_SPARE))
@@ -56,8 +58,9 @@ class VLLMEngine(DrawEngine):
         self.tokenizer = load_tokenizer(name, settings.trust_remote_code)
         self._prompters = Prompters(self.tokenizer, template, card.get("template"), chat_arguments(chat_arg, card))
         with prepared(
-            name, auto_class="AutoModelForCausalLM", dtype=settings.dtype, trust_remote_code=settings.trust_remote_code
-        ) as model:
+            name, auto_class="AutoModelForCausalLM", dtype=settings.dtype,
+            trust_remote_code=settings.trust_remote_code, merge=merge,
+        ) as model:  # fmt: skip
             self.llm: Any = start(model, settings)
             ends = end_ids(_generation_config(model.source, settings.trust_remote_code), self.tokenizer)
             self._lora = _lora(model.adapter)

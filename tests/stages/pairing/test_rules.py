@@ -64,6 +64,17 @@ def test_consistent_chooses_only_paths_whose_steps_are_all_right() -> None:
     assert sorted(made(FOUR, "consistent", pass_score=0.3, rejected_fails=True)[0]) == ["0>3", "1>3"]
 
 
+def test_the_summary_says_which_pass_score_keeps_which_share_of_the_right_paths() -> None:
+    scores = [0.05, 0.9, 0.6, 0.3, 0.7, 0.2, 0.8, 0.1, 0.5, 0.4]
+    paths = [solved(i, "ab", True, scores=[score, 1.0]) for i, score in enumerate(scores)]
+    paths.append(solved(10, "a", scores=[0.0]))
+    for share, score in (("0.9", 0.1), ("0.5", 0.5), ("0.1", 0.9)):
+        names, report = made(paths, "consistent", pass_score=score)
+        assert report.summary()["rules"]["consistent"]["pass scores"][share] == score
+        assert len(names) == 10 * float(share)
+    assert "pass scores" not in made(FOUR, "consistent", by="labels")[1].summary()["rules"]["consistent"]
+
+
 @pytest.mark.parametrize(
     ("paths", "settings", "reason", "none"),
     [
