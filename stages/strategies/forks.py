@@ -4,8 +4,9 @@
     a right rollout: 40-15=25 | 25*3=75 ...          of the first step's prefix: this text is kept
 
 Self-Explore (arXiv 2404.10346) makes such pairs. A path whose first step is wrong forks at the question itself, whose
-label is kept once per problem (`root`). At most `keep_forks` texts are kept per wrong path, the first in draw order, so
-that they depend on the seed alone; no rollout is made for them.
+label is kept once per problem (`root`). At most `keep_forks` texts are kept per wrong path, and as many of the question
+(a path of a later round may fork there): the first in draw order, so that they depend on the seed alone. No rollout is
+made for them.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ async def roll_root(simulator: Simulator, problem: Problem) -> StepLabel:
     whole = simulator.settings.strategy in ("brute", "mcts")
     root = await simulator.label(problem, ROOT, until_settled=not whole)
     count_root(root, simulator.tally)
-    return root
+    return _with_texts(simulator, root, ROOT)
 
 
 def fork_of(path: Path) -> int | None:
@@ -43,17 +44,14 @@ def fork_of(path: Path) -> int | None:
 
 
 def keep_forks(simulator: Simulator, problem: Problem, paths: list[Path]) -> None:
-    """Keep the texts of right rollouts where these paths fork: on the path's own label of the step before, or on the
-    problem's `root`."""
+    """Keep the texts of right rollouts where these paths fork, on the path's own label of the step before."""
     tally = simulator.tally
     for path, row in zip(paths, prefixes(simulator.task, paths).rows, strict=True):
         step = fork_of(path)
         if step is None:
             continue
         tally.count("wrong paths that fork")
-        if step == 0 and problem.root is not None:
-            problem.root = _with_texts(simulator, problem.root, ROOT)
-        elif step > 0 and path.labels is not None:
+        if step > 0 and path.labels is not None:
             path.labels[step - 1] = _with_texts(simulator, path.labels[step - 1], row[step - 1])
         before = problem.root if step == 0 else (path.labels or [])[step - 1]
         kept = any(one.correct and one.text is not None for one in before.rollouts) if before else False

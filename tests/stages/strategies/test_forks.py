@@ -100,7 +100,7 @@ def test_the_first_right_rollouts_are_kept_where_a_wrong_path_leaves(
     assert counts["wrong paths that fork, with a right rollout kept"] == (3 if kept else 0)
 
 
-def test_nothing_is_kept_where_no_wrong_path_leaves() -> None:
+def test_nothing_is_kept_of_steps_where_no_wrong_path_leaves() -> None:
     right = path(0, *GOLD, correct=True)
     lived = {**path(1, GOLD[0], answer="25")}
     engine = ScriptedEngine("gold:1.0")
@@ -110,7 +110,7 @@ def test_nothing_is_kept_where_no_wrong_path_leaves() -> None:
         [None] * 8
     )
     assert problem.root is not None
-    assert texts(problem.root) == [None, None]
+    assert None not in texts(problem.root), "a path of a later round may leave from the question"
     assert counts["wrong paths that fork"] == 0
     without, counts, _ = simulated(chain_problem(paths=WRONG[1:2]), keep_forks=1)
     assert without.root is None
