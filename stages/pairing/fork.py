@@ -64,9 +64,11 @@ def _rollouts(question: Question, label: StepLabel | None, prefix: str) -> list[
         if not rollout.correct or rollout.text is None:
             continue
         text = joined_path(task_of(question.problem), prefix, rollout.text)
-        if text.startswith(prefix) and len(text) > len(prefix):
-            identity = f"{question.problem.id}#r{rollout.seed}"
-            sides.append(Side(identity, text[len(prefix) :], True, rollout.finish or "stop", rollout.tokens))
+        if not text.startswith(prefix) or len(text) == len(prefix):
+            question.counts["rollouts left out: they add nothing to their prefix"] += 1
+            continue
+        identity = f"{question.problem.id}#r{rollout.seed}"
+        sides.append(Side(identity, text[len(prefix) :], True, rollout.finish or "stop", rollout.tokens))
     return sides
 
 

@@ -17,7 +17,8 @@ from evals.records import Problem
 from stages.files.manifest import read_manifest
 from stages.files.reading import BadLines
 from stages.models.templates import exported_prompt
-from stages.pairs import SWEEP, PairReport, make_pairs, refuse_nothing, write_pairs
+from stages.pairing.report import SWEEP, PairReport, refuse_nothing
+from stages.pairs import make_pairs, write_pairs
 from stages.settings.pairs import PairSettings
 from tests.stages.fakes import chain_problem
 

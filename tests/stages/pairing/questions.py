@@ -6,7 +6,8 @@ import random
 from typing import Any
 
 from evals.records import Problem
-from stages.pairs import PairReport, make_pairs
+from stages.pairing.report import PairReport
+from stages.pairs import make_pairs
 from stages.settings.pairs import PairSettings
 from tests.stages.fakes import chain_problem
 

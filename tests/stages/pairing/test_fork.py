@@ -60,6 +60,13 @@ def test_only_the_wrong_step_can_be_rejected() -> None:
     assert {(row["chosen_finish"], row["rejected_finish"]) for row in rows} == {("stop", "length")}
 
 
+def test_a_rollout_that_adds_nothing_is_left_out_and_counted() -> None:
+    empty = {**STRAYED, "labels": [rolled(True, "", f"25+25=50\n50+26=76\n{END}"), label(False), label(False)]}
+    rows, report = rows_of(chain_problem(paths=[empty]), "fork")
+    assert [row["id"] for row in rows] == ["c#r11>1"]
+    assert report.rules["fork"].counts["rollouts left out: they add nothing to their prefix"] == 1
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
