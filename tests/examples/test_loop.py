@@ -140,6 +140,22 @@ def test_a_rule_has_what_it_needs_and_no_more(place: Path, options: tuple[str, .
     assert any("--root --keep-forks 2" in line for line in lines) == any("fork" in rule for rule in rules)
 
 
+def test_scores_without_a_reward_model_need_no_labels(place: Path) -> None:
+    lines = calls(
+        place, "loop.sh", "--out", "run", "--rule", "consistent", "--score-by", "likelihood", "--scorer", "big"
+    )
+    assert not [line for line in lines if line.split()[0] in ("simulate", "train-prm")]
+    first, second = only(lines, "score")
+    assert first == "score run/r0/pool.jsonl --by likelihood --model big --name likelihood0 -o run/r0/scored.jsonl"
+    assert "--by likelihood --model big" in second
+    assert "--name likelihood1" in only(lines, "pairs")[1]
+    ratio = ("--score-by", "ratio", "--reference", "small")
+    lines = calls(place, "loop.sh", "--out", "ratio", *ratio, "--rule", "fork", "--rule", "threshold")
+    assert "--by ratio --model ratio/m0 --reference small" in only(lines, "score")[0]
+    assert "--by ratio --model ratio/m1 --reference small" in only(lines, "score")[1]
+    assert len(only(lines, "simulate")) == 2, "forks need labels all the same"
+
+
 def test_several_processes_train_through_accelerate_and_nothing_else_does(place: Path) -> None:
     config = place / "some.toml"
     config.touch()
@@ -187,3 +203,7 @@ def test_an_unknown_option_is_wrong_usage(place: Path) -> None:
     done = subprocess.run(wrong, capture_output=True, text=True)
     assert done.returncode == 2
     assert "unknown --rule best" in done.stderr
+    wrong = ["bash", str(EXAMPLES / "loop.sh"), "--score-by", "guess"]
+    done = subprocess.run(wrong, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "--score-by is prm, likelihood or ratio, not guess" in done.stderr
