@@ -1,9 +1,9 @@
 """Right paths that were drawn often, above wrong ones.
 
-How often a path was drawn is the best sign of a sound one that costs nothing: on the embedded world of word problems,
-of the right paths drawn once in eight 72 % held a wrong step, of those drawn three times 27 %, of those drawn six times
-7 %. `sample` counts the draws of each distinct path (`times`). The rule favours easy questions, as it needs repeats. We
-know of no paper that made pairs this way; self-consistency (arXiv 2203.11171) counts answers for the same reason.
+How often a path was drawn is a sign of a sound one that costs nothing: a right answer by wrong steps is an accident,
+and accidents repeat less. `sample` counts the draws of each distinct path (`times`). The rule favours easy questions,
+as it needs repeats. We know of no paper that made pairs this way; self-consistency (arXiv 2203.11171) counts answers
+for the same reason.
 """
 
 from __future__ import annotations
