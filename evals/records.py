@@ -122,13 +122,18 @@ class StepLabel(Record):
 
 
 class StepScores(Record):
-    """A reward model's scores in [0, 1], one per step, and the four aggregates of a path."""
+    """Scores in [0, 1], one per step, and the four aggregates of a path.
+
+    Without `by` they are a reward model's probabilities that a step is right; with it they come from a model's
+    likelihood of the steps, or from the ratio of two models' (`stages.scorers.likelihood`).
+    """
 
     steps: list[float]
     mean: float
     min: float
     product: float
     last: float
+    by: Literal["likelihood", "ratio"] | None = None
 
 
 class Match(Record):
@@ -148,6 +153,7 @@ class Path(Record):
     """One reasoning path. `text` is exactly what was written; `steps` are its labelled lines, answer line excluded.
 
     `outcome` says how the check of a program ended; `weak` is present, and true, if the program could reach its tests.
+    `times` is how many draws of all rounds were this path, as `sample` tells paths apart (`Task.signature`).
 
     With `split` "given" the steps came with the path: they follow one another in `text`, and the task does not cut it
     again. `first_error` is a person's verdict: the first wrong step, counted from 0, or -1.
@@ -168,6 +174,7 @@ class Path(Record):
     finish: Literal["stop", "length"] | None = None
     tokens: int | None = None
     seed: int | None = None
+    times: int | None = Field(default=None, ge=0)
     labels: list[StepLabel] | None = None
     scores: dict[str, StepScores] | None = None
 
@@ -251,7 +258,8 @@ class Prompting:
 
 class Problem(Record):
     """One problem and everything the stages have found out about it. `shots` are worked examples that its data set
-    provides (MMLU's dev items); only a prompt that asks for examples shows them."""
+    provides (MMLU's dev items); only a prompt that asks for examples shows them. `root` is the label of the bare
+    question, which stands before the first step of every path."""
 
     id: str = Field(min_length=1)
     task: str = Field(min_length=1)
@@ -262,6 +270,7 @@ class Problem(Record):
     tests: dict[str, Any] | None = None
     shots: list[Shot] | None = None
     paths: list[Path] = Field(default_factory=list)
+    root: StepLabel | None = None
     tree: SearchTree | None = None
     _prompting: Prompting | None = PrivateAttr(default=None)
 

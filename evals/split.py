@@ -32,13 +32,13 @@ class Split:
         the line breaks that stood before it.
         """
         end = (self.cuts or self.ends)[j]
-        lines = _line_breaks(text, end)
+        lines = line_breaks(text, end)
         if not lines and j and not self.cuts:
-            lines = _line_breaks(text, self.ends[j - 1])
+            lines = line_breaks(text, self.ends[j - 1])
         return text[:end] + (lines or "\n")
 
 
-def _line_breaks(text: str, start: int) -> str:
+def line_breaks(text: str, start: int) -> str:
     """The white space at an offset, up to its last line break; empty where a word comes before one."""
     found = _WHITE.match(text, start)
     white = found.group() if found else ""

@@ -21,7 +21,7 @@ outcome_arm() {
   mkdir -p "$OUT/outcome/r0"
   cp "$OUT"/process/r0/paths.jsonl* "$OUT/outcome/r0/"
   export PAIRS_FROM="$OUT/process"
-  exec bash "$HERE/loop.sh" --out "$OUT/outcome" --sft-from "$OUT/process" --feedback outcome "${same[@]}"
+  exec bash "$HERE/loop.sh" --out "$OUT/outcome" --sft-from "$OUT/process" --rule outcome "${same[@]}"
 }
 mkdir -p "$OUT"
 outcome_arm > "$OUT/outcome.log" 2>&1 &

@@ -8,7 +8,7 @@
 # manifest beside it. Settings belong in the config file (one table per command) or in SIPF_<COMMAND>_<OPTION> variables.
 set -euo pipefail
 
-MODEL=chain-base TASK=chain ROUNDS=2 MODE=restart BASE="" FEEDBACK=process CONFIG="" OUT=runs/loop DATA=hub SFT_FROM="" SEED=0
+MODEL=chain-base TASK=chain ROUNDS=2 MODE=restart BASE="" RULES=() BY=scores SCORE_BY=prm SCORER="" REFERENCE="" CONFIG="" OUT=runs/loop DATA=hub SFT_FROM="" SEED=0
 SIMULATOR="" PRM_BASE="" ENGINE="" PROCESSES=1
 SFT_N=${SFT_N:-500} QUESTIONS_N=${QUESTIONS_N:-1000} TEST_N=${TEST_N:-1000} OOD_N=${OOD_N:-500}
 TEST_SEED=${TEST_SEED:-0}
@@ -23,7 +23,11 @@ usage: loop.sh [options]
   --restart            ORPO starts from --base in every round (default)
   --continue           ORPO continues from the previous round's policy
   --base model|m0      what --restart restarts from: --model itself, as the paper does (gsm8k, mbpp), or the fine-tuned M0 (chain)
-  --feedback process|outcome   pairs by step scores, or by right and wrong alone (process)
+  --rule RULE[:SHARE]  how pairs are made, see sipf pairs --help; may be given again  (widest)
+  --by scores|labels   for the rule consistent: who says which steps are right  (scores)
+  --score-by prm|likelihood|ratio   what scores are: a reward model's, or a model's likelihood of the steps  (prm)
+  --scorer NAME        whose likelihood; a teacher, for example           (the round's policy)
+  --reference NAME     what the ratio compares it with
   --simulator NAME     who rolls steps out; the paper's is a 7B model      (the round's policy)
   --prm-base NAME      what the reward model is trained from; the paper's is a 7B model  (m0)
   --engine hf|vllm     who writes text                                     (hf)
@@ -43,7 +47,11 @@ while [ $# -gt 0 ]; do
     --restart) MODE=restart; shift ;;
     --continue) MODE=continue; shift ;;
     --base) BASE=$2; shift 2 ;;
-    --feedback) FEEDBACK=$2; shift 2 ;;
+    --rule) RULES+=("$2"); shift 2 ;;
+    --by) BY=$2; shift 2 ;;
+    --score-by) SCORE_BY=$2; shift 2 ;;
+    --scorer) SCORER=$2; shift 2 ;;
+    --reference) REFERENCE=$2; shift 2 ;;
     --simulator) SIMULATOR=$2; shift 2 ;;
     --prm-base) PRM_BASE=$2; shift 2 ;;
     --engine) ENGINE=$2; shift 2 ;;
@@ -59,6 +67,21 @@ done
 case $TASK in chain | gsm8k | mbpp) ;; *) echo "loop.sh: --task is chain, gsm8k or mbpp, not $TASK" >&2; exit 2 ;; esac
 [ -n "$BASE" ] || BASE=$([ "$TASK" = chain ] && echo m0 || echo model)
 case $BASE in model | m0) ;; *) echo "loop.sh: --base is model or m0, not $BASE" >&2; exit 2 ;; esac
+
+# What the rules need: labels of the steps, or scores; a reward model learns its scores from labels.
+LABELS=no SCORES=no FORKS=""
+case $SCORE_BY in prm | likelihood | ratio) ;; *) echo "loop.sh: --score-by is prm, likelihood or ratio, not $SCORE_BY" >&2; exit 2 ;; esac
+[ "${#RULES[@]}" -gt 0 ] || RULES=(widest)
+for rule in "${RULES[@]}"; do
+  case ${rule%%:*}/$BY in
+    threshold/* | widest/* | sigma/* | shuffled/* | consistent/scores) SCORES=yes ;;
+    consistent/labels) LABELS=yes ;;
+    fork/*) LABELS=yes FORKS=yes ;;
+    outcome/* | frequent/*) ;;
+    *) echo "loop.sh: unknown --rule $rule with --by $BY" >&2; exit 2 ;;
+  esac
+done
+if [ "$SCORES/$SCORE_BY" = yes/prm ]; then LABELS=yes; fi
 
 sipf() { echo "+ sipf $*" >&2; command sipf ${CONFIG:+--config "$CONFIG"} "$@"; }
 # A training stage; with several processes each runs the same command, and the first one writes and speaks.
@@ -109,9 +132,9 @@ for i in $(seq 0 $((ROUNDS - 1))); do
   [ "$i" -gt 0 ] && [ "$QUESTIONS" = "$SOURCE/data/sft.jsonl" ] && POOL=$OUT/r$((i - 1))/pool.jsonl
   sipf sample "$QUESTIONS" --model "$POLICY" --round "$i" --seed "$SEED" ${POOL:+--pool "$POOL"} ${ENGINE:+--engine "$ENGINE"} -o "$R/paths.jsonl"
 
-  if [ "$FEEDBACK" = process ]; then
+  if [ "$LABELS" = yes ]; then
     # simulate: can the answer still be reached after this step? The most expensive stage: rollouts from every prefix.
-    sipf simulate "$R/paths.jsonl" --model "${SIMULATOR:-$POLICY}" --seed "$SEED" ${ENGINE:+--engine "$ENGINE"} -o "$R/labels.jsonl"
+    sipf simulate "$R/paths.jsonl" --model "${SIMULATOR:-$POLICY}" --seed "$SEED" ${FORKS:+--root --keep-forks 2} ${ENGINE:+--engine "$ENGINE"} -o "$R/labels.jsonl"
     LABELLED=$R/labels.jsonl
   else
     LABELLED=$R/paths.jsonl
@@ -125,20 +148,26 @@ for i in $(seq 0 $((ROUNDS - 1))); do
   fi
   if [ "$MODE" = restart ]; then LEARN_FROM=$R/pool.jsonl; else LEARN_FROM=$LABELLED; fi
 
-  if [ "$FEEDBACK" = process ]; then
-    # train-prm, score: the labels of some paths become scores for all of them.
-    train train-prm "$R/pool.jsonl" --model "${PRM_BASE:-$SOURCE/m0}" -o "$R/prm"
-    sipf score "$LEARN_FROM" --model "$R/prm" --name "prm$i" -o "$R/scored.jsonl"
-    sipf pairs "$R/scored.jsonl" --name "prm$i" --seed "$SEED" -o "$R/pairs.jsonl"
-  else
-    # pairs: without a reward model, right paths are preferred to wrong ones. PAIRS_FROM: an arm that sets the number.
-    MOST=""
-    if [ -n "${PAIRS_FROM:-}" ]; then
-      until [ -f "$PAIRS_FROM/r$i/pairs.jsonl.manifest.json" ]; do sleep 1; done  # that arm may still be running
-      MOST=$(wc -l < "$PAIRS_FROM/r$i/pairs.jsonl")
+  PAIRED=$LEARN_FROM NAME=""
+  if [ "$SCORES" = yes ]; then
+    PAIRED=$R/scored.jsonl NAME=$SCORE_BY$i
+    if [ "$SCORE_BY" = prm ]; then
+      # train-prm, score: the labels of some paths become scores for all of them.
+      train train-prm "$R/pool.jsonl" --model "${PRM_BASE:-$SOURCE/m0}" -o "$R/prm"
+      sipf score "$LEARN_FROM" --model "$R/prm" --name "$NAME" -o "$PAIRED"
+    else
+      # score: how likely a model finds the steps. One forward pass; no labels and no reward model.
+      sipf score "$LEARN_FROM" --by "$SCORE_BY" --model "${SCORER:-$POLICY}" ${REFERENCE:+--reference "$REFERENCE"} --name "$NAME" -o "$PAIRED"
     fi
-    sipf pairs "$LEARN_FROM" --feedback outcome --seed "$SEED" ${MOST:+--most "$MOST"} -o "$R/pairs.jsonl"
   fi
+
+  # pairs: by the rules. PAIRS_FROM: the folder of another loop that sets how many there may be.
+  MOST=""
+  if [ -n "${PAIRS_FROM:-}" ]; then
+    until [ -f "$PAIRS_FROM/r$i/pairs.jsonl.manifest.json" ]; do sleep 1; done  # that loop may still be running
+    MOST=$(wc -l < "$PAIRS_FROM/r$i/pairs.jsonl")
+  fi
+  sipf pairs "$PAIRED" "${RULES[@]/#/--rule=}" --by "$BY" ${NAME:+--name "$NAME"} --seed "$SEED" ${MOST:+--most "$MOST"} -o "$R/pairs.jsonl"
 
   # orpo: the next policy, from the base again (the paper) or from this one.
   if [ "$MODE" = continue ]; then

@@ -122,6 +122,7 @@ def checked(table: dict[str, Any], command: Any, where: str) -> dict[str, Any]:
     """The table, keyed by the command's parameter names; a key that the command does not know is refused (exit 2)."""
     nested = getattr(command, "commands", {})
     known = option_names(command)
+    many = {param.name for param in command.params if getattr(param, "multiple", False)}
     result: dict[str, Any] = {}
     for key, value in table.items():
         if isinstance(value, dict) and key.replace("_", "-") in nested:
@@ -134,7 +135,7 @@ def checked(table: dict[str, Any], command: Any, where: str) -> dict[str, Any]:
             raise typer.BadParameter(f"{where}: there is no option {key!r}; there are {options}.")
         if option in result:
             raise typer.BadParameter(f"{where}: {key!r} is given twice.")
-        result[option] = value
+        result[option] = [value] if option in many and not isinstance(value, list) else value
     return result
 
 

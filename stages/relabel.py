@@ -60,6 +60,10 @@ class Relabelling(Stage):
         """Give the paths their new labels."""
         labelled = [(number, path) for number, path in enumerate(problem.paths) if path.labels]
         found = prefixes(task_of(problem), [path for _, path in labelled])
+        if problem.root is not None:
+            problem.root = redraw(problem.root, self.settings, "root")
+            if not self.settings.keep_undecided:
+                _refuse(problem.root, self.settings, "root")
         rows = [
             [
                 redraw(label, self.settings, f"paths.{number}.labels.{step}")

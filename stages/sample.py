@@ -5,11 +5,14 @@
 The paper draws in blocks until there are enough distinct right and wrong paths. It drops paths without a readable
 answer and paths with a false `<<lhs=rhs>>` equation. Of paths with the same sequence of equations it keeps the one
 farther (edit distance) from the others. Paths of earlier rounds stay; numbers and seeds continue after theirs.
+Each path keeps how many draws, of all rounds, were the same (`times`): dropped as a copy, they still say how sure the
+policy is of it.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -68,6 +71,7 @@ class Sampler(Stage):
             if settings.time_cap is not None and time.monotonic() - began > settings.time_cap:
                 tally.count("stopped by the time cap")
                 break
+        kept.write_times()
         self._count(kept, len(problem.paths), tally)
         problem.paths = kept.paths
         problem.drawn = start + drawn
@@ -122,11 +126,16 @@ class _Kept:
     paths: list[Path]
     fixed: int = field(init=False)
     by_signature: dict[str, int] = field(init=False)
+    signatures: list[str] = field(init=False)
+    """That of each path."""
+    copies: Counter[str] = field(default_factory=Counter)
+    """New draws by signature; those that are dropped for what they hold, or as near-duplicates, do not count."""
     words: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.fixed = len(self.paths)
-        self.by_signature = {self.task.signature(path.text): i for i, path in enumerate(self.paths)}
+        self.signatures = [self.task.signature(path.text) for path in self.paths]
+        self.by_signature = {signature: i for i, signature in enumerate(self.signatures)}
 
     def enough(self) -> bool:
         """True when the quotas are met."""
@@ -146,13 +155,29 @@ class _Kept:
         if rival is None and self._near(path):
             tally.count(DROPPED.of("near-duplicate"))
             return
+        self.copies[signature] += 1
         if rival is None or self.settings.keep_duplicates:
             self.by_signature.setdefault(signature, len(self.paths))
             self.paths.append(path)
+            self.signatures.append(signature)
             return
         tally.count(DROPPED.of("duplicate"))
         if rival >= self.fixed and self._farther(path, rival):
             self.paths[rival] = path
+
+    def write_times(self) -> None:
+        """Write to each path how often it was drawn: now, and in earlier rounds as far as its line says.
+
+        An earlier path without a count was drawn once, a gold solution never. With `keep_duplicates` all copies have
+        the same count.
+        """
+        times = Counter(self.copies)
+        for path, signature in zip(self.paths[: self.fixed], self.signatures, strict=False):
+            known = path.times if path.times is not None else int(path.source != "gold")
+            times[signature] = max(times[signature], self.copies[signature] + known)
+        for path, signature in zip(self.paths, self.signatures, strict=True):
+            if self.copies[signature]:
+                path.times = times[signature]
 
     def _fault(self, path: Path) -> str | None:
         if path.finish == "length" and not self.settings.keep_unfinished:

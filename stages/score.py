@@ -1,29 +1,23 @@
-"""score: score every step with a reward model (step 4 of the loop).
+"""score: score every step with a reward model, or by a model's likelihood of it (step 4 of the loop).
 
     path.steps = ["40+32=72", ...]  ->  path.scores["prm"] = {"steps": [0.98, ...], "mean": 0.95, "min": ..., ...}
 
 r(tau) = (1/m) sum_j c_j, the mean of the step scores, is the paper's score of a path; min, product and last are
-written beside it. A path that cannot be scored says why under `unscored`.
+written beside it. A path that cannot be scored says why under `unscored`. All scores lie in [0, 1]; those that are no
+reward model's say so (`by`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from evals.records import Path, Problem, StepScores
 from evals.tasks import check_steps
 from stages.counts import UNSCORED, Tally
 from stages.runs.stage import Stage
-from stages.scorers.base import Unscored
+from stages.scorers.base import StepScorer, Unscored
 from stages.settings.score import ScoreSettings
-
-
-class StepScorer(Protocol):
-    """Scores the steps of paths."""
-
-    async def score(self, problem: Problem) -> list[StepScores | Unscored]:
-        """The scores of each path of the problem, or why it has none."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +43,7 @@ class Scoring(Stage):
         return [problem.model_copy(update={"paths": paths}) if paths else problem]
 
     def _written(self, path: Path, found: StepScores | Unscored, tally: Tally) -> Path:
-        name = self.settings.name
+        name = self.settings.key
         if isinstance(found, Unscored):
             tally.count(UNSCORED.of(found.reason))
             return path.model_copy(update={"unscored": {**(path.unscored or {}), name: str(found)}})

@@ -25,6 +25,7 @@ from stages.settings.simulate import SimulateSettings
 from stages.strategies import strategy
 from stages.strategies.audit import audit, audit_report
 from stages.strategies.cost import cost_report, count_labels, label_kinds
+from stages.strategies.forks import keep_forks, roll_root
 from stages.strategies.prefixes import Simulator, prefixes
 from stages.strategies.run_budget import RunBudget, most_draws
 
@@ -59,6 +60,7 @@ class Simulation(Stage):
             return {OVER_BUDGET: 1}
         new = [path for path in problem.paths if path.labels is None]
         distinct = len(prefixes(task_of(problem), new).places)
+        distinct += settings.root and problem.root is None
         steps = {"steps": sum(len(path.steps) for path in new), "prefixes": distinct}
         if settings.strategy == "mcts" and settings.budget is None:
             return steps  # its own rollouts are searched, so their number is not known beforehand
@@ -84,7 +86,12 @@ class Simulation(Stage):
         simulator = Simulator(self.engine, task_of(problem), settings, tally, verdicts=self.verdicts)
         await strategy(settings.strategy)(simulator, problem)
         tally.count(Count.PROBLEMS_LABELLED)
-        count_labels(prefixes(simulator.task, [*new, *problem.paths[before:]]), settings.k, tally)
+        labelled = [*new, *problem.paths[before:]]
+        count_labels(prefixes(simulator.task, labelled), settings.k, tally)
+        if settings.root and problem.root is None:
+            problem.root = await roll_root(simulator, problem)
+        if settings.keep_forks:
+            keep_forks(simulator, problem, labelled)
         if settings.audit and in_share(problem.id, settings.audit, settings.seed, "audit/"):
             await audit(simulator, problem, new)
         if settings.gold:

@@ -63,7 +63,8 @@ class EarlierPaths:
         return len(self.ids()) - len(self._asked)
 
     def join(self, problem: Problem, tally: Tally) -> None:
-        """Give the problem its earlier paths (those it does not have already), before its own."""
+        """Give the problem its earlier paths (those it does not have already), before its own, and its question's
+        label."""
         earlier = None if self._lines is None else self._lines.get(problem.id)
         if earlier is None:
             return
@@ -73,3 +74,5 @@ class EarlierPaths:
         tally.count("paths from the pool", len(paths))
         problem.paths = [*paths, *problem.paths]
         problem.drawn = max(problem.drawn, earlier.drawn)
+        if problem.root is None and earlier.root is not None:
+            problem.root = earlier.root

@@ -2,7 +2,8 @@
 
     {"steps": [0.98, 0.91], "mean": 0.945, "min": 0.91, "product": 0.8918, "last": 0.91}
 
-Who computes them is another matter: `stages.scorers.hf.Scorer` with transformers, `stages.scorers.vllm` with vLLM.
+What is read at these tokens: `stages.scorers.reward` (a reward model's verdicts) and `stages.scorers.likelihood`. Who
+computes it is another matter: `stages.scorers.hf` with transformers, `stages.scorers.vllm` with vLLM.
 """
 
 from __future__ import annotations
@@ -13,19 +14,15 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal, Protocol
 
-from evals.errors import ModelError, UsageError
+from evals.errors import ModelError
 from evals.records import Path, Problem, StepScores
-from evals.tasks import task_of
-from evals.tasks.base import step_ends
 from stages.models.loading import load_tokenizer
-from stages.models.naming import read_card
 from stages.models.prompts import Prompter
-from stages.models.templates import chat_arguments, make_prompter
 from stages.settings.model import ScorerSettings
 
-NO_NUMBERS = "the reward model gives scores that are not numbers"
+NO_NUMBERS = "the model gives scores that are not numbers"
 
 
 class Reason(StrEnum):
@@ -48,16 +45,18 @@ class Unscored:
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A path to be scored: its token ids, the position of each step's end, and P(right) there once it is known."""
+    """A path to be scored: its token ids, the position of each step's last token, and what was read of each step once
+    it is known. `start` is the position of the first token behind the prompt."""
 
     ids: list[int]
     positions: list[int]
+    start: int = 0
     scores: list[float] | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
     error: Exception | None = None
 
     def give(self, scores: list[float]) -> None:
-        """Write the scores down.
+        """Write down what was read of each step.
 
         Raises:
             ModelError: one of them is not a number.
@@ -67,64 +66,52 @@ class Job:
         self.scores = scores
 
 
+class StepScorer(Protocol):
+    """Whoever scores the paths of a problem, alone or with others behind it."""
+
+    async def score(self, problem: Problem) -> list[StepScores | Unscored]:
+        """The scores of each path, or why it has none; computed together with all that are waiting."""
+
+    def spent(self) -> dict[str, int]:
+        """What scoring has cost so far, by name."""
+
+    def hungry(self) -> bool:
+        """True while more problems should be admitted."""
+
+    async def close(self) -> None:
+        """Let go of what it holds."""
+
+
 class PathScorer(ABC):
-    """Scores paths with a reward model; how, a subclass says in `finish_jobs`.
+    """Scores paths with one model: what is read of a step a subclass says, who computes it another.
 
     Args:
-        name: folder written by `train-prm` (full or adapter).
-        settings: how it runs; a template is refused if it is not "auto" and not what the model was trained with.
-
-    Raises:
-        ModelError: not a reward model.
+        name: as for `stages.models.naming.resolve`.
+        settings: how the model runs.
     """
 
     max_length: int
 
     def __init__(self, name: str, settings: ScorerSettings) -> None:
         self.name, self.settings = name, settings
-        self.card = reward_card(name)
         self.tokenizer = load_tokenizer(name, settings.trust_remote_code)
         self.counts: Counter[str] = Counter()
-        self._prompters: dict[str, Prompter] = {}
+
+    @abstractmethod
+    def prompter(self, problem: Problem) -> Prompter:
+        """What builds the problem's prompt."""
+
+    @abstractmethod
+    def ends(self, problem: Problem, path: Path) -> list[int]:
+        """Character offsets in the path's text up to which each step reaches."""
+
+    @abstractmethod
+    def to_scores(self, found: list[float]) -> StepScores:
+        """The scores of a path, from what was read of each step."""
 
     @abstractmethod
     async def finish_jobs(self, jobs: list[Job]) -> None:
         """Compute the scores of the jobs, together with whatever else waits."""
-
-    def prompter(self, problem: Problem) -> Prompter:
-        """The prompts the model was trained with.
-
-        Raises:
-            UsageError: the template asked for, or what it is told, is another.
-        """
-        if problem.task not in self._prompters:
-            templates = task_of(problem).templates
-            told = chat_arguments((), self.card)
-            recorded = make_prompter(self.tokenizer, templates, "auto", self.card.get("template"), told)
-            if self.settings.template != "auto":
-                asked = make_prompter(self.tokenizer, templates, self.settings.template)
-                if asked.recorded != recorded.recorded:
-                    raise UsageError(
-                        f"{self.name} was trained with the template {recorded.name!r}, not {asked.name!r}",
-                        "Leave --template out: the model knows its own.",
-                    )
-            if chat_arguments(self.settings.chat_arg, self.card) != told:
-                raise UsageError(
-                    f"{self.name} was trained with other --chat-arg ({told or 'none'})",
-                    "Leave --chat-arg out: the model knows its own.",
-                )
-            self._prompters[problem.task] = recorded
-        return self._prompters[problem.task]
-
-    async def score(self, problem: Problem) -> list[StepScores | Unscored]:
-        """The scores of each path, or why it has none; computed together with all that are waiting."""
-        jobs = [self.job(problem, path) for path in problem.paths]
-        await self.finish_jobs([job for job in jobs if isinstance(job, Job)])
-        return [to_scores(job.scores or []) if isinstance(job, Job) else job for job in jobs]
-
-    def spent(self) -> dict[str, int]:
-        """What scoring has cost so far: paths, and tokens read (padding not counted)."""
-        return {"paths": self.counts["paths"], "tokens": self.counts["tokens"]}
 
     @abstractmethod
     def hungry(self) -> bool:
@@ -134,34 +121,40 @@ class PathScorer(ABC):
     async def close(self) -> None:
         """Let go of the model."""
 
+    async def read(self, problem: Problem) -> list[list[float] | Unscored]:
+        """What the model says of each step of each path, or why nothing."""
+        jobs = [self.job(problem, path) for path in problem.paths]
+        await self.finish_jobs([job for job in jobs if isinstance(job, Job)])
+        return [job.scores or [] if isinstance(job, Job) else job for job in jobs]
+
+    async def score(self, problem: Problem) -> list[StepScores | Unscored]:
+        """The scores of each path, or why it has none; computed together with all that are waiting."""
+        found = await self.read(problem)
+        return [one if isinstance(one, Unscored) else self.to_scores(one) for one in found]
+
+    def spent(self) -> dict[str, int]:
+        """What scoring has cost so far: paths, and tokens read (padding not counted)."""
+        return {"paths": self.counts["paths"], "tokens": self.counts["tokens"]}
+
     def job(self, problem: Problem, path: Path) -> Job | Unscored:
         """What to compute for a path, or why it cannot be."""
         if not path.steps:
             self.counts[Reason.NO_STEPS] += 1
             return Unscored(Reason.NO_STEPS)
-        ids, positions = self.prompter(problem).step_positions(problem, path.text, step_ends(task_of(problem), path))
+        prompter = self.prompter(problem)
+        ids, positions = prompter.step_positions(problem, path.text, self.ends(problem, path))
         if len(ids) > self.max_length:
             self.counts[Reason.TOO_LONG] += 1
             return Unscored(Reason.TOO_LONG, f"{len(ids)} tokens, the model takes {self.max_length}")
         self.counts["paths"] += 1
         self.counts["tokens"] += len(ids)
-        return Job(ids, positions)
+        return Job(ids, positions, len(prompter.prompt_ids(problem)))
 
 
-def reward_card(name: str) -> dict[str, Any]:
-    """A reward model's `sipf.json`.
-
-    Raises:
-        ModelError: it is no reward model.
-    """
-    card = read_card(name)
-    if card.get("kind") != "prm":
-        raise ModelError(f"{name} is no reward model", "Give the folder that `sipf train-prm` has written.")
-    return card
-
-
-def to_scores(steps: list[float]) -> StepScores:
+def to_scores(steps: list[float], by: Literal["likelihood", "ratio"] | None = None) -> StepScores:
     """The record of a path's step scores: mean (the paper's r), min, product and last."""
+    kind: dict[str, Any] = {} if by is None else {"by": by}
     return StepScores(
-        steps=steps, mean=math.fsum(steps) / len(steps), min=min(steps), product=math.prod(steps), last=steps[-1]
-    )
+        steps=steps, mean=math.fsum(steps) / len(steps), min=min(steps), product=math.prod(steps), last=steps[-1],
+        **kind,
+    )  # fmt: skip

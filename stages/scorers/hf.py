@@ -1,4 +1,4 @@
-"""Scoring: a reward model's P(right) for every step of a path, all steps in one forward pass.
+"""Scoring with transformers: all steps of a path in one forward pass.
 
     scorer = Scorer("runs/prm")
     scorer.score_paths([(problem, path)])     # [[0.98, 0.91]]
@@ -11,8 +11,9 @@ bits of a matrix product depend on its shape: a path's scores are the same alone
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -20,49 +21,40 @@ import torch
 from evals.errors import ModelError
 from evals.records import Path, Problem
 from stages.models.devices import choose_device, choose_dtype
+from stages.models.loading import load_policy
 from stages.models.reward import has_sigmoid, load_reward_model
 from stages.scorers.base import Job, PathScorer
+from stages.scorers.likelihood import LikelihoodScorer
+from stages.scorers.reward import RewardScorer
 from stages.settings.model import ScorerSettings
+from stages.settings.score import ScoreSettings
 
 LENGTH_CLASS = 16
 RIGHT = 1
+CPU_LOGITS, GPU_LOGITS = 1 << 27, 1 << 30
+"""Most logits that a causal model may give at once: a batch has fewer tokens where the vocabulary is large."""
 
 
-class Scorer(PathScorer):
-    """A reward model, ready to score.
+class _Batches(PathScorer):
+    """Collects what waits and computes it in batches."""
 
-    Args:
-        name: folder written by `train-prm` (full or adapter).
-        settings: how it runs; `batch_tokens` 0 chooses by device.
-
-    Raises:
-        ModelError: not a reward model, or it cannot be loaded.
-        UsageError: another template.
-    """
-
-    def __init__(self, name: str, settings: ScorerSettings = ScorerSettings()) -> None:
-        super().__init__(name, settings)
-        self.device = choose_device(settings.device)
-        self.dtype = choose_dtype(settings.dtype, self.device)
-        self.model = load_reward_model(
-            name,
-            self.device,
-            self.dtype,
-            sigmoid=has_sigmoid(self.card),
-            new_head=False,
-            load_in_4bit=settings.load_in_4bit,
-            trust_remote_code=settings.trust_remote_code,
-        ).eval()
-        self.batch_tokens = settings.batch_tokens or (16384 if self.device.startswith("cuda") else 4096)
+    def hold(self, model: Any, most_tokens: int) -> None:
+        """Take the model, on its device and in eval mode; a batch has at most so many tokens unless the user says."""
+        self.model = model
+        self.batch_tokens = self.settings.batch_tokens or most_tokens
         config = self.model.config.get_text_config()
         self.max_length = int(getattr(config, "max_position_embeddings", 0) or 1 << 30)
         self._waiting: list[Job] = []
         self._seen = 0
 
-    def score_paths(self, paths: Sequence[tuple[Problem, Path]]) -> list[list[float] | None]:
-        """P(right) of every step of each path; None for a path that is too long or has no steps (counted)."""
+    @abstractmethod
+    def give(self, job: Job, logits: Any) -> None:
+        """Read the steps of a path off the (tokens, classes or vocabulary) logits of its row."""
+
+    def compute(self, paths: Sequence[tuple[Problem, Path]]) -> list[list[float] | None]:
+        """What the model says of every step of each path; None for one that is too long or has no steps (counted)."""
         jobs = [self.job(problem, path) for problem, path in paths]
-        _run(self.model, [job for job in jobs if isinstance(job, Job)], self._pad, self.batch_tokens)
+        _run(self.model, [job for job in jobs if isinstance(job, Job)], self._pad, self.batch_tokens, self.give)
         return [job.scores if isinstance(job, Job) else None for job in jobs]
 
     async def close(self) -> None:
@@ -94,7 +86,7 @@ class Scorer(PathScorer):
             self._waiting = []
             error: Exception | None = None
             try:
-                _run(self.model, jobs, self._pad, self.batch_tokens)
+                _run(self.model, jobs, self._pad, self.batch_tokens, self.give)
             except Exception as raised:  # it belongs to those who wait for these scores
                 error = raised
             for job in jobs:
@@ -109,6 +101,77 @@ class Scorer(PathScorer):
         return int(self.tokenizer.pad_token_id)
 
 
+class Scorer(_Batches, RewardScorer):
+    """A reward model, ready to score.
+
+    Args:
+        name: folder written by `train-prm` (full or adapter).
+        settings: how it runs; `batch_tokens` 0 chooses by device.
+
+    Raises:
+        ModelError: not a reward model, or it cannot be loaded.
+        UsageError: another template.
+    """
+
+    def __init__(self, name: str, settings: ScorerSettings = ScorerSettings()) -> None:
+        super().__init__(name, settings)
+        device = choose_device(settings.device)
+        model = load_reward_model(
+            name,
+            device,
+            choose_dtype(settings.dtype, device),
+            sigmoid=has_sigmoid(self.card),
+            new_head=False,
+            load_in_4bit=settings.load_in_4bit,
+            trust_remote_code=settings.trust_remote_code,
+        )
+        self.hold(model.eval(), _tokens(device))
+
+    def score_paths(self, paths: Sequence[tuple[Problem, Path]]) -> list[list[float] | None]:
+        """P(right) of every step of each path; None for a path that is too long or has no steps (counted)."""
+        return self.compute(paths)
+
+    def give(self, job: Job, logits: Any) -> None:
+        """See `_Batches.give`."""
+        give_right(job, logits)
+
+
+class HFLikelihood(_Batches, LikelihoodScorer):
+    """A causal model, ready to score by the likelihood of steps.
+
+    Args:
+        name: any causal language model, or an adapter of one.
+        settings: how it runs; `batch_tokens` 0 chooses by device and size of the vocabulary.
+        how: `per` step or token.
+
+    Raises:
+        ModelError: a reward model, or it cannot be loaded.
+    """
+
+    def __init__(
+        self, name: str, settings: ScorerSettings = ScorerSettings(), how: ScoreSettings = ScoreSettings()
+    ) -> None:
+        super().__init__(name, settings, how)
+        loaded = load_policy(
+            name, settings.device, settings.dtype, settings.load_in_4bit, settings.trust_remote_code
+        )  # fmt: skip
+        logits = GPU_LOGITS if loaded.device.startswith("cuda") else CPU_LOGITS
+        vocabulary = int(loaded.model.get_output_embeddings().weight.shape[0])
+        self.hold(loaded.model, min(_tokens(loaded.device), max(1, logits // vocabulary)))
+
+    def give(self, job: Job, logits: Any) -> None:
+        """See `_Batches.give`."""
+        end = job.positions[-1] + 1
+        written = torch.tensor(job.ids[job.start : end], device=logits.device)
+        before = logits[job.start - 1 : end - 1].float()
+        tokens = before.gather(-1, written[:, None])[:, 0] - before.logsumexp(-1)
+        job.give(self.steps(job, tokens.double().tolist()))
+
+
+def _tokens(device: str) -> int:
+    return 16384 if device.startswith("cuda") else 4096
+
+
 def step_probabilities(
     model: Any, rows: Sequence[tuple[list[int], list[int]]], pad: int, batch_tokens: int
 ) -> list[list[float]]:
@@ -121,11 +184,16 @@ def step_probabilities(
         batch_tokens: tokens of a batch, padding included.
     """
     jobs = [Job(ids, positions) for ids, positions in rows]
-    _run(model, jobs, pad, batch_tokens)
+    _run(model, jobs, pad, batch_tokens, give_right)
     return [job.scores or [] for job in jobs]
 
 
-def _run(model: Any, jobs: Sequence[Job], pad: int, batch_tokens: int) -> None:
+def give_right(job: Job, logits: Any) -> None:
+    """P(right) at each step's last token, from the (tokens, 2) logits of its row."""
+    job.give(torch.softmax(logits[job.positions].double(), dim=-1)[:, RIGHT].tolist())
+
+
+def _run(model: Any, jobs: Sequence[Job], pad: int, batch_tokens: int, give: Callable[[Job, Any], None]) -> None:
     """Compute the jobs' scores, longest first, so that running out of memory shows at once."""
     classes: dict[int, list[Job]] = defaultdict(list)
     for job in jobs:
@@ -133,10 +201,10 @@ def _run(model: Any, jobs: Sequence[Job], pad: int, batch_tokens: int) -> None:
     for width in sorted(classes, reverse=True):
         rows = max(1, batch_tokens // width)
         for start in range(0, len(classes[width]), rows):
-            _batch(model, classes[width][start : start + rows], width, rows, pad)
+            _batch(model, classes[width][start : start + rows], width, rows, pad, give)
 
 
-def _batch(model: Any, jobs: Sequence[Job], width: int, rows: int, pad: int) -> None:
+def _batch(model: Any, jobs: Sequence[Job], width: int, rows: int, pad: int, give: Callable[[Job, Any], None]) -> None:
     ids = torch.full((rows, width), pad, dtype=torch.long)
     mask = torch.zeros((rows, width), dtype=torch.long)
     mask[:, 0] = 1  # a row without any token to look at gives nan
@@ -152,6 +220,5 @@ def _batch(model: Any, jobs: Sequence[Job], width: int, rows: int, pad: int) -> 
             f"{rows} rows of {width} tokens do not fit into the device's memory",
             f"Try a smaller --batch-tokens (now {rows * width}), or --load-in-4bit.",
         ) from error
-    right = torch.softmax(logits.double(), dim=-1)[..., RIGHT].cpu()
     for row, job in enumerate(jobs):
-        job.give(right[row, job.positions].tolist())
+        give(job, logits[row])

@@ -1,4 +1,5 @@
-"""`sipf score --engine vllm`: a reward model behind vLLM's pooling runner, which gives both classes of every token.
+"""`sipf score --engine vllm`: a reward model behind vLLM's pooling runner, which gives both classes of every token; or
+a causal model, of whose prompts vLLM gives the log-probability of every token.
 
 scorer = VLLMScorer("runs/prm", ScorerSettings(engine="vllm"))
 await scorer.score(problem)
@@ -11,18 +12,22 @@ import contextlib
 from typing import Any
 
 from evals.errors import ModelError
+from stages.engines.vllm.engine import VLLMEngine
 from stages.engines.vllm.opening import vllm_start
 from stages.engines.vllm.start import prepared, start, stop
 from stages.models.reward import AUTO_CLASS, CLASSES
-from stages.scorers.base import Job, PathScorer
+from stages.scorers.base import Job
 from stages.scorers.hf import RIGHT
+from stages.scorers.likelihood import LikelihoodScorer
+from stages.scorers.reward import RewardScorer
 from stages.settings.model import ScorerSettings
+from stages.settings.score import ScoreSettings
 
 BACKLOG = 2
 
 
-class VLLMScorer(PathScorer):
-    """Scores paths with vLLM.
+class VLLMScorer(RewardScorer):
+    """Scores paths with a reward model on vLLM.
 
     Args:
         name: folder written by `train-prm`; an adapter is merged into a temporary folder first.
@@ -98,6 +103,39 @@ class VLLMScorer(PathScorer):
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         stop(self.llm)
+
+
+class VLLMLikelihood(LikelihoodScorer):
+    """Scores paths by the likelihood of their steps, with vLLM.
+
+    Args:
+        name: any causal language model, or an adapter of one.
+        settings: how it runs.
+        how: `per` step or token.
+
+    Raises:
+        ModelError: a reward model, vLLM is missing, or it cannot load the model.
+    """
+
+    def __init__(self, name: str, settings: ScorerSettings, how: ScoreSettings) -> None:
+        super().__init__(name, settings, how)
+        # Merged: on a CPU vLLM fails at the log-probabilities of a prompt under an adapter (0.32).
+        self.engine = VLLMEngine(name, vllm_start(settings), settings.template, settings.chat_arg, merge=True)
+        self.max_length = self.engine.max_length - 1  # vLLM computes a prompt only together with a token after it
+
+    def hungry(self) -> bool:
+        """True while fewer paths are under way than there is room for."""
+        return self.engine.hungry()
+
+    async def finish_jobs(self, jobs: list[Job]) -> None:
+        """See `PathScorer.finish_jobs`."""
+        found = await self.engine.token_logprobs([job.ids for job in jobs])
+        for job, tokens in zip(jobs, found, strict=True):
+            job.give(self.steps(job, tokens[job.start - 1 : job.positions[-1]]))
+
+    async def close(self) -> None:
+        """Stop vLLM and free what it holds."""
+        await self.engine.close()
 
 
 def _give(job: Job, classes: Any) -> None:

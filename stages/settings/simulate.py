@@ -78,7 +78,8 @@ class SimulateSettings(AnswerSettings):
     `run_budget` those of all (see `stages.strategies.run_budget`). `confidence` C gives up a dead-looking prefix once
     the chance that its remaining draws change the label is at most 1 - C (see `stages.strategies.stopping`; `prior` are
     the right and wrong draws it starts from). `audit` is the share of problems that brute force labels as well, for
-    comparison. `name` is the key of the scores that `prm-guided` uses; `walk_on` lets it continue where they misled it.
+    comparison. `root` rolls the question out after its paths, so the labels are the same with and without it.
+    `name` is the key of the scores that `prm-guided` uses; `walk_on` lets it continue where they misled it.
 
     Raises:
         UsageError: no number of hits would make a step right, or options that contradict each other.
@@ -112,6 +113,13 @@ class SimulateSettings(AnswerSettings):
     count_unfinished: bool = setting(
         False, "Let a rollout that was cut off at --max-tokens be right, if an answer can be read from it.",
         panel=Panel.MORE,
+    )  # fmt: skip
+    root: bool = setting(
+        False, "Roll out the bare question too: what the first step of a path forks from (pairs --rule fork)."
+    )
+    keep_forks: int = setting(
+        0, "Keep the text of up to this many right rollouts wherever a wrong path leaves the right one (pairs --rule "
+        "fork).", low=0,
     )  # fmt: skip
     keep_text: bool = setting(False, "Keep the text of each rollout on the line.", panel=Panel.MORE)
     confidence: float | None = setting(

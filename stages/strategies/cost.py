@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from evals.records import Path
+from evals.records import Path, StepLabel
 from stages.counts import LABELS, Count, Tally, brute_force
 from stages.strategies.prefixes import Prefixes, brute_tokens
 
@@ -32,6 +32,14 @@ def count_labels(found: Prefixes, k: int, tally: Tally) -> None:
         tally.count(brute_force("tokens", UNIQUE), tokens)
         tally.count(brute_force("rollouts", EVERY), k * len(places))
         tally.count(brute_force("tokens", EVERY), tokens * len(places))
+
+
+def count_root(root: StepLabel, tally: Tally) -> None:
+    """The rollouts of the bare question; brute force would make all of them, once."""
+    tally.count("questions rolled out", root.draws > 0)
+    for kind in (UNIQUE, EVERY):
+        tally.count(brute_force("rollouts", kind), root.k)
+        tally.count(brute_force("tokens", kind), brute_tokens(root.rollouts, root.k))
 
 
 def against_brute(what: str, prefixes: str) -> str:

@@ -4,7 +4,8 @@
     run_budget.check(problem)       # at every line, as it is read: reserves the most that the problem may draw
     run_budget.covers(problem)      # when its turn comes
 
-A problem reserves min(--budget, k draws for each of its distinct prefixes), whatever it draws in the end. So the run
+A problem reserves min(--budget, k draws for each of its distinct prefixes, and with --root k for the question itself),
+whatever it draws in the end. So the run
 never exceeds its budget, and which problems are labelled depends on the input alone: not on timing, shards or resumed
 runs. The price is that a frugal strategy leaves part of the budget unspent; a `--budget` that fits it wastes less.
 """
@@ -25,7 +26,7 @@ def most_draws(problem: Problem, settings: SimulateSettings) -> int:
     if settings.strategy == "mcts" and settings.budget is not None:
         return settings.budget
     new = [path for path in problem.paths if path.labels is None]
-    most = settings.k * len(prefixes(task_of(problem), new).places)
+    most = settings.k * (len(prefixes(task_of(problem), new).places) + (settings.root and problem.root is None))
     return most if settings.budget is None else min(most, settings.budget)
 
 

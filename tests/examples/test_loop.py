@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,43 @@ def test_simulator_reward_model_and_engine_are_chosen_apart_from_the_policy(plac
     assert "--engine" not in "".join(calls(place, "loop.sh", "--out", "other"))
 
 
+@pytest.mark.parametrize(
+    ("options", "stages"),
+    [
+        ((), ["sample", "simulate", "train-prm", "score", "pairs"]),
+        (("--rule", "threshold:0.5", "--rule", "outcome:0.5"), ["sample", "simulate", "train-prm", "score", "pairs"]),
+        (("--rule", "consistent"), ["sample", "simulate", "train-prm", "score", "pairs"]),
+        (("--rule", "consistent", "--by", "labels"), ["sample", "simulate", "pairs"]),
+        (("--rule", "fork:0.5", "--rule", "outcome:0.5"), ["sample", "simulate", "pairs"]),
+        (("--rule", "outcome", "--rule", "frequent"), ["sample", "pairs"]),
+    ],
+)
+def test_a_rule_has_what_it_needs_and_no_more(place: Path, options: tuple[str, ...], stages: list[str]) -> None:
+    lines = calls(place, "loop.sh", "--out", "run", "--rounds", "1", *options)
+    assert [line.split()[0] for line in lines][-2 - len(stages) - 1 : -3] == stages
+    (pairs,) = only(lines, "pairs")
+    rules = [option for name, option in pairwise(options) if name == "--rule"] or ["widest"]
+    assert [word for word in pairs.split() if word.startswith("--rule")] == [f"--rule={rule}" for rule in rules]
+    assert ("--name prm0" in pairs) == ("score" in stages)
+    assert any("--root --keep-forks 2" in line for line in lines) == any("fork" in rule for rule in rules)
+
+
+def test_scores_without_a_reward_model_need_no_labels(place: Path) -> None:
+    lines = calls(
+        place, "loop.sh", "--out", "run", "--rule", "consistent", "--score-by", "likelihood", "--scorer", "big"
+    )
+    assert not [line for line in lines if line.split()[0] in ("simulate", "train-prm")]
+    first, second = only(lines, "score")
+    assert first == "score run/r0/pool.jsonl --by likelihood --model big --name likelihood0 -o run/r0/scored.jsonl"
+    assert "--by likelihood --model big" in second
+    assert "--name likelihood1" in only(lines, "pairs")[1]
+    ratio = ("--score-by", "ratio", "--reference", "small")
+    lines = calls(place, "loop.sh", "--out", "ratio", *ratio, "--rule", "fork", "--rule", "threshold")
+    assert "--by ratio --model ratio/m0 --reference small" in only(lines, "score")[0]
+    assert "--by ratio --model ratio/m1 --reference small" in only(lines, "score")[1]
+    assert len(only(lines, "simulate")) == 2, "forks need labels all the same"
+
+
 def test_several_processes_train_through_accelerate_and_nothing_else_does(place: Path) -> None:
     config = place / "some.toml"
     config.touch()
@@ -136,7 +174,7 @@ def test_the_demos_outcome_arm_gets_as_many_pairs_from_the_same_first_paths(plac
     lines = calls(place, "demo.sh", OUT=str(place / "demo"), SEED="2")
     other = [line for line in lines if f"{place}/demo/outcome" in line]
     assert not [line for line in other if line.split()[0] in ("sft", "simulate", "train-prm", "score")]
-    assert all("--feedback outcome" in line and "--most 3" in line for line in only(other, "pairs"))
+    assert all("--rule=outcome" in line and "--most 3" in line for line in only(other, "pairs"))
     assert (place / "demo/outcome/r0/paths.jsonl").read_bytes() == (place / "demo/process/r0/paths.jsonl").read_bytes()
     tests = [line for line in lines if "--split test" in line or "--split ood" in line]
     assert all("--seed 1002" in line for line in tests), "test problems depend on the demo's seed"
@@ -161,3 +199,11 @@ def test_an_unknown_option_is_wrong_usage(place: Path) -> None:
     done = subprocess.run(["bash", str(EXAMPLES / "loop.sh"), "--base", "m1"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "--base is model or m0, not m1" in done.stderr
+    wrong = ["bash", str(EXAMPLES / "loop.sh"), "--rule", "best"]
+    done = subprocess.run(wrong, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "unknown --rule best" in done.stderr
+    wrong = ["bash", str(EXAMPLES / "loop.sh"), "--score-by", "guess"]
+    done = subprocess.run(wrong, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "--score-by is prm, likelihood or ratio, not guess" in done.stderr

@@ -60,11 +60,15 @@ simulate paths.jsonl {SCRIPT} --k 4 --strategy binary --temperature 0.4:0.8 -o b
 simulate paths.jsonl {SCRIPT} --k 4 --strategy mcts --searches 4 -o mcts.jsonl
 simulate paths.jsonl {SCRIPT} --k 4 --budget 6 --run-budget 40 --share 0.8 -o budget.jsonl
 simulate mbpp-paths.jsonl {SCRIPT} --k 2 -o mbpp-labels.jsonl
+simulate paths.jsonl {SCRIPT} --k 4 --strategy first-error --root --keep-forks 2 -o forks.jsonl
+simulate mbpp-paths.jsonl {SCRIPT} --k 2 --root --keep-forks 1 -o mbpp-forks.jsonl
 relabel brute.jsonl --k 3 --delta 1 -o relabel.jsonl
 relabel brute.jsonl --want soft -o soft.jsonl
 export stepwise brute.jsonl --labels soft -o stepwise.jsonl
-pairs paths.jsonl --feedback outcome --max-per-problem 2 --most 12 -o outcome.jsonl
-pairs gsm8k-paths.jsonl --feedback outcome --gold --max-length-gap 40 -o gsm8k-pairs.jsonl
+pairs paths.jsonl --rule outcome --max-per-problem 2 --most 12 -o outcome.jsonl
+pairs gsm8k-paths.jsonl --rule outcome --gold --max-length-gap 40 -o gsm8k-pairs.jsonl
+pairs brute.jsonl --rule consistent --rule outcome --by labels --reject step -o mixed.jsonl
+pairs forks.jsonl --rule fork:0.7 --rule outcome:0.3 -o fork-pairs.jsonl
 eval problems.jsonl {SCRIPT} -n 4 --temperature 1 --k 1 --k 4 -o eval.jsonl
 eval problems.jsonl --from paths.jsonl -o again.jsonl
 eval humaneval.jsonl {SCRIPT} -n 2 --temperature 1 -o humaneval-eval.jsonl

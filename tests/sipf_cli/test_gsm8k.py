@@ -87,7 +87,7 @@ def test_exact_finds_the_labels_of_brute_with_fewer_rollouts(folder: Path) -> No
 
 
 def test_pairs_by_outcome_put_right_paths_above_wrong_ones(folder: Path, tmp_path: Path) -> None:
-    run(tmp_path, "pairs", folder / "exact.jsonl", "--feedback", "outcome", "--max-per-problem", 3, "-o", "pairs.jsonl")
+    run(tmp_path, "pairs", folder / "exact.jsonl", "--rule", "outcome", "--max-per-problem", 3, "-o", "pairs.jsonl")
     pairs = read(tmp_path / "pairs.jsonl")
     problems = {problem["id"]: problem for problem in read(folder / "exact.jsonl")}
     assert len(pairs) > QUESTIONS

@@ -13,7 +13,7 @@ import pytest
 from tests.sipf_cli.commands import PROGRAM, SCRIPTED, end, environment, read, run, start, write
 
 SAMPLE = (*SCRIPTED, "-n", 6, "--seed", 3)
-PAIRS = ("--feedback", "outcome", "--max-per-problem", 2)
+PAIRS = ("--rule", "outcome", "--max-per-problem", 2)
 
 
 @pytest.fixture(scope="module")

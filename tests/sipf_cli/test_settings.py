@@ -41,6 +41,19 @@ def probe(settings: ProbeSettings, console: PresetOptions) -> None:
     print(json.dumps(asdict(settings)))
 
 
+@dataclass(frozen=True)
+class ListSettings:
+    rule: tuple[str, ...] = setting(("widest",), "Rules.")
+
+
+LISTED = new_app()
+
+
+@LISTED.command()
+def listed(settings: ListSettings, console: PresetOptions) -> None:
+    print(json.dumps(asdict(settings)))
+
+
 NESTED = new_app()
 
 
@@ -116,6 +129,15 @@ def test_the_file_may_be_named_by_a_variable_and_may_name_the_preset(run: Any, t
     for env in ({"SIPF_CONFIG": str(path)}, {"SIPF_TRAIN_PRM_CONFIG": str(path)}):
         values = given(run("train-prm", env=env))
         assert (values["seed"], values["epochs"]) == (2, 9.0)
+
+
+def test_an_option_that_may_be_repeated_may_stand_alone_in_a_file(monkeypatch: Any, run: Any, tmp_path: Path) -> None:
+    monkeypatch.setattr(LazyCommand, "load", lambda self: typer.main.get_command(LISTED))
+    path = tmp_path / "one.toml"
+    for text, rules in (("rule = 'a'", ["a"]), ("rule = ['a', 'b']", ["a", "b"]), ("", ["widest"])):
+        path.write_text(f"[train-prm]\n{text}\n", encoding="utf-8")
+        for line in (("--config", str(path), "train-prm"), ("train-prm", "--config", str(path))):
+            assert given(run(*line)) == {"rule": rules}
 
 
 def test_a_command_within_a_command_has_a_table_within_a_table(run: Any, file: Path) -> None:

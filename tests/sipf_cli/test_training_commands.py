@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for strategy in ("exact", "brute"):
         more = ("--strategy", strategy, "--k", 4, "-o", f"{strategy}.jsonl")
         run(folder, "simulate", "paths.jsonl", *SCRIPTED, *more)
-    run(folder, "pairs", "paths.jsonl", "--feedback", "outcome", "-o", "pairs.jsonl")
+    run(folder, "pairs", "paths.jsonl", "--rule", "outcome", "-o", "pairs.jsonl")
     return folder
 
 

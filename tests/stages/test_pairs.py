@@ -1,4 +1,5 @@
-"""pairs: the definition by hand, the sweep against re-running, and the advice where there is nothing to learn from."""
+"""pairs: the definition by hand, the sweep against re-running, several rules together, and the advice where there is
+nothing to learn from. What each rule makes is in tests/stages/pairing."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from evals.records import Problem
 from stages.files.manifest import read_manifest
 from stages.files.reading import BadLines
 from stages.models.templates import exported_prompt
-from stages.pairs import SWEEP, PairReport, make_pairs, refuse_nothing, write_pairs
+from stages.pairing.report import SWEEP, PairReport, refuse_nothing
+from stages.pairs import make_pairs, write_pairs
 from stages.settings.pairs import PairSettings
 from tests.stages.fakes import chain_problem
 
@@ -34,9 +36,10 @@ def scored(number: int, mean: float | None, correct: bool = False, **fields: Any
 
 
 def pairs(problems: Problem | list[Problem], **settings: Any) -> tuple[list[dict[str, Any]], PairReport]:
-    report = PairReport()
+    chosen = PairSettings(**settings)
+    report = PairReport(chosen)
     problems = problems if isinstance(problems, list) else [problems]
-    return list(make_pairs(problems, PairSettings(**settings), report)), report
+    return make_pairs(problems, chosen, report), report
 
 
 def ids(rows: list[dict[str, Any]]) -> list[str]:
@@ -61,7 +64,7 @@ def test_a_pair_is_a_right_path_that_scores_eta_more_the_boundary_included() -> 
 def test_a_row_is_the_fields_pair_format_and_self_contained() -> None:
     (row,) = pairs(FOUR, eta=0.5)[0]
     assert row == {
-        "id": "c#0>3", "problem": "c", "task": "chain", "question": FOUR.question,
+        "id": "c#0>3", "problem": "c", "task": "chain", "question": FOUR.question, "rule": "widest",
         "prompt": f"Question: {FOUR.question}\nAnswer:\n", "chosen": FOUR.paths[0].text, "rejected": FOUR.paths[3].text,
         "chosen_correct": True, "rejected_correct": True, "chosen_finish": "stop", "rejected_finish": "stop",
         "chosen_score": 0.75, "rejected_score": 0.25,
@@ -94,7 +97,7 @@ def test_max_per_problem_spreads_over_the_paths_before_any_is_used_again() -> No
     used = Counter(number for row in ids(rows) for number in row.split(">"))
     assert len(rows) == 4
     assert set(used.values()) == {1}
-    assert report.counts["pairs left out: max-per-problem"] == 16 + 6 * 0 - 4
+    assert report.rules["widest"].counts["pairs left out: max-per-problem"] == 16 - 4
     assert ids(rows)[0] == "3>4", "the widest gap is among them"
     everything, _ = pairs(problem, max_per_problem=99)
     assert len(everything) == 16
@@ -104,14 +107,14 @@ def test_max_per_problem_spreads_over_the_paths_before_any_is_used_again() -> No
 def test_outcome_feedback_prefers_right_to_wrong_and_needs_no_scores() -> None:
     paths = [scored(i, None, correct=i < 3) for i in range(6)]
     problem = chain_problem(paths=paths)
-    rows, report = pairs(problem, feedback="outcome", max_per_problem=99)
+    rows, report = pairs(problem, rule=("outcome",), max_per_problem=99)
     assert sorted(ids(rows)) == sorted(f"{a}>{b}" for a in range(3) for b in range(3, 6))
     assert "chosen_score" not in rows[0]
     assert report.counts["pairs of a right and a wrong path"] == 9
-    some = {tuple(ids(pairs(problem, feedback="outcome", max_per_problem=2, seed=seed)[0])) for seed in range(8)}
+    some = {tuple(ids(pairs(problem, rule=("outcome",), max_per_problem=2, seed=seed)[0])) for seed in range(8)}
     assert len(some) > 3, "which of equal pairs are taken is the seed's choice"
-    assert ids(pairs(problem, feedback="outcome", max_per_problem=2, seed=1)[0]) == ids(
-        pairs(problem, feedback="outcome", max_per_problem=2, seed=1)[0]
+    assert ids(pairs(problem, rule=("outcome",), max_per_problem=2, seed=1)[0]) == ids(
+        pairs(problem, rule=("outcome",), max_per_problem=2, seed=1)[0]
     )
 
 
@@ -119,7 +122,7 @@ def test_the_length_gap_is_in_tokens_where_known_else_in_quarters_of_characters(
     paths = [scored(0, 0.9, True, tokens=30), scored(1, 0.1, tokens=10), scored(2, 0.2, tokens=25)]
     rows, report = pairs(chain_problem(paths=paths), max_length_gap=5)
     assert ids(rows) == ["0>2"]
-    assert report.counts["pairs left out: length gap"] == 1
+    assert report.rules["widest"].counts["pairs left out: length gap"] == 1
     assert sorted(ids(pairs(chain_problem(paths=paths), max_length_gap=20)[0])) == ["0>1", "0>2"]
     long = scored(1, 0.1, text="1+1=2\n" + "so " * 40 + "\nThe answer is 2")
     assert ids(pairs(chain_problem(paths=[scored(0, 0.9, True), long]), max_length_gap=20)[0]) == []
@@ -135,7 +138,7 @@ def test_paths_without_a_score_gold_paths_and_earlier_rounds_are_left_out_and_co
     assert report.counts["paths left out: earlier round"] == 3
     assert report.counts["paths left out: gold"] == 1
     rows, report = pairs(chain_problem(paths=paths), max_per_problem=99)
-    assert report.counts["paths left out: no score 'prm'"] == 1
+    assert report.rules["widest"].counts["paths left out: no score 'prm'"] == 1
     assert not any("gold" in name or "2" in name for name in ids(rows))
     assert any("gold" in row["id"] for row in pairs(chain_problem(paths=paths), gold=True, max_per_problem=99)[0])
     with pytest.raises(DataError, match="correct: missing"):
@@ -165,21 +168,20 @@ def test_the_sweep_says_what_running_with_that_eta_yields() -> None:
         _, report = pairs(problems, **settings)
         for eta in SWEEP:
             rows, again = pairs(problems, eta=eta, **settings)
-            assert report.sweep[eta] == len(rows) == again.counts["pairs"]
-            assert (
-                report.sweep_problems[eta] == again.counts["problems with a pair"] == len({r["problem"] for r in rows})
-            )
-            assert again.sweep == report.sweep
-        assert report.sweep[0.0] > report.sweep[0.5] > 0
+            told = report.rules["widest"]
+            assert told.sweep[eta] == len(rows) == again.counts["pairs"]
+            assert told.sweep_problems[eta] == again.counts["problems with a pair"] == len({r["problem"] for r in rows})
+            assert again.rules["widest"].sweep == told.sweep
+        assert told.sweep[0.0] > told.sweep[0.5] > 0
 
 
 @pytest.mark.parametrize(
     ("problems", "settings", "reason", "advice"),
     [
         (two(9, 0.3, correct=False), {}, "no right path", "--any"),
-        (two(9, 0.3), {"feedback": "outcome", "chosen_correct": True}, "", ""),
+        (two(9, 0.3), {"rule": ("outcome",)}, "", ""),
         (many(9, *(scored(j, 0.5, True) for j in range(3))),
-         {"feedback": "outcome"}, "no wrong path", "--feedback process"),
+         {"rule": ("outcome",)}, "no wrong path", "--rule threshold"),
         (many(9, scored(0, None)),
          {}, "fewer than two usable paths", "sipf score --name prm"),
         (two(9, 0.2), {"eta": 0.4}, "no gap of 0.4", "Lower --eta: at 0.1 there would be 9 pairs"),
@@ -202,6 +204,17 @@ def test_next_to_nothing_is_refused_with_advice_that_fits(
     assert advice in caught.value.advice
 
 
+def test_rules_that_make_the_same_pairs_cannot_be_mixed_in_shares() -> None:
+    paths = [scored(0, 0.9, True), scored(1, 0.1)]
+    shares = {"rule": ("widest:0.5", "outcome:0.5")}
+    rows, report = pairs(many(9, *paths), **shares)
+    assert rows == []
+    with pytest.raises(DataError, match="mostly, by outcome: made by a rule before it") as caught:
+        refuse_nothing(report, PairSettings(**shares))
+    assert "Leave the shares out" in caught.value.advice
+    assert len(pairs(many(9, *paths), rule=("widest", "outcome"))[0]) == 9
+
+
 def test_a_length_gap_that_leaves_nothing_is_named() -> None:
     problems = two(9, 0.3)
     for problem in problems:
@@ -222,7 +235,7 @@ def test_the_file_is_written_whole_with_counts_and_sweep_or_not_at_all(tmp_path:
     rows = [json.loads(line) for line in output.read_text().splitlines()]
     assert len(rows) == summary["counts"]["pairs"] == 12
     assert summary["counts"]["pairs left out: most"] == 8
-    assert summary["sweep"]["0.2"] == {"pairs": 20, "problems": 20}
+    assert summary["rules"]["widest"]["sweep"]["0.2"] == {"pairs": 20, "problems": 20}
     assert summary["bad lines"] == len(heard) == 1
     order = [int(row["problem"][1:]) for row in rows]
     assert order == sorted(order), "in input order"

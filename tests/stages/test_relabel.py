@@ -52,6 +52,19 @@ def test_brutes_rollouts_give_the_labels_of_a_run_with_other_settings(k: int, de
         assert relabelled(made, k=8, delta=0) == relabelled(all_draws, k=8, delta=0), "and back"
 
 
+def test_the_question_is_labelled_again_with_its_paths() -> None:
+    for problem in simulated(strategy="brute", root=True):
+        made = relabelled(problem, delta=2)
+        assert problem.root is not None
+        assert made.root is not None
+        assert (made.root.delta, made.root.hard) == (2, problem.root.hits > 2)
+    (first, *_) = simulated(strategy="exact", root=True, k=8)
+    assert first.root is not None
+    assert first.root.draws < 8
+    with pytest.raises(DataError, match="root: "):
+        Relabelling(RelabelSettings(want="soft")).check(first.model_copy(update={"paths": []}))
+
+
 @pytest.mark.parametrize("name", ["brute", "exact", "first-error", "binary", "mcts"])
 def test_the_same_settings_change_nothing(name: str) -> None:
     for problem in simulated(strategy=name, trust_correct=name == "first-error", k=4):

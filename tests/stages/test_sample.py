@@ -100,6 +100,32 @@ def test_of_two_paths_with_the_same_equations_the_one_farther_from_the_others_st
         assert (counts["kept"], counts["dropped: duplicate"]) == (2, 1)
 
 
+def times(problem: Problem) -> dict[int, int | None]:
+    return {int(one.id.rpartition("#")[2]): one.times for one in problem.paths}
+
+
+def test_a_path_says_how_often_it_was_drawn_also_where_a_copy_takes_its_place() -> None:
+    far = "First we see that 40-15=25\nand then 25*3=75\nso that 75+1=76\nThe answer is 76"
+    texts = (WRONG, RIGHT, far, RIGHT + " ", wrong(1), WRONG, (RIGHT, "length"))
+    problem, counts, _ = sample(chain_problem(), *texts, n=7)
+    assert times(problem) == {0: 2, 2: 3, 4: 1}, "what is dropped as unfinished does not count"
+    assert counts["drawn"] == sum(one.times or 0 for one in problem.paths) + counts["dropped: unfinished"]
+    kept, _, _ = sample(chain_problem(), *texts, n=7, keep_duplicates=True)
+    assert times(kept) == {0: 2, 1: 3, 2: 3, 3: 3, 4: 1, 5: 2}
+
+
+def test_blocks_and_rounds_add_up_and_a_gold_solution_was_not_drawn() -> None:
+    once, _, _ = sample(chain_problem(), RIGHT, WRONG, RIGHT, wrong(1), n=2, want=3)
+    assert times(once) == {0: 2, 1: 1, 3: 1}
+    again, _, _ = sample(Problem.model_validate_json(once.to_json()), RIGHT, wrong(1), wrong(2), n=3)
+    assert times(again) == {0: 3, 1: 1, 3: 2, 6: 1}
+    old = [path(0, "40-15=25", "25*3=75", "75+1=76", correct=True), path(1, "40+9=49", answer="49")]
+    gold = {**path(2, "38*2=76", correct=True), "id": "c#gold", "source": "gold"}
+    problem, _, _ = sample(chain_problem(paths=[*old, gold]), RIGHT, "38*2=76\nThe answer is 76", wrong(1), n=3)
+    assert [(one.id, one.times) for one in problem.paths] == [("c#0", 2), ("c#1", None), ("c#gold", 1), ("c#4", 1)]
+    assert '"times"' not in problem.paths[1].to_json()
+
+
 def test_paths_of_earlier_rounds_are_never_replaced() -> None:
     old = path(0, "40-15=25", "25*3=75", "75+1=76", correct=True)
     far = "First we see that 40-15=25\nand then 25*3=75\nso that 75+1=76\nThe answer is 76"

@@ -67,6 +67,21 @@ def test_scores_equal_those_of_the_hf_engine(name: str, made: Path, tmp_path: Pa
     assert max(found["hf"]) - min(found["hf"]) > 0.01, "the model must tell steps apart"
 
 
+@pytest.mark.parametrize("by", ["likelihood", "ratio"])
+@pytest.mark.parametrize("name", ["adapter", "merged"])
+def test_likelihoods_equal_those_of_the_hf_engine(by: str, name: str, made: Path, tmp_path: Path, sipf: Sipf) -> None:
+    reference = ("--reference", "chain-base", "--beta", 1.0) if by == "ratio" else ()
+    found: dict[str, list[Any]] = {}
+    for engine in ("vllm", "hf"):
+        how = ("-m", made / name, "--engine", engine, "--device", "cpu", "--dtype", "float32", "-o", f"{engine}.jsonl")
+        sipf(tmp_path, "score", made / "paths.jsonl", "--by", by, *reference, *how)
+        paths = [path for row in read(tmp_path / f"{engine}.jsonl") for path in row["paths"]]
+        found[engine] = [score for path in paths for score in path["scores"][by]["steps"]]
+    assert len(found["hf"]) > 100
+    assert found["vllm"] == pytest.approx(found["hf"], abs=1e-4)
+    assert max(found["hf"]) - min(found["hf"]) > 0.1, "the model must tell steps apart"
+
+
 def test_data_alone_go_to_stdout_and_vllm_says_nothing(made: Path, tmp_path: Path) -> None:
     done = run(tmp_path, "sample", made / "problems.jsonl", *VLLM, "-n", 1, "-o", "-", "--json")
     rows = [json.loads(line) for line in done.stdout.splitlines()]

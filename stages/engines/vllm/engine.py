@@ -41,14 +41,16 @@ class VLLMEngine(DrawEngine):
         settings: how it runs.
         template: as for `stages.models.templates.make_prompter`.
         chat_arg: as for `stages.models.templates.chat_arguments`.
+        merge: an adapter is merged into its base first.
 
     Raises:
         ModelError: vLLM is missing or cannot load the model.
     """
 
     def __init__(
-        self, name: str, settings: VLLMStart, template: str = ModelSettings.template, chat_arg: Sequence[str] = ()
-    ) -> None:
+        self, name: str, settings: VLLMStart, template: str = ModelSettings.template, chat_arg: Sequence[str] = (),
+        *, merge: bool = False,
+    ) -> None:  # fmt: skip
         on_cpu = settings.device == "cpu"
         rows = settings.rows or (CPU_ROWS if on_cpu else GPU_ROWS)
         super().__init__(rows * BACKLOG, min(rows, CPU_SPARE if on_cpu else GPU_SPARE))
@@ -56,8 +58,9 @@ class VLLMEngine(DrawEngine):
         self.tokenizer = load_tokenizer(name, settings.trust_remote_code)
         self._prompters = Prompters(self.tokenizer, template, card.get("template"), chat_arguments(chat_arg, card))
         with prepared(
-            name, auto_class="AutoModelForCausalLM", dtype=settings.dtype, trust_remote_code=settings.trust_remote_code
-        ) as model:
+            name, auto_class="AutoModelForCausalLM", dtype=settings.dtype,
+            trust_remote_code=settings.trust_remote_code, merge=merge,
+        ) as model:  # fmt: skip
             self.llm: Any = start(model, settings)
             ends = end_ids(_generation_config(model.source, settings.trust_remote_code), self.tokenizer)
             self._lora = _lora(model.adapter)
@@ -152,26 +155,28 @@ class VLLMEngine(DrawEngine):
 
     async def loglikelihood(self, problem: Problem, continuations: Sequence[str]) -> list[float]:
         """See `Engine.loglikelihood`. The continuations of a problem are computed together."""
-        from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
-
         encoded = [self.prompter(problem).encode(problem, text, end=False) for text in continuations]
         if any(not item.completion_ids for item in encoded):
             raise ModelError("a continuation without a token has no likelihood")
         if max(len(item.ids) for item in encoded) >= self.max_length:
             raise ModelError(f"{problem.id}: prompt and continuation do not fit into {self.max_length} tokens")
+        found = await self.token_logprobs([item.ids for item in encoded])
+        return [sum(tokens[len(item.prompt_ids) - 1 :]) for item, tokens in zip(encoded, found, strict=True)]
+
+    async def token_logprobs(self, prompts: Sequence[list[int]]) -> list[list[float]]:
+        """The log-probability (nats) of each prompt's tokens but the first; the prompts are computed together."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
         answers = []
-        for item in encoded:
+        for ids in prompts:
             params = SamplingParams(
                 temperature=0.0, max_tokens=1, prompt_logprobs=0, output_kind=RequestOutputKind.FINAL_ONLY
             )
             answer = self.expect()
-            self._likelihoods[self._submit(item.ids, params, answer)] = (answer, item.ids)
+            self._likelihoods[self._submit(ids, params, answer)] = (answer, ids)
             answers.append(answer)
-        found = await asyncio.gather(*answers)
-        return [
-            sum(token[len(item.prompt_ids) - 1 :]) for item, token in zip(encoded, found, strict=True)
-        ]  # fmt: skip
+        return list(await asyncio.gather(*answers))
 
     async def close(self) -> None:
         """Stop vLLM and free what it holds."""

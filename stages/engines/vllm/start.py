@@ -98,17 +98,19 @@ def vllm_facts(*, load_in_4bit: bool, tensor_parallel: int) -> dict[str, Any]:
 
 
 @contextmanager
-def prepared(name: str, *, auto_class: str, dtype: str, trust_remote_code: bool, **config: Any) -> Iterator[Prepared]:
+def prepared(
+    name: str, *, auto_class: str, dtype: str, trust_remote_code: bool, merge: bool = False, **config: Any
+) -> Iterator[Prepared]:
     """A model as vLLM can load it, until the block ends.
 
-    A plain adapter stays one. An adapter that vLLM refuses (whole modules beside it, or a head: every reward model
-    trained with --lora) is merged into a temporary folder.
+    A plain adapter stays one, unless `merge`. An adapter that vLLM refuses (whole modules beside it, or a head: every
+    reward model trained with --lora) is merged into a temporary folder.
     """
     vllm_version()
     if not is_adapter(name):
         yield Prepared(name, resolve(name, weights=True))
         return
-    rank = _plain_rank(name) if auto_class == "AutoModelForCausalLM" else None
+    rank = _plain_rank(name) if auto_class == "AutoModelForCausalLM" and not merge else None
     if rank is not None:
         yield Prepared(name, resolve(adapter_base(name), weights=True), resolve(name, weights=True), rank)
         return

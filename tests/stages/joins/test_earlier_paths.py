@@ -46,6 +46,17 @@ def joined(pool: EarlierPaths, problem: Problem) -> tuple[Problem, Counter[str]]
     return problem, tally.counts
 
 
+def test_the_questions_own_label_comes_with_the_paths(tmp_path: Path) -> None:
+    root = {"k": 2, "draws": 2, "hits": 1, "settled": True}
+    with opened(pool_file(tmp_path, chain_problem(paths=OLD, root=root))) as pool:
+        problem, _ = joined(pool, chain_problem())
+        assert problem.root is not None
+        assert problem.root.hits == 1
+        problem, _ = joined(pool, chain_problem(root={**root, "hits": 0}))
+        assert problem.root is not None
+        assert problem.root.hits == 0, "its own stays"
+
+
 @pytest.mark.parametrize("name", ["pool.jsonl", "pool.jsonl.gz"])
 def test_a_problem_is_given_its_earlier_paths_first_and_those_it_has_only_once(tmp_path: Path, name: str) -> None:
     others = [chain_problem(id=f"o{i}") for i in range(5)]
