@@ -27,7 +27,7 @@ from evals.tasks.prompts import CHAT, plain_prompt, turns
 
 # A completion tokenised alone gets a space of its own in front from some tokenizers; behind this it does not.
 ANCHOR = "\n"
-# Stands for the step that follows a prefix: tokenizers cut white space otherwise before a word than at the end of a text.
+# Stands for the step that follows a prefix: before a word, tokenizers cut white space otherwise than at a text's end.
 NEXT = "a"
 FIXED_QUESTION = "What is 1 plus 2?"
 """What is rendered to tell whether two runs prompt alike."""
