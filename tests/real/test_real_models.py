@@ -129,7 +129,7 @@ def test_the_loop_from_questions_to_accuracy(
     labelled = [path for line in read(tmp_path / "labels.jsonl") for path in line["paths"]]
     assert {path["source"] for path in labelled} == {"gold", "sample"}
     assert all(len(path["labels"]) == len(path["steps"]) for path in labelled if path.get("labels"))
-    told = json.loads(inside("train-prm", "labels.jsonl", "-m", "m0", *train, "-o", "prm").stdout)
+    told = json.loads(inside("train-prm", "labels.jsonl", "-m", model, *train, "-o", "prm").stdout)
     assert told["result"]["steps"] >= 2
     inside("score", "labels.jsonl", "-m", "prm", *ON_CPU, "-o", "scored.jsonl")
     scores = [path["scores"]["prm"]["steps"] for line in read(tmp_path / "scored.jsonl") for path in line["paths"]]
