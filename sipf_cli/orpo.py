@@ -61,8 +61,8 @@ def orpo(
         raise UsageError("give either --model or --continue-from", "--model restarts from the base, as the paper does.")
     rows, bad = read_pairs(str(pairs), strict=files.strict)
     run = partial(
-        run_orpo, rows, model=start, options=settings, beta=preference.beta,
-        max_prompt_length=preference.max_prompt_length, held_out_share=preference.held_out,
+        run_orpo, rows, model=start, options=settings, beta=preference.beta, sft_weight=preference.sft_weight,
+        nll=preference.nll, max_prompt_length=preference.max_prompt_length, held_out_share=preference.held_out,
     )  # fmt: skip
     train("orpo", run, files, console, output, check=partial(check_policy_start, start, settings),
           read={"pairs": len(rows)}, bad=bad)  # fmt: skip

@@ -1,12 +1,17 @@
-"""Preference training with ORPO, through TRL's trainer: the only module that uses `trl.experimental`.
+"""Preference training with ORPO.
 
     {"prompt": "Question: ...", "chosen": "40+32=72\\n...", "rejected": "...", "task": "chain", "question": "..."}
     run_orpo(pairs, model="chain-base", out="runs/m1", options=TrainSettings(epochs=2, lr=5e-4), beta=0.1)
 
-    L = NLL(prompt + chosen) - beta * log sigmoid(log odds(chosen) - log odds(rejected)),  odds = P / (1 - P)
+    L = w * NLL(prompt + chosen) - beta * log sigmoid(log odds(chosen) - log odds(rejected)),  odds = P / (1 - P)
 
-with P from the mean log-probability of a completion's tokens (the paper, in TRL's form). TRL's own tokenisation is not
-used: prompts, BOS and EOS come from `Prompter`, as for every other stage, and no pair is cut or dropped silently.
+with P from the mean log-probability of a completion's tokens (the paper, in TRL's form, where w is 1; how the pairs of
+a step are weighed: `stages.training.odds_ratio`). The logits of all tokens are never held at once
+(`stages.training.token_scores`). Prompts, BOS and EOS come from `Prompter`, as for every other stage, and no pair is
+cut or dropped silently.
+
+A pair may say with which text both of its completions begin ("prefix", as pairs of continuations have it). It is
+context then: neither term of the loss has its tokens.
 """
 
 from __future__ import annotations
@@ -25,7 +30,7 @@ from stages.files.records import Place, RecordReader
 from stages.models.loading import quiet_libraries
 from stages.models.prompts import Encoded, Prompter
 from stages.seeds import split_problems
-from stages.settings.training import OrpoSettings, TrainSettings
+from stages.settings.training import NllTokens, OrpoSettings, TrainSettings
 from stages.training.model_folder import Log
 from stages.training.run import Method, TrainingRun
 from stages.training.start import check_policy_start
@@ -49,6 +54,8 @@ def run_orpo(
     out: str,
     options: TrainSettings,
     beta: float = OrpoSettings.beta,
+    sft_weight: float = OrpoSettings.sft_weight,
+    nll: NllTokens = OrpoSettings.nll,
     max_prompt_length: int | None = None,
     held_out_share: float = OrpoSettings.held_out,
     stop: StopFlag | None = None,
@@ -61,8 +68,10 @@ def run_orpo(
         pairs: lines of `sipf pairs`, or any {"prompt", "chosen", "rejected"} (text or messages).
         model: the policy to start from; the paper restarts from the base in each round.
         out: folder of the new model.
-        beta: weight of the odds-ratio term.
-        max_prompt_length: in tokens; pairs with a longer prompt are left out.
+        beta: weight of the odds-ratio term; 0 leaves it out, even where the odds are infinite.
+        sft_weight: weight of the NLL, w.
+        nll: tokens of the NLL: those of prompt and chosen completion ("all"), or the completion's alone.
+        max_prompt_length: in tokens, without a pair's prefix; pairs with a longer prompt are left out.
         held_out_share: share of problems whose pairs are kept out of training, to measure on after each epoch.
         options, stop, log, overwrite: see `TrainingRun`.
 
@@ -74,8 +83,7 @@ def run_orpo(
         DataError: a field of a pair is malformed.
         DataError, UsageError, ModelError, Interrupted: see `TrainingRun.train`.
     """
-    if not 0 <= beta < float("inf"):
-        raise UsageError(f"beta is {beta}", "Give a weight of 0 or more; the paper uses 0.1.")
+    OrpoSettings(beta=beta, sft_weight=sft_weight, nll=nll, held_out=held_out_share)  # refuses what is out of range
     if options.packing:
         raise UsageError("pairs cannot be packed", "Leave --packing out.")
     check_policy_start(model, options)
@@ -89,11 +97,22 @@ def run_orpo(
         counts["held-out pairs"] = len(held_out)
     method = Method(
         trainer=lambda checkpoints: orpo_trainer(
-            rows, run.tokenizer, run.base, options, checkpoints, beta=beta, held_out=held_out
+            rows,
+            run.tokenizer,
+            run.base,
+            options,
+            checkpoints,
+            beta=beta,
+            sft_weight=sft_weight,
+            nll=nll,
+            held_out=held_out,
         ),
         kind="policy",
         advice="Look at what was left out and why.",
-        settings={"beta": beta, "held_out_share": held_out_share},
+        # What is left at its default is not named: earlier releases did not have it, and their runs resume.
+        settings={"beta": beta, "held_out_share": held_out_share}
+        | ({"sft_weight": sft_weight} if sft_weight != OrpoSettings.sft_weight else {})
+        | ({"nll": nll} if nll != OrpoSettings.nll else {}),
         names=NAMES,
         held_out=held_out,
     )
@@ -121,10 +140,11 @@ def problem_of(line: Mapping[str, Any]) -> str:
 def orpo_rows(
     pairs: Iterable[Mapping[str, Any]], prompter: Prompter, max_length: int, max_prompt_length: int | None = None
 ) -> tuple[list[dict[str, list[int]]], Counter[str]]:
-    """Tokenised pairs, in the columns that TRL's collator and loss read.
+    """Tokenised pairs, in TRL's columns.
 
     Returns:
-        Rows, and counts: "pairs", "empty completion", "chosen equals rejected", "prompt too long", "too long".
+        Rows (labels: the completion's ids, EOS included, and -100 on the prompt and on a prefix), and counts: "pairs",
+        "empty completion", "chosen equals rejected", "prompt too long", "too long".
 
     Raises:
         DataError: `line N: field: what is wrong`.
@@ -140,8 +160,12 @@ def orpo_rows(
             if chosen == rejected:
                 counts["chosen equals rejected"] += 1
                 continue
-            good = _encode(line, prompter, chosen, line.get("chosen_finish"))
-            bad = _encode(line, prompter, rejected, line.get("rejected_finish"))
+            prefix = _prefix(line, chosen, rejected)
+            if prefix in (chosen, rejected):
+                counts["empty completion"] += 1
+                continue
+            good = _encode(line, prompter, chosen, line.get("chosen_finish"), prefix)
+            bad = _encode(line, prompter, rejected, line.get("rejected_finish"), prefix)
         except DataError as error:
             raise error.at(f"line {number}") from error
         if max_prompt_length is not None and len(good.prompt_ids) > max_prompt_length:
@@ -162,41 +186,40 @@ def orpo_trainer(
     output_dir: str,
     *,
     beta: float,
+    sft_weight: float = OrpoSettings.sft_weight,
+    nll: NllTokens = OrpoSettings.nll,
     held_out: Sequence[dict[str, list[int]]] = (),
 ) -> Any:
-    """TRL's ORPOTrainer over rows that are tokenised already."""
+    """transformers' Trainer with `OddsRatioLoss`, over rows that are tokenised already."""
     quiet_libraries()
-    from datasets import Dataset, disable_progress_bars
-    from trl.experimental.orpo import ORPOConfig, ORPOTrainer
+    import torch
+    import transformers
 
+    from stages.training.odds_ratio import OddsRatioLoss, PairCollator
+    from stages.training.pair_trainer import PairTraining
+    from stages.training.token_scores import score_tokens
     from stages.training.trainer import Guarded, configured
     from stages.training.weights import POLICY, load_trainable
 
-    class Trainer(Guarded, ORPOTrainer):  # type: ignore[misc]  # TRL is untyped
-        counted = ("chosen_input_ids", "rejected_input_ids")
+    class Trainer(PairTraining, Guarded, transformers.Trainer):  # type: ignore[misc]  # bases are Any to mypy
+        pass
 
-        @staticmethod
-        def tokenize_row(feature: dict[str, Any], model: Any = None) -> dict[str, Any]:
-            """Nothing to do. (Static, or `datasets` would pickle the trainer to name its cache.)"""
-            return {"prompt_input_ids": feature["prompt_input_ids"]}
-
-    disable_progress_bars()
-    text = {"prompt": "", "chosen": "", "rejected": ""}  # TRL reads these before tokenize_row, and leaves them
+    policy = load_trainable(model, POLICY, options)
+    score_tokens(policy)
+    if not options.lora:  # an adapter's own dropout stays
+        for module in policy.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+    aux_weight = getattr(policy.config.get_text_config(), "router_aux_loss_coef", 0.0)
     return Trainer(
-        model=load_trainable(model, POLICY, options),
-        # TRL would switch the adapter's own dropout off as well.
-        args=configured(
-            ORPOConfig,
-            options,
-            output_dir,
-            max_length=options.max_length,
-            beta=beta,
-            disable_dropout=not options.lora,
-        ),
-        train_dataset=Dataset.from_list([{**text, **row} for row in rows]).with_format(None),
-        eval_dataset=Dataset.from_list([{**text, **row} for row in held_out]).with_format(None) if held_out else None,
+        model=policy,
+        args=configured(transformers.TrainingArguments, options, output_dir),
+        data_collator=PairCollator(tokenizer.pad_token_id, nll),
+        train_dataset=rows,
+        eval_dataset=list(held_out) or None,
         processing_class=tokenizer,
         grouped=options.group_by_length,
+        pair_loss=OddsRatioLoss(beta, sft_weight, aux_weight),
     )
 
 
@@ -210,19 +233,31 @@ def _row(good: Encoded, bad: Encoded) -> dict[str, list[int]]:
 
 
 def _pair(line: dict[str, Any], _: Place) -> dict[str, Any]:
-    _text(line, "chosen")
-    _text(line, "rejected")
+    _prefix(line, _text(line, "chosen"), _text(line, "rejected"))
     if _problem(line) is None:
         _prompt(line)
     return line
 
 
-def _encode(line: Mapping[str, Any], prompter: Prompter, completion: str, finish: Any) -> Encoded:
+def _encode(line: Mapping[str, Any], prompter: Prompter, completion: str, finish: Any, prefix: str) -> Encoded:
     end = finish != "length"  # a path that was cut off did not end by itself
     problem = _problem(line)
     if problem is not None:
-        return prompter.encode(problem, completion, end)
-    return prompter.encode_raw(_prompt(line), completion, end)
+        return prompter.encode(problem, completion, end, prefix)
+    return prompter.encode_raw(_prompt(line), completion, end, prefix)
+
+
+def _prefix(line: Mapping[str, Any], chosen: str, rejected: str) -> str:
+    prefix = line.get("prefix") or ""
+    if not isinstance(prefix, str):
+        raise DataError("prefix: must be text")
+    for name, text in (("chosen", chosen), ("rejected", rejected)):
+        if not text.startswith(prefix):
+            raise DataError(
+                f"prefix: {name} does not begin with it",
+                "Give chosen and rejected as whole texts, the prefix included.",
+            )
+    return prefix
 
 
 def _prompt(line: Mapping[str, Any]) -> str | list[dict[str, Any]]:

@@ -17,6 +17,8 @@ from stages.settings.model import ModelSettings
 
 FREE = ("device", "save_steps", "logging_steps", "gradient_checkpointing", "log_to")
 """Changing these does not change the model, so a resumed run may."""
+NllTokens = Literal["completion", "all"]
+"""Tokens of a chosen text that its negative log-likelihood is the mean over."""
 NAMED = ("template", "chat_arg", "revision")
 """What these lead to is in a run's name by its hash: a rendered prompt, the model's commit."""
 
@@ -139,6 +141,11 @@ class OrpoSettings:
     """How preference pairs are weighed."""
 
     beta: float = setting(0.1, "Weight of the odds-ratio term.", low=0.0, source="arXiv 2412.08393")
+    sft_weight: float = setting(1.0, "Weight of the chosen text's negative log-likelihood.", low=0.0, panel=Panel.MORE)
+    nll: NllTokens = setting(
+        "all", "Tokens of that likelihood: those of prompt and chosen completion, or the completion's alone.",
+        panel=Panel.MORE,
+    )  # fmt: skip
     held_out: float = setting(
         0.0, "Share of the problems whose pairs are kept out of training, to measure on.", low=0.0, high=1.0
     )
@@ -149,6 +156,10 @@ class OrpoSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.beta < math.inf:
             raise UsageError(f"beta is {self.beta}", "Give a weight of 0 or more; the paper uses 0.1.")
+        if not 0 <= self.sft_weight < math.inf:
+            raise UsageError(f"the weight of the NLL is {self.sft_weight}", "Give a weight of 0 or more; ORPO has 1.")
+        if not self.beta and not self.sft_weight:
+            raise UsageError("both terms of the loss weigh 0", "Give --beta or --sft-weight a value above 0.")
         _check_share(self.held_out)
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.lines import labelled_problem
+from tests.lines import labelled_problem, pair
 from tests.models import build_model
 from tests.small_disk import fill_then_enlarge
 
@@ -43,6 +43,30 @@ def test_two_processes_train_what_one_does_and_one_of_them_speaks(
     assert told[1]["result"]["loss"] == pytest.approx(told[0]["result"]["loss"], rel=1e-4)
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     assert all(torch.allclose(one[key], two[key], atol=1e-6) for key in one)
+
+
+def test_orpo_learns_the_same_however_a_step_is_cut_into_batches(tmp_path: Path) -> None:
+    """Pairs of different lengths; the last step of an epoch has three of them, for one of two processes and a bit."""
+    base = build_model(tmp_path / "base", "llama")
+    lines = [pair(i) for i in range(19)]
+    for number, line in enumerate(lines):
+        line["chosen"] = "1+1=2\n" * (number % 5) + line["chosen"]
+    (tmp_path / "pairs.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    how = ["--epochs", "7", "--lr", "1e-3", "--logging-steps", "1", "--device", "cpu", "--dtype", "float32", "-m", base]
+    histories = []
+    for name, launch, batch in (("one", (), ("8",)), ("two", LAUNCH, ("2", "--accumulation", "2"))):
+        done = subprocess.run(
+            [sys.executable, *launch, "-m", "sipf_cli", "orpo", "pairs.jsonl", "--batch", *batch, *how, "-o", name],
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        history = [json.loads(line) for line in (tmp_path / name / "history.jsonl").read_text().splitlines()]
+        # An epoch's share is told in batches.
+        histories.append([{k: v for k, v in line.items() if k not in ("seconds", "epoch")} for line in history])
+    assert len(histories[0]) == 21
+    for one, two in zip(*histories, strict=True):
+        assert two == pytest.approx(one, rel=1e-5, abs=1e-5), one["step"]
 
 
 def test_a_full_disk_ends_every_process_and_the_same_command_resumes(tmp_path: Path) -> None:

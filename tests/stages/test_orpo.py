@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,11 @@ import pytest
 import torch
 
 from evals.errors import DataError
-from stages.models.loading import load_tokenizer
+from stages.models.loading import load_tokenizer, quiet_libraries
 from stages.models.templates import make_prompter
 from stages.orpo import orpo_rows, orpo_trainer, read_pairs
 from stages.settings.training import TrainSettings
+from stages.training import token_scores
 from tests.lines import pair
 from tests.models import Family, build_model, build_tokenizer
 
@@ -22,7 +22,7 @@ PLAIN = {"plain": "Question: {question}\nAnswer:\n"}
 
 
 def reference(model: Any, rows: list[dict[str, list[int]]], beta: float) -> torch.Tensor:
-    """L = NLL(prompt + chosen, mean over the batch's tokens) - beta * mean log sigmoid(log odds ratio), in float64."""
+    """L = NLL(prompt + chosen, mean over the tokens) - beta * mean log sigmoid(log odds ratio), row by row."""
 
     def log_p(ids: list[int]) -> torch.Tensor:
         logits = model(torch.tensor([ids])).logits[0, :-1]
@@ -38,24 +38,101 @@ def reference(model: Any, rows: list[dict[str, list[int]]], beta: float) -> torc
     return nll - beta * torch.nn.functional.logsigmoid(ratios).mean()
 
 
+def rows_of(name: str, numbers: tuple[int, ...] = (1, 40, 95, 990)) -> list[dict[str, list[int]]]:
+    return orpo_rows([pair(i) for i in numbers], make_prompter(load_tokenizer(name), PLAIN), 500)[0]
+
+
+def exact_trainer(name: str, rows: list[dict[str, list[int]]], **how: Any) -> Any:
+    """Our trainer, in float64; options by name, the loss's own among them."""
+    own = {key: how.pop(key) for key in ("beta", "sft_weight", "nll") if key in how}
+    options = TrainSettings(device="cpu", dtype="float32", **{"batch": 4, **how})
+    trainer = orpo_trainer(rows, load_tokenizer(name), name, options, "unused", **{"beta": 0.3, **own})
+    trainer.model.double()
+    return trainer
+
+
+def gradients(model: Any) -> dict[str, torch.Tensor]:
+    return {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
+
+
+def step(trainer: Any) -> tuple[float, dict[str, float]]:
+    """Loss of the first step, its gradients left in the model, and what is logged of it."""
+    trainer.model.zero_grad()
+    batch = next(iter(trainer.get_train_dataloader()))
+    counts = trainer.get_batch_samples(iter([batch]), 1, batch["labels"].device)[1]
+    loss = trainer.compute_loss(trainer.model, batch, num_items_in_batch=counts)
+    loss.backward()
+    logs: dict[str, float] = {"loss": 0.0}
+    trainer.log(logs)
+    return loss.item(), logs
+
+
+@pytest.fixture(autouse=True)
+def several_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_scores, "CHUNK", 1)
+    monkeypatch.setattr(token_scores, "LEAST_TOKENS", 16)
+
+
+@pytest.fixture
+def all_in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models and TRL round to float32 in between."""
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+    monkeypatch.setattr(torch, "float32", torch.float64)
+
+
+@pytest.mark.usefixtures("all_in_float64")
 @pytest.mark.parametrize(("family", "tied"), [("llama", False), ("qwen2", True), ("gemma2", True)])
 def test_loss_and_gradients_equal_a_float64_reference(tmp_path: Path, family: Family, tied: bool) -> None:
     name = build_model(tmp_path / "m", family, tied=tied)
-    tokenizer = load_tokenizer(name)
-    rows, _ = orpo_rows([pair(i) for i in (1, 40, 95, 990)], make_prompter(tokenizer, PLAIN), 500)
-    options = TrainSettings(batch=4, device="cpu", dtype="float32")
-    trainer = orpo_trainer(rows, tokenizer, name, options, str(tmp_path / "c"), beta=0.3)
-    exact = copy.deepcopy(trainer.model).double()
-    batch = next(iter(trainer.get_train_dataloader()))
-    assert not batch["chosen_attention_mask"].all(), "the batch must have padding in it"
-    loss = trainer.compute_loss(trainer.model, batch)
-    loss.backward()
-    expected = reference(exact, rows, beta=0.3)
+    rows = rows_of(name)
+    trainer = exact_trainer(name, rows)
+    loss, _ = step(trainer)
+    learnt = {name: grad.clone() for name, grad in gradients(trainer.model).items()}
+    trainer.model.zero_grad()
+    expected = reference(trainer.model, rows, beta=0.3)
     expected.backward()
-    assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
-    for (name_, ours), theirs in zip(trainer.model.named_parameters(), exact.parameters(), strict=True):
-        assert ours.grad is not None, name_
-        assert torch.allclose(ours.grad.double(), theirs.grad, atol=1e-5), name_
+    assert loss == pytest.approx(expected.item(), abs=1e-10)
+    assert learnt.keys() == dict(trainer.model.named_parameters()).keys()
+    for name_, theirs in gradients(trainer.model).items():
+        assert torch.allclose(learnt[name_], theirs, atol=1e-10), name_
+
+
+@pytest.mark.parametrize(("family", "lora"), [("llama", False), ("gemma2", True)])
+@pytest.mark.usefixtures("all_in_float64")
+def test_loss_gradients_and_figures_are_those_of_trl(tmp_path: Path, family: Family, lora: bool) -> None:
+    quiet_libraries()
+    from datasets import Dataset
+    from trl.experimental.orpo import ORPOConfig, ORPOTrainer
+
+    class Theirs(ORPOTrainer):  # type: ignore[misc]  # TRL is untyped
+        @staticmethod
+        def tokenize_row(feature: dict[str, Any], model: Any = None) -> dict[str, Any]:
+            return {"prompt_input_ids": feature["prompt_input_ids"]}
+
+    name = build_model(tmp_path / "m", family)
+    rows = rows_of(name)
+    trainer = exact_trainer(name, rows, lora=lora, lora_dropout=0.0)
+    loss, logs = step(trainer)
+    learnt = {name: grad.clone() for name, grad in gradients(trainer.model).items()}
+    trainer.model.zero_grad()
+    text = {"prompt": "", "chosen": "", "rejected": ""}
+    theirs = Theirs(
+        model=trainer.model,
+        args=ORPOConfig(output_dir="unused", beta=0.3, max_length=500, use_cpu=True, report_to="none", bf16=False),
+        train_dataset=Dataset.from_list([{**text, **row} for row in rows]),
+        processing_class=load_tokenizer(name),
+    )
+    batch = theirs.data_collator([theirs.train_dataset[i] for i in range(len(rows))])
+    assert not batch["chosen_attention_mask"].all(), "the batch must have padding in it"
+    expected, figures = theirs.get_batch_loss_metrics(trainer.model, batch)
+    expected.backward()
+    assert loss == pytest.approx(expected.item(), abs=1e-10)
+    assert gradients(trainer.model).keys() == learnt.keys()
+    for name_, grad in gradients(trainer.model).items():
+        assert torch.allclose(learnt[name_], grad, atol=1e-10), name_
+    assert figures.keys() <= logs.keys()
+    same = {key: value for key, value in figures.items() if not key.startswith("logits/")}  # padding is in theirs
+    assert {key: logs[key] for key in same} == pytest.approx(same, abs=1e-6)
 
 
 def test_pairs_that_teach_nothing_or_do_not_fit_are_counted_by_reason() -> None:
