@@ -153,9 +153,9 @@ def _with_adapter(model: Any, kind: Kind, options: TrainSettings) -> Any:
 
 
 def _merged(trainer: Any, options: TrainSettings, adapter: Path) -> Any:
-    """The full model: merged where it is, or, as 4-bit weights would be rounded by it, into its base loaded anew."""
+    """The full model: merged where it is, or, where that is in 4 bit or in shards, into its base loaded anew."""
     model = trainer.accelerator.unwrap_model(trainer.model)
-    if not options.load_in_4bit:
+    if not (options.load_in_4bit or trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
         return merge_adapter(model)
     kind = REWARD if str(model.peft_config["default"].task_type).endswith(REWARD) else POLICY
     return _load(str(adapter), kind, "cpu", "float32", options)
