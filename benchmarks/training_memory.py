@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import resource
 import statistics
@@ -95,6 +96,7 @@ def trainer_of(shape: argparse.Namespace, folder: str) -> Any:
 
         args = configured(SFTConfig, options, place, max_length=4096, dataset_kwargs={"skip_prepare_dataset": True})
         return Sft(args=args, train_dataset=Dataset.from_list(rows), **how)
+    os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
     from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
     class Orpo(Guarded, ORPOTrainer):  # type: ignore[misc]  # TRL is untyped

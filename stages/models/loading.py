@@ -47,7 +47,6 @@ def quiet_libraries() -> None:
     """Keep the model libraries from sending telemetry and from talking into the user's terminal; call it before they
     are imported."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from transformers.utils import logging
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from evals.errors import DataError
-from stages.models.loading import load_tokenizer, quiet_libraries
+from evals.errors import DataError, UsageError
+from stages.models.loading import load_tokenizer
 from stages.models.templates import make_prompter
-from stages.orpo import orpo_rows, orpo_trainer, read_pairs
-from stages.settings.training import TrainSettings
+from stages.orpo import orpo_rows, orpo_trainer, read_pairs, run_orpo
+from stages.settings.training import OrpoSettings, TrainSettings
 from stages.training import token_scores
 from tests.lines import pair
 from tests.models import Family, build_model, build_tokenizer
@@ -75,12 +75,10 @@ def several_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def all_in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models and TRL round to float32 in between."""
+    """TRL rounds to float32 in between. (So do the models' norms, but alike for the same batch.)"""
     monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
-    monkeypatch.setattr(torch, "float32", torch.float64)
 
 
-@pytest.mark.usefixtures("all_in_float64")
 @pytest.mark.parametrize(("family", "tied"), [("llama", False), ("qwen2", True), ("gemma2", True)])
 def test_loss_and_gradients_equal_a_float64_reference(tmp_path: Path, family: Family, tied: bool) -> None:
     name = build_model(tmp_path / "m", family, tied=tied)
@@ -91,16 +89,18 @@ def test_loss_and_gradients_equal_a_float64_reference(tmp_path: Path, family: Fa
     trainer.model.zero_grad()
     expected = reference(trainer.model, rows, beta=0.3)
     expected.backward()
-    assert loss == pytest.approx(expected.item(), abs=1e-10)
+    assert loss == pytest.approx(expected.item(), abs=1e-7)
     assert learnt.keys() == dict(trainer.model.named_parameters()).keys()
     for name_, theirs in gradients(trainer.model).items():
-        assert torch.allclose(learnt[name_], theirs, atol=1e-10), name_
+        assert torch.allclose(learnt[name_], theirs, atol=1e-6), name_
 
 
 @pytest.mark.parametrize(("family", "lora"), [("llama", False), ("gemma2", True)])
 @pytest.mark.usefixtures("all_in_float64")
-def test_loss_gradients_and_figures_are_those_of_trl(tmp_path: Path, family: Family, lora: bool) -> None:
-    quiet_libraries()
+def test_loss_gradients_and_figures_are_those_of_trl(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: Family, lora: bool
+) -> None:
+    monkeypatch.setenv("TRL_EXPERIMENTAL_SILENCE", "1")
     from datasets import Dataset
     from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
@@ -133,6 +133,113 @@ def test_loss_gradients_and_figures_are_those_of_trl(tmp_path: Path, family: Fam
     assert figures.keys() <= logs.keys()
     same = {key: value for key, value in figures.items() if not key.startswith("logits/")}  # padding is in theirs
     assert {key: logs[key] for key in same} == pytest.approx(same, abs=1e-6)
+
+
+def learnt_of(name: str, rows: list[dict[str, list[int]]], **how: Any) -> tuple[float, dict[str, torch.Tensor]]:
+    trainer = exact_trainer(name, rows, **how)
+    loss, _ = step(trainer)
+    return loss, gradients(trainer.model)
+
+
+def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == two.keys() and all(torch.allclose(one[name], two[name], atol=1e-6) for name in one)
+
+
+def test_the_terms_of_the_loss_are_weighed_as_asked(tmp_path: Path) -> None:
+    name = build_model(tmp_path / "m", "llama")
+    rows = rows_of(name)
+    both, odds, nll = (
+        learnt_of(name, rows, beta=beta, sft_weight=weight) for beta, weight in ((0.3, 2.0), (0.3, 0.0), (0.0, 1.0))
+    )
+    assert both[0] == pytest.approx(odds[0] + 2 * nll[0])
+    assert same(both[1], {key: odds[1][key] + 2 * nll[1][key] for key in both[1]})
+    assert odds[0] > 0
+
+
+@pytest.mark.parametrize("nll", ["completion", "all"])
+def test_with_a_beta_of_0_it_is_sft_on_the_chosen_text(tmp_path: Path, nll: Any) -> None:
+    name = build_model(tmp_path / "m", "llama")
+    rows = rows_of(name)
+    loss, learnt = learnt_of(name, rows, beta=0.0, nll=nll)
+    other = learnt_of(name, [{**row, "rejected_labels": [*row["rejected_labels"][:-1], -100]} for row in rows],
+                      beta=0.0, nll=nll)  # fmt: skip
+    assert same(learnt, other[1]), "the rejected text must not matter"
+    model = exact_trainer(name, rows).model
+    losses = []
+    for row in rows:
+        logits = model(torch.tensor([row["chosen_input_ids"]])).logits[0, :-1]
+        targets = torch.tensor(row["chosen_labels" if nll == "completion" else "chosen_input_ids"][1:])
+        losses.append(torch.nn.functional.cross_entropy(logits, targets, reduction="none")[targets != -100])
+    expected = torch.cat(losses).mean()
+    expected.backward()
+    assert loss == pytest.approx(expected.item(), abs=1e-7)
+    assert same(learnt, gradients(model))
+
+
+def test_an_infinite_ratio_is_no_matter_with_a_beta_of_0_and_finite_without() -> None:
+    from stages.training.odds_ratio import _log_odds
+
+    certain = torch.tensor([0.0, -1e-9, -200.0], requires_grad=True)
+    odds = _log_odds(certain)
+    odds.sum().backward()
+    assert certain.grad is not None
+    assert torch.isfinite(odds).all()
+    assert torch.isfinite(certain.grad).all()
+
+
+@pytest.mark.parametrize("nll", ["completion", "all"])
+def test_a_prefix_is_context_and_is_not_learnt(tmp_path: Path, nll: Any) -> None:
+    name = build_model(tmp_path / "m", "llama")
+    tokenizer = load_tokenizer(name)
+    prompter = make_prompter(tokenizer, PLAIN)
+    line = {**pair(1), "chosen": "1+1=2\n4+5=9\nThe answer is 9", "rejected": "1+1=2\n4+5=8\nThe answer is 8"}
+    (plain,), _ = orpo_rows([line], prompter, 500)
+    (row,), counts = orpo_rows([{**line, "prefix": "1+1=2\n"}], prompter, 500)
+    assert counts["pairs"] == 1
+    labels = ("chosen_labels", "rejected_labels")
+    assert {key: value for key, value in row.items() if key not in labels} == {
+        key: value for key, value in plain.items() if key not in labels
+    }
+    for side, text in (("chosen", "4+5=9\nThe answer is 9<eos>"), ("rejected", "4+5=8\nThe answer is 8<eos>")):
+        assert tokenizer.decode([label for label in row[f"{side}_labels"] if label != -100]) == text
+    trainer = exact_trainer(name, [row], nll=nll)
+    step(trainer)
+    batch = next(iter(trainer.get_train_dataloader()))
+    seen = [token for token, label in zip(row["chosen_input_ids"], batch["nll_labels"][0], strict=False) if label >= 0]
+    asked = "" if nll == "completion" else tokenizer.decode(row["prompt_input_ids"][1:])
+    assert tokenizer.decode(seen) == f"{asked}4+5=9\nThe answer is 9<eos>"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "said"), [(3, "prefix: must be text"), ("1-1=0", "prefix: chosen does not begin with it")]
+)
+def test_a_prefix_that_is_none_is_named_with_its_line(tmp_path: Path, prefix: Any, said: str) -> None:
+    line = {**pair(1), "prefix": prefix}
+    with pytest.raises(DataError, match=f"line 1: {said}"):
+        orpo_rows([line], make_prompter(build_tokenizer(), PLAIN), 500)
+    (tmp_path / "pairs.jsonl").write_text(f"{json.dumps(pair(1))}\n{json.dumps(line)}\n")
+    assert f":2: {said}" in str(read_pairs(str(tmp_path / "pairs.jsonl"))[1][0])
+
+
+def test_a_completion_with_nothing_behind_its_prefix_is_counted_as_empty() -> None:
+    line = {**pair(1), "chosen": "1+1=2\n4+5=9", "rejected": "1+1=2\n", "prefix": "1+1=2\n"}
+    assert orpo_rows([line], make_prompter(build_tokenizer(), PLAIN), 500)[1] == {"pairs": 0, "empty completion": 1}
+
+
+def test_terms_that_weigh_nothing_are_a_usage_error() -> None:
+    for wrong in ({"beta": 0.0, "sft_weight": 0.0}, {"sft_weight": -1.0}, {"sft_weight": float("inf")}):
+        with pytest.raises(UsageError):
+            OrpoSettings(**wrong)
+
+
+def test_only_what_differs_from_the_default_is_part_of_a_runs_identity(tmp_path: Path) -> None:
+    name = build_model(tmp_path / "m", "llama")
+    options = TrainSettings(epochs=1, batch=4, device="cpu", dtype="float32")
+    pairs = [pair(i) for i in range(4)]
+    plain = run_orpo(pairs, model=name, out=str(tmp_path / "plain"), options=options)
+    assert {"sft_weight", "nll"}.isdisjoint(plain["identity"]["options"])
+    other = run_orpo(pairs, model=name, out=str(tmp_path / "other"), options=options, nll="completion", sft_weight=0.5)
+    assert {"sft_weight": 0.5, "nll": "completion"}.items() <= other["identity"]["options"].items()
 
 
 def test_pairs_that_teach_nothing_or_do_not_fit_are_counted_by_reason() -> None:
