@@ -205,7 +205,7 @@ def orpo_trainer(
         pass
 
     policy = load_trainable(model, POLICY, options)
-    score_tokens(policy)
+    score_tokens(policy, ("mean_logits",))
     if not options.lora:  # an adapter's own dropout stays
         for module in policy.modules():
             if isinstance(module, torch.nn.Dropout):

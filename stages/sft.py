@@ -15,6 +15,7 @@ from typing import Any
 from evals.records import Problem
 from evals.tasks import task_of
 from stages.files.interrupts import StopFlag
+from stages.models.devices import choose_device
 from stages.models.prompts import Prompter
 from stages.seeds import split_problems
 from stages.settings.training import SftSettings, TrainSettings
@@ -112,10 +113,43 @@ def sft_trainer(
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
+    from stages.training.token_scores import score_tokens
     from stages.training.trainer import Guarded, configured
     from stages.training.weights import POLICY, load_trainable
 
+    policy = load_trainable(model, POLICY, options)
+    # On a GPU TRL has kernels of its own that hold no more than this; elsewhere it holds a quarter of all logits, of
+    # prompts and padding as well, and several copies of them.
+    ours = not choose_device(options.device).startswith("cuda") and score_tokens(policy, ("entropy", "top1"))
+
     class Trainer(Guarded, SFTTrainer):  # type: ignore[misc]  # TRL is untyped
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
+            """TRL's, from log-probabilities in chunks where those are at hand."""
+            if not ours or return_outputs:
+                whole: Any = super()
+                return whole.compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            learnt = inputs["labels"][:, 1:] != IGNORED
+            given = {key: value for key, value in inputs.items() if key != "labels"}
+            scores = model(**given, targets=inputs["labels"])
+            items = learnt.sum().clamp(min=1) if num_items_in_batch is None else num_items_in_batch
+            self._note("train" if model.training else "eval", learnt.sum(), scores, given)
+            loss = -scores.log_probs.sum() / items
+            return loss if num_items_in_batch is None else loss * self.accelerator.num_processes
+
+        def _note(self, kind: str, learnt: Any, scores: Any, given: Mapping[str, Any]) -> None:
+            """Keep what TRL logs beside the loss."""
+            tokens = given["attention_mask"].sum() if "attention_mask" in given else given["position_ids"].numel()
+            sums = [learnt, scores.entropy.sum(), scores.top1.sum(), tokens]
+            total = self.accelerator.reduce(scores.entropy.new_tensor(sums), "sum").tolist()
+            if kind == "train":
+                self._total_train_tokens += int(total[3])
+            noted = self._metrics[kind]
+            noted["entropy"].append(total[1] / max(total[0], 1))
+            noted["mean_token_accuracy"].append(total[2] / max(total[0], 1))
+            noted["num_tokens"] = [self._total_train_tokens]
+
         @staticmethod
         def weightless(row: Mapping[str, Any]) -> dict[str, Any]:
             """The row without a label."""
@@ -123,7 +157,7 @@ def sft_trainer(
 
     disable_progress_bars()
     return Trainer(
-        model=load_trainable(model, POLICY, options),
+        model=policy,
         args=configured(
             SFTConfig,
             options,

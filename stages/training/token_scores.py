@@ -39,12 +39,15 @@ class TokenScores(ModelOutput):
 
     Args:
         log_probs: (rows, tokens), of each target given the tokens before it.
-        mean_logits: (rows, tokens), over the vocabulary; without gradient.
+        mean_logits, entropy, top1: (rows, tokens), without gradient, where they were asked for: the mean logit over the
+            vocabulary, the entropy of the next token, and 1 where the target is the most likely one.
         aux_loss: a scalar, of mixtures of experts whose configuration asks for router logits.
     """
 
     log_probs: torch.Tensor | None = None
     mean_logits: torch.Tensor | None = None
+    entropy: torch.Tensor | None = None
+    top1: torch.Tensor | None = None
     aux_loss: torch.Tensor | None = None
 
 
@@ -86,7 +89,7 @@ class LogitChanges:
         return gradient.mul_(self.scale) if self.scale != 1.0 else gradient
 
 
-def score_tokens(model: Any) -> bool:
+def score_tokens(model: Any, figures: Sequence[str] = ()) -> bool:
     """Give a causal language model's forward pass an argument `targets`, with which it returns `TokenScores`.
 
     `targets` is (rows, tokens): the tokens to score where they stand, `IGNORED` elsewhere. The first column is never
@@ -94,6 +97,7 @@ def score_tokens(model: Any) -> bool:
 
     Args:
         model: transformers' or PEFT's, not yet wrapped for several processes.
+        figures: names of what `TokenScores` has without gradient.
 
     Returns:
         Whether the scores are computed in chunks.
@@ -102,7 +106,7 @@ def score_tokens(model: Any) -> bool:
     changes = LogitChanges.of(policy.config)
     chunked = _can_chunk(policy, changes)
     if chunked:
-        _score_in_head(policy.get_output_embeddings(), changes)
+        _score_in_head(policy.get_output_embeddings(), changes, tuple(figures))
     whole = policy.forward.__func__  # unbound: a copy of the model must not compute with the weights of this one
     aux = _wants_aux_loss(policy)
 
@@ -114,22 +118,24 @@ def score_tokens(model: Any) -> bool:
         wanted = targets != IGNORED
         if not chunked:
             outputs = whole(self, *given, **more, **({"output_router_logits": True} if aux else {}))
-            found = _of_logits(outputs.logits[:, :-1][wanted], targets[wanted])
-            return _spread(found, wanted, outputs.aux_loss if aux else None)
+            found = _of_logits(outputs.logits[:, :-1][wanted], targets[wanted], figures)
+            return _spread(found, figures, wanted, outputs.aux_loss if aux else None)
         hidden = self.base_model(*given, **more).last_hidden_state[:, :-1]
         # Through the layer's own call: what shards weights over processes gathers them there.
         found = self.get_output_embeddings()(hidden[wanted], targets=targets[wanted])
-        return _spread(found, wanted)
+        return _spread(found, figures, wanted)
 
     policy.forward = types.MethodType(forward, policy)
     return chunked
 
 
-def _spread(found: Sequence[torch.Tensor], wanted: torch.Tensor, aux_loss: torch.Tensor | None = None) -> TokenScores:
+def _spread(
+    found: Sequence[torch.Tensor], figures: Sequence[str], wanted: torch.Tensor, aux_loss: torch.Tensor | None = None
+) -> TokenScores:
     """Each value, there is one for each place that is wanted, put in its place, one column to the right."""
     spread = (values.new_zeros(wanted.shape).masked_scatter(wanted, values) for values in found)
-    log_probs, means = (torch.nn.functional.pad(values, (1, 0)) for values in spread)
-    return TokenScores(log_probs, means, aux_loss)
+    log_probs, *others = (torch.nn.functional.pad(values, (1, 0)) for values in spread)
+    return TokenScores(log_probs, **dict(zip(figures, others, strict=True)), aux_loss=aux_loss)
 
 
 def _wants_aux_loss(policy: Any) -> bool:
@@ -165,23 +171,33 @@ def _can_chunk(policy: Any, changes: LogitChanges) -> bool:
     return torch.equal(seen["hidden"], hidden) and torch.allclose(expected, logits, relative, absolute)
 
 
-def _score_in_head(head: Any, changes: LogitChanges) -> None:
+def _score_in_head(head: Any, changes: LogitChanges, figures: tuple[str, ...]) -> None:
     """Let an output layer that is told targets return what `_of_logits` does."""
     whole = head.forward.__func__
 
     def forward(self: Any, hidden: torch.Tensor, targets: torch.Tensor | None = None) -> Any:
         if targets is None:
             return whole(self, hidden)
-        return _Chunked.apply(hidden, self.weight, self.bias, targets, changes)  # type: ignore[no-untyped-call]  # torch's
+        return _Chunked.apply(hidden, self.weight, self.bias, targets, changes, figures)  # type: ignore[no-untyped-call]  # torch's
 
     head.forward = types.MethodType(forward, head)
 
 
-def _of_logits(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probability and mean logit of (tokens, vocabulary), at least in float32."""
+def _of_logits(logits: torch.Tensor, targets: torch.Tensor, figures: Sequence[str]) -> list[torch.Tensor]:
+    """Log-probabilities from logits of (tokens, vocabulary), at least in float32, and the figures asked for."""
     logits = logits.to(_exact(logits.dtype))
-    found = logits.gather(-1, targets[:, None])[:, 0] - logits.logsumexp(-1)
-    return found, logits.detach().mean(-1)
+    log_total = logits.logsumexp(-1)
+    log_probs = logits.gather(-1, targets[:, None])[:, 0] - log_total
+    with torch.no_grad():
+        return [log_probs, *(_figure(name, logits, targets, log_total) for name in figures)]
+
+
+def _figure(name: str, logits: torch.Tensor, targets: torch.Tensor, log_total: torch.Tensor) -> torch.Tensor:
+    if name == "mean_logits":
+        return logits.mean(-1)
+    if name == "top1":
+        return (logits.argmax(-1) == targets).to(logits.dtype)
+    return log_total - (logits - log_total[:, None]).exp_().mul_(logits).sum(-1)  # the entropy
 
 
 def _exact(dtype: torch.dtype) -> torch.dtype:
@@ -189,7 +205,7 @@ def _exact(dtype: torch.dtype) -> torch.dtype:
 
 
 class _Chunked(torch.autograd.Function):
-    """Log-probability and mean logit of each of the targets, (tokens), from hidden states of (tokens, size)."""
+    """Log-probability of each of the targets, (tokens), and figures, from hidden states of (tokens, size)."""
 
     @staticmethod
     def forward(
@@ -199,26 +215,28 @@ class _Chunked(torch.autograd.Function):
         bias: torch.Tensor | None,
         targets: torch.Tensor,
         changes: LogitChanges,
+        figures: tuple[str, ...],
     ) -> Any:
         device = hidden.device.type
         autocast = torch.is_autocast_enabled(device)
         ctx.dtype = torch.get_autocast_dtype(device) if autocast else torch.promote_types(hidden.dtype, weight.dtype)
         ctx.changes = changes
         exact = _exact(ctx.dtype)
-        log_total, log_probs, means = (hidden.new_empty(len(targets), dtype=exact) for _ in range(3))
+        log_total, log_probs, *others = (hidden.new_empty(len(targets), dtype=exact) for _ in range(2 + len(figures)))
         with torch.autocast(device, enabled=False):
             layer = weight.to(ctx.dtype)
             for rows in _chunks(len(targets), len(weight)):
                 logits = changes.apply(_raw(hidden[rows].to(ctx.dtype), layer, bias))
-                means[rows] = logits.mean(-1)
                 log_total[rows] = logits.logsumexp(-1)
                 log_probs[rows] = logits.gather(-1, targets[rows, None])[:, 0] - log_total[rows]
+                for name, values in zip(figures, others, strict=True):
+                    values[rows] = _figure(name, logits, targets[rows], log_total[rows])
         ctx.save_for_backward(hidden, weight, bias, targets, log_total)
-        ctx.mark_non_differentiable(means)
-        return log_probs, means
+        ctx.mark_non_differentiable(*others)
+        return log_probs, *others
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor, _: Any = None) -> Any:
+    def backward(ctx: Any, gradient: torch.Tensor, *_: Any) -> Any:
         hidden, weight, bias, targets, log_total = ctx.saved_tensors
         exact = _exact(ctx.dtype)
         to_hidden, to_weight, to_bias = (
@@ -245,6 +263,7 @@ class _Chunked(torch.autograd.Function):
             to_hidden if to_hidden is None else to_hidden.to(hidden.dtype),
             to_weight if to_weight is None else to_weight.to(weight.dtype),
             to_bias if to_bias is None or bias is None else to_bias.to(bias.dtype),
+            None,
             None,
             None,
         )

@@ -133,6 +133,25 @@ def test_bfloat16_is_rounded_where_the_output_layer_rounds(tmp_path: Path) -> No
     assert not torch.equal(found, exact), "it was not computed in bfloat16"
 
 
+def test_figures_are_those_of_the_logits() -> None:
+    model, named = tiny("Gemma-2"), ("mean_logits", "entropy", "top1")
+    score_tokens(model, named)
+    logits = model(input_ids=IDS, attention_mask=MASK).logits.detach()
+    targets = TARGETS.clone()
+    targets[0, 2] = logits[0, 1].argmax()
+    scores = model(input_ids=IDS, attention_mask=MASK, targets=targets)
+    log_p, wanted = torch.log_softmax(logits[:, :-1], -1), targets[:, 1:] != IGNORED
+    expected = {
+        "mean_logits": logits[:, :-1].mean(-1),
+        "entropy": -(log_p.exp() * log_p).sum(-1),
+        "top1": (logits[:, :-1].argmax(-1) == targets[:, 1:]).double(),
+    }
+    assert scores.top1.sum() >= 1
+    for name in named:
+        assert torch.allclose(scores[name][:, 1:], expected[name].masked_fill(~wanted, 0.0), atol=1e-6), name
+    assert not any(scores[name].requires_grad for name in named)
+
+
 def test_a_copy_of_a_model_computes_with_its_own_weights() -> None:
     import copy
 
