@@ -10,8 +10,8 @@ a step are weighed: `stages.training.odds_ratio`). The logits of all tokens are 
 (`stages.training.token_scores`). Prompts, BOS and EOS come from `Prompter`, as for every other stage, and no pair is
 cut or dropped silently.
 
-A pair may say with which text both of its completions begin ("prefix", as pairs of continuations have it). It is
-context then: neither term of the loss has its tokens.
+A pair may have a "prefix", which both of its completions continue. It stands behind the prompt, with the tokens that it
+has in the whole text, and is context: neither term of the loss has them.
 """
 
 from __future__ import annotations
@@ -160,10 +160,7 @@ def orpo_rows(
             if chosen == rejected:
                 counts["chosen equals rejected"] += 1
                 continue
-            prefix = _prefix(line, chosen, rejected)
-            if prefix in (chosen, rejected):
-                counts["empty completion"] += 1
-                continue
+            prefix = _prefix(line)
             good = _encode(line, prompter, chosen, line.get("chosen_finish"), prefix)
             bad = _encode(line, prompter, rejected, line.get("rejected_finish"), prefix)
         except DataError as error:
@@ -233,7 +230,9 @@ def _row(good: Encoded, bad: Encoded) -> dict[str, list[int]]:
 
 
 def _pair(line: dict[str, Any], _: Place) -> dict[str, Any]:
-    _prefix(line, _text(line, "chosen"), _text(line, "rejected"))
+    _text(line, "chosen")
+    _text(line, "rejected")
+    _prefix(line)
     if _problem(line) is None:
         _prompt(line)
     return line
@@ -243,20 +242,14 @@ def _encode(line: Mapping[str, Any], prompter: Prompter, completion: str, finish
     end = finish != "length"  # a path that was cut off did not end by itself
     problem = _problem(line)
     if problem is not None:
-        return prompter.encode(problem, completion, end, prefix)
-    return prompter.encode_raw(_prompt(line), completion, end, prefix)
+        return prompter.encode(problem, prefix + completion, end, prefix)
+    return prompter.encode_raw(_prompt(line), prefix + completion, end, prefix)
 
 
-def _prefix(line: Mapping[str, Any], chosen: str, rejected: str) -> str:
+def _prefix(line: Mapping[str, Any]) -> str:
     prefix = line.get("prefix") or ""
     if not isinstance(prefix, str):
         raise DataError("prefix: must be text")
-    for name, text in (("chosen", chosen), ("rejected", rejected)):
-        if not text.startswith(prefix):
-            raise DataError(
-                f"prefix: {name} does not begin with it",
-                "Give chosen and rejected as whole texts, the prefix included.",
-            )
     return prefix
 
 

@@ -194,7 +194,8 @@ def test_a_prefix_is_context_and_is_not_learnt(tmp_path: Path, nll: Any) -> None
     prompter = make_prompter(tokenizer, PLAIN)
     line = {**pair(1), "chosen": "1+1=2\n4+5=9\nThe answer is 9", "rejected": "1+1=2\n4+5=8\nThe answer is 8"}
     (plain,), _ = orpo_rows([line], prompter, 500)
-    (row,), counts = orpo_rows([{**line, "prefix": "1+1=2\n"}], prompter, 500)
+    fork = {**line, **{side: line[side].removeprefix("1+1=2\n") for side in ("chosen", "rejected")}}
+    (row,), counts = orpo_rows([{**fork, "prefix": "1+1=2\n"}], prompter, 500)
     assert counts["pairs"] == 1
     labels = ("chosen_labels", "rejected_labels")
     assert {key: value for key, value in row.items() if key not in labels} == {
@@ -210,11 +211,8 @@ def test_a_prefix_is_context_and_is_not_learnt(tmp_path: Path, nll: Any) -> None
     assert tokenizer.decode(seen) == f"{asked}4+5=9\nThe answer is 9<eos>"
 
 
-@pytest.mark.parametrize(
-    ("prefix", "said"), [(3, "prefix: must be text"), ("1-1=0", "prefix: chosen does not begin with it")]
-)
-def test_a_prefix_that_is_none_is_named_with_its_line(tmp_path: Path, prefix: Any, said: str) -> None:
-    line = {**pair(1), "prefix": prefix}
+def test_a_prefix_that_is_no_text_is_named_with_its_line(tmp_path: Path) -> None:
+    line, said = {**pair(1), "prefix": 3}, "prefix: must be text"
     with pytest.raises(DataError, match=f"line 1: {said}"):
         orpo_rows([line], make_prompter(build_tokenizer(), PLAIN), 500)
     (tmp_path / "pairs.jsonl").write_text(f"{json.dumps(pair(1))}\n{json.dumps(line)}\n")
@@ -222,7 +220,7 @@ def test_a_prefix_that_is_none_is_named_with_its_line(tmp_path: Path, prefix: An
 
 
 def test_a_completion_with_nothing_behind_its_prefix_is_counted_as_empty() -> None:
-    line = {**pair(1), "chosen": "1+1=2\n4+5=9", "rejected": "1+1=2\n", "prefix": "1+1=2\n"}
+    line = {**pair(1), "chosen": "4+5=9", "rejected": "\n", "prefix": "1+1=2\n"}
     assert orpo_rows([line], make_prompter(build_tokenizer(), PLAIN), 500)[1] == {"pairs": 0, "empty completion": 1}
 
 
