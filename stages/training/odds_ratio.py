@@ -89,8 +89,8 @@ class OddsRatioLoss:
     """
 
     beta: float
-    sft_weight: float = 1.0
-    aux_weight: float = 0.0
+    sft_weight: float
+    aux_weight: float
 
     def __call__(
         self, model: Any, batch: Mapping[str, torch.Tensor], counts: torch.Tensor
