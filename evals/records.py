@@ -72,7 +72,9 @@ class StepLabel(Record):
     It rests on `draws` rollouts, of which `hits` were right; `k` were allowed. `settled` says that these draws decide
     the hard label (more than `delta` of `k` hits). A gold step is right without any draw. A label that came from
     elsewhere is `given`: only the verdict is known, not the draws. A strategy that does not draw for every step says in
-    `inferred` why it still calls the step right or wrong.
+    `inferred` why it still calls the step right or wrong. `value` is what `relabel --want` made of the rollouts of this
+    step and of those before it (progress or advantage, in [0, 1]): the step is then right from one half on, and
+    undecided where the value is null.
     """
 
     k: int = Field(ge=1)
@@ -83,6 +85,7 @@ class StepLabel(Record):
     gold: bool = False
     inferred: Inference | None = None
     given: bool | None = None
+    value: float | None = Field(default=None, ge=0, le=1)
     rollouts: list[Rollout] = Field(default_factory=list)
 
     @model_validator(mode="after")
@@ -97,7 +100,14 @@ class StepLabel(Record):
 
     @property
     def hard(self) -> bool | None:
-        """True if the step is right, False if not, None if neither draws nor an inference decide."""
+        """True if the step is right, False if not, None if nothing decides: its value if it has one, else its draws."""
+        if "value" not in self.model_fields_set:
+            return self.by_draws
+        return None if self.value is None else self.value >= 0.5
+
+    @property
+    def by_draws(self) -> bool | None:
+        """The verdict of the step's draws, or of an inference from those of other steps, whatever its value."""
         if self.gold:
             return True
         if self.given is not None:

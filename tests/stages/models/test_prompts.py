@@ -14,8 +14,9 @@ from evals.tasks import task_of
 from stages.models.prompts import Prompter
 from stages.models.templates import make_prompter
 from stages.orpo import orpo_rows
+from stages.settings.labels import LabelKind
 from stages.sft import sft_rows
-from stages.training.step_rows import LabelKind, step_rows
+from stages.training.step_rows import step_rows
 from tests.lines import labelled_problem, pair
 from tests.models import build_tokenizer
 
