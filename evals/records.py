@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from evals.errors import DataError
 from evals.programs.checks import Outcome
-from evals.rules import AnswerRule
+from evals.rules import Aggregate, AnswerRule
 
 
 class Record(BaseModel):
@@ -135,7 +135,8 @@ class StepScores(Record):
     """Scores in [0, 1], one per step, and the four aggregates of a path.
 
     Without `by` they are a reward model's probabilities that a step is right; with it they come from a model's
-    likelihood of the steps, or from the ratio of two models' (`stages.scorers.likelihood`).
+    likelihood of the steps, or from the ratio of two models' (`stages.scorers.likelihood`). `aggregate` names the one
+    that fits what computed them; scores without it are ranked by their mean.
     """
 
     steps: list[float]
@@ -144,6 +145,11 @@ class StepScores(Record):
     product: float
     last: float
     by: Literal["likelihood", "ratio"] | None = None
+    aggregate: Aggregate | None = None
+
+    def chosen(self, aggregate: Aggregate | Literal["auto"]) -> Aggregate:
+        """The aggregate that is meant: "auto" is the scores' own, or the mean."""
+        return (self.aggregate or "mean") if aggregate == "auto" else aggregate
 
 
 class Match(Record):

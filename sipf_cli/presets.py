@@ -46,6 +46,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "max_grad_norm": 0.3,
             "weight_decay": 0.01,
         },
+        "score": {"aggregate": "mean"},
         # Neither eta nor the pairs per question nor whether the chosen path must be right is published: our defaults.
         "pairs": {"rule": ["threshold"], "aggregate": "mean", "rounds": "all"},
         "orpo": {**_POLICY, "lr": 8e-5, "beta": 0.1, "max_length": 1000, "max_prompt_length": 300},
