@@ -19,9 +19,9 @@ def sft(
     files: TrainingFiles,
     console: o.PresetOptions,
 ) -> None:
-    """Fine-tune a model on gold solutions, or with --paths on right paths that a policy has drawn.
+    """Fine-tune a model on gold solutions, or on right paths that a policy has drawn.
 
-    The loss is on the solution alone unless --loss says otherwise. RFT is --paths right, STaR --paths right --no-gold
+    The loss is on the solution alone unless --loss says otherwise. Paths are learned with --paths: RFT is --paths right, STaR --paths right --no-gold
     on paths of `sipf sample --rationalise`, and RFT with process feedback --paths prm:0.5 on scored paths.
 
     \b

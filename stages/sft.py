@@ -84,7 +84,7 @@ def sft_rows(
     max_length: int,
     loss: str = SftSettings.loss,
     own: OwnPaths | None = None,
-    seed: int = 0,
+    seed: int = TrainSettings.seed,
 ) -> tuple[list[dict[str, list[int]]], Counter[str]]:
     """Training rows of the problems that can be trained on.
 
