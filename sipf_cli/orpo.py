@@ -53,7 +53,8 @@ def orpo(
 
     from evals.errors import UsageError
     from sipf_cli.training import train
-    from stages.orpo import read_pairs, run_orpo
+    from stages.orpo import run_orpo
+    from stages.training.pair_rows import read_pairs
     from stages.training.start import check_policy_start
 
     start = model or continue_from

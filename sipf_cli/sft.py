@@ -21,8 +21,9 @@ def sft(
 ) -> None:
     """Fine-tune a model on gold solutions, or on right paths that a policy has drawn.
 
-    The loss is on the solution alone unless --loss says otherwise. Paths are learned with --paths: RFT is --paths right, STaR --paths right --no-gold
-    on paths of `sipf sample --rationalise`, and RFT with process feedback --paths prm:0.5 on scored paths.
+    The loss is on the solution alone unless --loss says otherwise. Paths are learned with --paths: RFT is --paths
+    right, STaR --paths right --no-gold on paths of `sipf sample --rationalise`, and RFT with process feedback --paths
+    prm:0.5 on scored paths.
 
     \b
     Example:

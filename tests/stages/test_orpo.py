@@ -12,9 +12,10 @@ import torch
 from evals.errors import DataError, UsageError
 from stages.models.loading import load_tokenizer
 from stages.models.templates import make_prompter
-from stages.orpo import orpo_rows, orpo_trainer, read_pairs, run_orpo
+from stages.orpo import orpo_trainer, run_orpo
 from stages.settings.training import OrpoSettings, TrainSettings
 from stages.training import token_scores
+from stages.training.pair_rows import pair_rows, read_pairs
 from tests.lines import pair
 from tests.models import Family, build_model, build_tokenizer
 
@@ -39,7 +40,7 @@ def reference(model: Any, rows: list[dict[str, list[int]]], beta: float) -> torc
 
 
 def rows_of(name: str, numbers: tuple[int, ...] = (1, 40, 95, 990)) -> list[dict[str, list[int]]]:
-    return orpo_rows([pair(i) for i in numbers], make_prompter(load_tokenizer(name), PLAIN), 500)[0]
+    return pair_rows([pair(i) for i in numbers], make_prompter(load_tokenizer(name), PLAIN), 500)[0]
 
 
 def exact_trainer(name: str, rows: list[dict[str, list[int]]], **how: Any) -> Any:
@@ -193,9 +194,9 @@ def test_a_prefix_is_context_and_is_not_learnt(tmp_path: Path, nll: Any) -> None
     tokenizer = load_tokenizer(name)
     prompter = make_prompter(tokenizer, PLAIN)
     line = {**pair(1), "chosen": "1+1=2\n4+5=9\nThe answer is 9", "rejected": "1+1=2\n4+5=8\nThe answer is 8"}
-    (plain,), _ = orpo_rows([line], prompter, 500)
+    (plain,), _ = pair_rows([line], prompter, 500)
     fork = {**line, **{side: line[side].removeprefix("1+1=2\n") for side in ("chosen", "rejected")}}
-    (row,), counts = orpo_rows([{**fork, "prefix": "1+1=2\n"}], prompter, 500)
+    (row,), counts = pair_rows([{**fork, "prefix": "1+1=2\n"}], prompter, 500)
     assert counts["pairs"] == 1
     labels = ("chosen_labels", "rejected_labels")
     assert {key: value for key, value in row.items() if key not in labels} == {
@@ -214,14 +215,14 @@ def test_a_prefix_is_context_and_is_not_learnt(tmp_path: Path, nll: Any) -> None
 def test_a_prefix_that_is_no_text_is_named_with_its_line(tmp_path: Path) -> None:
     line, said = {**pair(1), "prefix": 3}, "prefix: must be text"
     with pytest.raises(DataError, match=f"line 1: {said}"):
-        orpo_rows([line], make_prompter(build_tokenizer(), PLAIN), 500)
+        pair_rows([line], make_prompter(build_tokenizer(), PLAIN), 500)
     (tmp_path / "pairs.jsonl").write_text(f"{json.dumps(pair(1))}\n{json.dumps(line)}\n")
     assert f":2: {said}" in str(read_pairs(str(tmp_path / "pairs.jsonl"))[1][0])
 
 
 def test_a_completion_with_nothing_behind_its_prefix_is_counted_as_empty() -> None:
     line = {**pair(1), "chosen": "4+5=9", "rejected": "\n", "prefix": "1+1=2\n"}
-    assert orpo_rows([line], make_prompter(build_tokenizer(), PLAIN), 500)[1] == {"pairs": 0, "empty completion": 1}
+    assert pair_rows([line], make_prompter(build_tokenizer(), PLAIN), 500)[1] == {"pairs": 0, "empty completion": 1}
 
 
 def test_terms_that_weigh_nothing_are_a_usage_error() -> None:
@@ -250,7 +251,7 @@ def test_pairs_that_teach_nothing_or_do_not_fit_are_counted_by_reason() -> None:
         {**good, "question": "word " * 200},
         {**good, "rejected": "1+1=2\n" * 100},
     ]
-    rows, counts = orpo_rows(lines, prompter, max_length=400, max_prompt_length=200)
+    rows, counts = pair_rows(lines, prompter, max_length=400, max_prompt_length=200)
     assert len(rows) == 1
     assert counts == {
         "pairs": 1,
@@ -263,7 +264,7 @@ def test_pairs_that_teach_nothing_or_do_not_fit_are_counted_by_reason() -> None:
 
 def test_a_completion_ends_with_eos_unless_it_was_cut_off() -> None:
     tokenizer = build_tokenizer()
-    (row,), _ = orpo_rows([{**pair(1), "rejected_finish": "length"}], make_prompter(tokenizer, PLAIN), 500)
+    (row,), _ = pair_rows([{**pair(1), "rejected_finish": "length"}], make_prompter(tokenizer, PLAIN), 500)
     assert row["chosen_input_ids"][-1] == tokenizer.eos_token_id
     assert row["rejected_input_ids"][-1] != tokenizer.eos_token_id
 
@@ -276,7 +277,7 @@ def test_pairs_from_elsewhere_bring_their_prompt_as_text_or_messages() -> None:
         {"prompt": "How many?\n", "chosen": "72", "rejected": "8"},
         {"prompt": ask, "chosen": [{"role": "assistant", "content": "72"}], "rejected": "8"},
     ]
-    rows, _ = orpo_rows(lines, prompter, 500)
+    rows, _ = pair_rows(lines, prompter, 500)
     shown = [tokenizer.decode(row["chosen_input_ids"]) for row in rows]
     assert shown == ["<bos>How many?\n72<eos>", "<bos><|user|>\nHow many?\n<|assistant|>\n72<eos>"]
 
@@ -285,7 +286,7 @@ def test_pairs_from_elsewhere_bring_their_prompt_as_text_or_messages() -> None:
 def test_a_field_that_is_no_text_is_named_with_its_line(field: str, value: Any) -> None:
     line = {"prompt": "How many?\n", "chosen": "72", "rejected": "8", field: value}
     with pytest.raises(DataError, match=f"line 1: {field}: "):
-        orpo_rows([line], make_prompter(build_tokenizer(), PLAIN), 500)
+        pair_rows([line], make_prompter(build_tokenizer(), PLAIN), 500)
 
 
 def test_bad_lines_of_pairs_are_reported_with_file_and_line(tmp_path: Path) -> None:

@@ -210,7 +210,8 @@ def test_keeping_the_best_needs_something_to_measure_it_on(tmp_path: Path, base:
 
 
 def test_pairs_of_a_problem_are_held_out_together(tmp_path: Path, base: str) -> None:
-    from stages.orpo import problem_of, run_orpo
+    from stages.orpo import run_orpo
+    from stages.training.pair_rows import problem_of
 
     pairs = [{**pair, "problem": f"p{i % 10}"} for i, pair in enumerate(PAIRS)]
     held = [pair for pair in pairs if held_out(pair["problem"], 42, SHARE)]
