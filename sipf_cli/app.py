@@ -32,6 +32,7 @@ COMMANDS = {
     "score": "Score every step of every path with a reward model.",
     "pairs": "Choose preference pairs by the scores of their paths.",
     "orpo": "Train a policy on preference pairs with ORPO.",
+    "dpo": "Train a policy on preference pairs with DPO, to compare ORPO with.",
     "eval": "Measure a model's accuracy, judge answers from a file, or compare two result files.",
     "eval-prm": "Measure a reward model by the first wrong steps that people marked, and by best of n.",
     "export": "Write lines in a form that other tools read.",

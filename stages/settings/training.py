@@ -226,6 +226,31 @@ class OrpoSettings:
 
 
 @dataclass(frozen=True)
+class DpoSettings:
+    """How preference pairs are weighed by DPO."""
+
+    beta: float = setting(
+        0.1, "How strongly the policy is held to the model it starts from.", low=0.0, source="arXiv 2305.18290"
+    )
+    sft_weight: float = setting(
+        0.0, "Weight of the chosen path's negative log-likelihood; 1 is RPO.", low=0.0, source="arXiv 2404.19733"
+    )
+    held_out: float = setting(
+        0.0, "Share of the problems whose pairs are kept out of training, to measure on.", low=0.0, high=1.0
+    )
+    max_prompt_length: int | None = setting(
+        None, "Leave out pairs whose prompt is longer than this, in tokens.", low=1, panel=Panel.MORE
+    )
+
+    def __post_init__(self) -> None:
+        if not 0 < self.beta < math.inf:
+            raise UsageError(f"beta is {self.beta}", "Give a weight above 0, as 0.1.")
+        if not 0 <= self.sft_weight < math.inf:
+            raise UsageError(f"the weight of the likelihood is {self.sft_weight}", "Give a weight of 0 or more.")
+        _check_share(self.held_out)
+
+
+@dataclass(frozen=True)
 class TrainingFiles:
     """How a training stage treats its input and output."""
 

@@ -1,4 +1,4 @@
-"""One run of a training stage: what `sft`, `train-prm` and `orpo` have in common.
+"""One run of a training stage: what `sft`, `train-prm`, `orpo` and `dpo` have in common.
 
     run = TrainingRun("sft", "chain-base", "runs/m0", TrainSettings(epochs=2))
     prompter = run.prompter(problems)

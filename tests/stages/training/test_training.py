@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from evals.errors import Interrupted, ModelError, UsageError
+from stages.dpo import run_dpo
 from stages.files.interrupts import StopFlag
 from stages.models.loading import load_policy
 from stages.orpo import run_orpo
@@ -43,6 +44,10 @@ def prm(**more: Any) -> dict[str, Any]:
 
 def orpo(**more: Any) -> dict[str, Any]:
     return run_orpo(PAIRS, **more)
+
+
+def dpo(**more: Any) -> dict[str, Any]:
+    return run_dpo(PAIRS, **more)
 
 
 RUNS = pytest.mark.parametrize("run", [sft, prm, orpo], ids=["sft", "train-prm", "orpo"])
@@ -115,7 +120,7 @@ def test_bfloat16_on_a_cpu_trains_float32_weights_nearly_as_float32_does(tmp_pat
     assert moved < 5 * OPTIONS.lr, "a few steps apart at the most"
 
 
-@RUNS
+@pytest.mark.parametrize("run", [sft, prm, orpo, dpo], ids=["sft", "train-prm", "orpo", "dpo"])
 @pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path, base: str, run: Run, lora: bool) -> None:
     options = dataclasses.replace(OPTIONS, lora=lora, lora_dropout=0.1, group_by_length=not lora)
