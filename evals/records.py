@@ -168,7 +168,9 @@ class Match(Record):
 class Path(Record):
     """One reasoning path. `text` is exactly what was written; `steps` are its labelled lines, answer line excluded.
 
-    `outcome` says how the check of a program ended; `weak` is present, and true, if the program could reach its tests.
+    `source` says how it came about: drawn, drawn with the answer in sight, the gold solution, a tree search's rollout,
+    a simulator's right rollout, or an evaluation. `outcome` says how the check of a program ended; `weak` is present,
+    and true, if the program could reach its tests.
     `times` is how many draws of all rounds were this path, as `sample` tells paths apart (`Task.signature`).
 
     With `split` "given" the steps came with the path: they follow one another in `text`, and the task does not cut it
@@ -176,7 +178,7 @@ class Path(Record):
     """
 
     id: str
-    source: Literal["sample", "gold", "tree", "eval"] = "sample"
+    source: Literal["sample", "rationalised", "gold", "tree", "rollout", "eval"] = "sample"
     round: int = Field(default=0, ge=0)
     text: str
     steps: list[str] = Field(default_factory=list)
