@@ -19,8 +19,8 @@ class SampleSettings(AnswerSettings):
     earlier rounds included, has `want_right` right paths, `want_wrong` wrong ones and `want` in all, or until
     `max_draws` new draws were made. The paper filters code by edit distance; it publishes neither the threshold
     (`near_duplicate`) nor whether a right and a wrong program may be alike. Here they may: a preference between them
-    teaches the most. `rationalise` is STaR's rationalisation (arXiv 2203.14465): the answer stands in the prompt of these
-    draws, and nowhere else, so a model that learns from such a path learns to write it without.
+    teaches the most. `rationalise` is STaR's rationalisation (arXiv 2203.14465): the answer stands in the prompt of
+    these draws, and nowhere else, so a model that learns from such a path learns to write it without.
 
     Raises:
         UsageError: a hint without an answer.
