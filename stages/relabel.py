@@ -146,8 +146,8 @@ def _refuse(label: StepLabel, target: float | None, settings: RelabelSettings, w
         raise DataError(f"{where}: {how}, so it has no unbiased soft label (--strategy brute gives one)")
     if LabelKind.parse(settings.want).name in COMPARED:
         raise DataError(
-            f"{where}: its rollouts and those before it do not decide {settings.want} (simulate --strategy brute does; "
-            "a first step is compared with the line's `root`, the rollouts of the bare question)",
+            f"{where}: its rollouts and those before it (of the bare question before a first step) do not decide "
+            f"{settings.want} (simulate --strategy brute --root does)",
             UNDECIDED,
         )
     raise DataError(

@@ -151,7 +151,7 @@ def test_the_verdict_follows_the_wanted_kind_of_the_first_k_draws(want: str, k: 
 
 def test_kinds_that_the_draws_do_not_decide_are_refused_or_written_as_undecided() -> None:
     (problem, *_) = simulated(strategy="brute")
-    with pytest.raises(DataError, match=r"paths\.0\.labels\.0: .* do not decide advantage .*root"):
+    with pytest.raises(DataError, match=r"paths\.0\.labels\.0: .* do not decide advantage .*--root does"):
         Relabelling(RelabelSettings(want="advantage")).check(problem)
     made = relabelled(problem, want="advantage", keep_undecided=True)
     firsts = [path.labels[0] for path in made.paths if path.labels and not path.labels[0].gold]
