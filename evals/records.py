@@ -147,8 +147,8 @@ class StepScores(Record):
     by: Literal["likelihood", "ratio"] | None = None
     aggregate: Aggregate | None = None
 
-    def chosen(self, aggregate: Aggregate | Literal["auto"]) -> Aggregate:
-        """The aggregate that is meant: "auto" is the scores' own, or the mean."""
+    def chosen(self, aggregate: str) -> str:
+        """The aggregate of that name; "auto" is the one that fits, or the mean."""
         return (self.aggregate or "mean") if aggregate == "auto" else aggregate
 
 

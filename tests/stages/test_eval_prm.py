@@ -160,6 +160,21 @@ def test_path_pairs_are_of_a_right_and_a_wrong_path_of_one_problem_and_gold_stay
         }  # fmt: skip
 
 
+def test_paths_are_ranked_by_what_fits_the_scores_unless_another_number_is_named(tmp_path: Path) -> None:
+    line = rivals(2, 1)
+    right, wrong = line.paths
+    for path, correct in ((right, True), (wrong, False)):
+        path.correct, path.text, path.steps = correct, "1+1=2\n2+1=3", ["1+1=2", "2+1=3"]
+    low, high = to_scores([0.1, 0.9]), to_scores([0.9, 0.2])
+    right.scores = {"prm": low.model_copy(update={"aggregate": "last"}), "old": low}
+    wrong.scores = {"prm": high.model_copy(update={"aggregate": "last"}), "old": high}
+    settings = PrmSettings(name=("prm", "old"))
+    found = measure(save(tmp_path / "s.jsonl", [line]), settings)["path pairs"]
+    assert (found["prm"]["accuracy"], found["old"]["accuracy"]) == (1.0, 0.0), "the last step; the mean"
+    found = measure(str(tmp_path / "s.jsonl"), PrmSettings(name=("prm:mean", "old:last")))["path pairs"]
+    assert (found["prm"]["accuracy"], found["old"]["accuracy"]) == (0.0, 1.0)
+
+
 def test_a_path_that_could_not_be_scored_ranks_last_and_is_counted(tmp_path: Path) -> None:
     line = rivals(2, 1)
     line.paths[0].scores = None
