@@ -28,7 +28,7 @@ usage: loop.sh [options]
   --rule RULE[:SHARE]  how pairs are made, see sipf pairs --help; may be given again  (widest)
   --by scores|labels   for the rule consistent: who says which steps are right  (scores)
   --score-by prm|likelihood|ratio   what scores are: a reward model's, or a model's likelihood of the steps  (prm)
-  --scorer NAME        whose likelihood; a teacher, for example           (the round's policy)
+  --scorer WHO         whose likelihood: policy, teacher or a model, as for --simulator  (policy)
   --reference NAME     what the ratio compares it with
   --simulator WHO      who rolls steps out: policy (the round's), teacher (the embedded one, chain only) or a model; the
                        paper's is a 7B model. WHO,WHO,...: one per round, the last for all that follow  (policy)
@@ -75,12 +75,14 @@ if [ -z "$BASE" ]; then case $TASK/$LEARN in chain/* | */dpo | */rpo) BASE=m0 ;;
 case $BASE in model | m0) ;; *) echo "loop.sh: --base is model or m0, not $BASE" >&2; exit 2 ;; esac
 
 IFS=, read -ra SIMULATORS <<< "$SIMULATOR"
-for who in "${SIMULATORS[@]}"; do
+for who in "${SIMULATORS[@]}" "${SCORER:-policy}"; do
   case $who/$TASK in
     teacher/chain) ;;
-    teacher/*) echo "loop.sh: --simulator teacher is there for chain alone; name a model" >&2; exit 2 ;;
+    teacher/*) echo "loop.sh: a teacher is there for chain alone; name a model" >&2; exit 2 ;;
   esac
 done
+# The model that a word stands for: this round's policy, the embedded teacher, or itself.
+model_of() { case $1 in policy) echo "$POLICY" ;; teacher) echo chain-teacher ;; *) echo "$1" ;; esac; }
 
 # What the rules need: labels of the steps, or scores; a reward model learns its scores from labels.
 LABELS=no SCORES=no FORKS=""
@@ -153,8 +155,7 @@ for i in $(seq 0 $((ROUNDS - 1))); do
   if [ "$LABELS" = yes ]; then
     # simulate: can the answer still be reached after this step? The most expensive stage: rollouts from every prefix.
     WHO=${SIMULATORS[$((i < ${#SIMULATORS[@]} ? i : ${#SIMULATORS[@]} - 1))]}
-    case $WHO in policy) WHO=$POLICY ;; teacher) WHO=chain-teacher ;; esac
-    sipf simulate "$R/paths.jsonl" --model "$WHO" --seed "$SEED" ${FORKS:+--root --keep-forks 2} ${ENGINE:+--engine "$ENGINE"} -o "$R/labels.jsonl"
+    sipf simulate "$R/paths.jsonl" --model "$(model_of "$WHO")" --seed "$SEED" ${FORKS:+--root --keep-forks 2} ${ENGINE:+--engine "$ENGINE"} -o "$R/labels.jsonl"
     LABELLED=$R/labels.jsonl
   else
     LABELLED=$R/paths.jsonl
@@ -177,7 +178,7 @@ for i in $(seq 0 $((ROUNDS - 1))); do
       sipf score "$LEARN_FROM" --model "$R/prm" --name "$NAME" -o "$PAIRED"
     else
       # score: how likely a model finds the steps. One forward pass; no labels and no reward model.
-      sipf score "$LEARN_FROM" --by "$SCORE_BY" --model "${SCORER:-$POLICY}" ${REFERENCE:+--reference "$REFERENCE"} --name "$NAME" -o "$PAIRED"
+      sipf score "$LEARN_FROM" --by "$SCORE_BY" --model "$(model_of "${SCORER:-policy}")" ${REFERENCE:+--reference "$REFERENCE"} --name "$NAME" -o "$PAIRED"
     fi
   fi
 

@@ -149,6 +149,8 @@ def test_scores_without_a_reward_model_need_no_labels(place: Path) -> None:
     assert first == "score run/r0/pool.jsonl --by likelihood --model big --name likelihood0 -o run/r0/scored.jsonl"
     assert "--by likelihood --model big" in second
     assert "--name likelihood1" in only(lines, "pairs")[1]
+    taught = calls(place, "loop.sh", "--out", "t", "--score-by", "likelihood", "--scorer", "teacher")
+    assert all("--model chain-teacher" in line for line in only(taught, "score"))
     ratio = ("--score-by", "ratio", "--reference", "small")
     lines = calls(place, "loop.sh", "--out", "ratio", *ratio, "--rule", "fork", "--rule", "threshold")
     assert "--by ratio --model ratio/m0 --reference small" in only(lines, "score")[0]
