@@ -24,8 +24,9 @@ from stages.models.devices import choose_training_dtype
 from stages.models.loading import load_tokenizer
 from stages.models.naming import read_card
 from stages.models.templates import make_prompter
-from stages.orpo import orpo_rows, orpo_trainer
+from stages.orpo import orpo_trainer
 from stages.settings.training import TrainSettings
+from stages.training.pair_rows import pair_rows
 
 
 def pairs(n: int) -> list[dict[str, Any]]:
@@ -69,7 +70,7 @@ def main() -> None:
     options = TrainSettings(
         epochs=1, lr=1e-4, batch=arguments.batch, group_by_length=True, device="cpu", logging_steps=1
     )
-    rows, _ = orpo_rows(lines, prompter, options.max_length)
+    rows, _ = pair_rows(lines, prompter, options.max_length)
     seconds: dict[str, list[float]] = {"float32": [], "bfloat16": []}
     for _ in range(arguments.repeats):
         for dtype, taken in seconds.items():

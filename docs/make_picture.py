@@ -35,7 +35,7 @@ data chain --split validation -n 24 -o validation.jsonl
 sample validation.jsonl --model m0 --temperature 0.5 -n 6 -o sampled.jsonl
 simulate sampled.jsonl --model m0 --strategy brute --share 1 -o simulated.jsonl
 score simulated.jsonl --model prm -o scored.jsonl
-pairs scored.jsonl -o pairs.jsonl
+pairs scored.jsonl --aggregate mean -o pairs.jsonl
 """
 
 STYLE = """

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from evals.errors import DataError
 from evals.programs.checks import Outcome
-from evals.rules import AnswerRule
+from evals.rules import Aggregate, AnswerRule
 
 
 class Record(BaseModel):
@@ -72,7 +72,9 @@ class StepLabel(Record):
     It rests on `draws` rollouts, of which `hits` were right; `k` were allowed. `settled` says that these draws decide
     the hard label (more than `delta` of `k` hits). A gold step is right without any draw. A label that came from
     elsewhere is `given`: only the verdict is known, not the draws. A strategy that does not draw for every step says in
-    `inferred` why it still calls the step right or wrong.
+    `inferred` why it still calls the step right or wrong. `value` is what `relabel --want` made of the rollouts of this
+    step and of those before it (progress or advantage, in [0, 1]): the step is then right from one half on, and
+    undecided where the value is null.
     """
 
     k: int = Field(ge=1)
@@ -83,6 +85,7 @@ class StepLabel(Record):
     gold: bool = False
     inferred: Inference | None = None
     given: bool | None = None
+    value: float | None = Field(default=None, ge=0, le=1)
     rollouts: list[Rollout] = Field(default_factory=list)
 
     @model_validator(mode="after")
@@ -97,7 +100,14 @@ class StepLabel(Record):
 
     @property
     def hard(self) -> bool | None:
-        """True if the step is right, False if not, None if neither draws nor an inference decide."""
+        """True if the step is right, False if not, None if nothing decides: its value if it has one, else its draws."""
+        if "value" not in self.model_fields_set:
+            return self.by_draws
+        return None if self.value is None else self.value >= 0.5
+
+    @property
+    def by_draws(self) -> bool | None:
+        """The verdict of the step's draws, or of an inference from those of other steps, whatever its value."""
         if self.gold:
             return True
         if self.given is not None:
@@ -125,7 +135,8 @@ class StepScores(Record):
     """Scores in [0, 1], one per step, and the four aggregates of a path.
 
     Without `by` they are a reward model's probabilities that a step is right; with it they come from a model's
-    likelihood of the steps, or from the ratio of two models' (`stages.scorers.likelihood`).
+    likelihood of the steps, or from the ratio of two models' (`stages.scorers.likelihood`). `aggregate` names the one
+    that fits what computed them; scores without it are ranked by their mean.
     """
 
     steps: list[float]
@@ -134,6 +145,11 @@ class StepScores(Record):
     product: float
     last: float
     by: Literal["likelihood", "ratio"] | None = None
+    aggregate: Aggregate | None = None
+
+    def chosen(self, aggregate: str) -> str:
+        """The aggregate of that name; "auto" is the one that fits, or the mean."""
+        return (self.aggregate or "mean") if aggregate == "auto" else aggregate
 
 
 class Match(Record):
@@ -152,7 +168,9 @@ class Match(Record):
 class Path(Record):
     """One reasoning path. `text` is exactly what was written; `steps` are its labelled lines, answer line excluded.
 
-    `outcome` says how the check of a program ended; `weak` is present, and true, if the program could reach its tests.
+    `source` says how it came about: drawn, drawn with the answer in sight, the gold solution, a tree search's rollout,
+    a simulator's right rollout, or an evaluation. `outcome` says how the check of a program ended; `weak` is present,
+    and true, if the program could reach its tests.
     `times` is how many draws of all rounds were this path, as `sample` tells paths apart (`Task.signature`).
 
     With `split` "given" the steps came with the path: they follow one another in `text`, and the task does not cut it
@@ -160,7 +178,7 @@ class Path(Record):
     """
 
     id: str
-    source: Literal["sample", "gold", "tree", "eval"] = "sample"
+    source: Literal["sample", "rationalised", "gold", "tree", "rollout", "eval"] = "sample"
     round: int = Field(default=0, ge=0)
     text: str
     steps: list[str] = Field(default_factory=list)

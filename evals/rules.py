@@ -1,4 +1,4 @@
-"""The names of the rules by which an answer is read from a text and compared with the right one.
+"""The names of rules: by which an answer is read and compared with the right one, and a path's score is computed.
 
     strict, flexible, robust    see `evals.reading.answers`, and `evals.reading.letters` for multiple choice
     paper                       the number behind the first "The answer is", float equality (arXiv 2412.08393)
@@ -12,3 +12,5 @@ from typing import Literal
 
 AnswerRule = Literal["robust", "strict", "flexible", "paper"]
 """`robust` is what decides unless another one is asked for."""
+Aggregate = Literal["mean", "min", "product", "last"]
+"""How the score of a path is computed from its step scores."""

@@ -9,7 +9,7 @@
 set -euo pipefail
 
 MODEL=chain-base TASK=chain ROUNDS=2 MODE=restart BASE="" RULES=() BY=scores SCORE_BY=prm SCORER="" REFERENCE="" CONFIG="" OUT=runs/loop DATA=hub SFT_FROM="" SEED=0
-SIMULATOR="" PRM_BASE="" ENGINE="" PROCESSES=1
+LEARN=orpo SIMULATOR=policy PRM_BASE="" ENGINE="" PROCESSES=1
 SFT_N=${SFT_N:-500} QUESTIONS_N=${QUESTIONS_N:-1000} TEST_N=${TEST_N:-1000} OOD_N=${OOD_N:-500}
 TEST_SEED=${TEST_SEED:-0}
 
@@ -20,15 +20,18 @@ usage: loop.sh [options]
   --task chain|gsm8k|mbpp   where the problems come from                   (chain)
   --data DIR           GSM8K's train.jsonl and test.jsonl, or mbpp.jsonl, instead of the hub
   --rounds N           rounds of sample ... orpo                           (2)
-  --restart            ORPO starts from --base in every round (default)
-  --continue           ORPO continues from the previous round's policy
-  --base model|m0      what --restart restarts from: --model itself, as the paper does (gsm8k, mbpp), or the fine-tuned M0 (chain)
+  --restart            training starts from --base in every round (default)
+  --continue           training continues from the previous round's policy
+  --base model|m0      what --restart restarts from: --model itself, as the paper does (gsm8k, mbpp), or the fine-tuned M0 (chain, DPO)
+  --learn METHOD       how the policy learns: orpo, dpo or rpo from pairs, rft, star or prft:T from its own right paths (orpo)
+                       (star draws again with the answer in sight; prft:T takes paths whose every step scores at least T)
   --rule RULE[:SHARE]  how pairs are made, see sipf pairs --help; may be given again  (widest)
   --by scores|labels   for the rule consistent: who says which steps are right  (scores)
   --score-by prm|likelihood|ratio   what scores are: a reward model's, or a model's likelihood of the steps  (prm)
-  --scorer NAME        whose likelihood; a teacher, for example           (the round's policy)
+  --scorer WHO         whose likelihood: policy, teacher or a model, as for --simulator  (policy)
   --reference NAME     what the ratio compares it with
-  --simulator NAME     who rolls steps out; the paper's is a 7B model      (the round's policy)
+  --simulator WHO      who rolls steps out: policy (the round's), teacher (the embedded one, chain only) or a model; the
+                       paper's is a 7B model. WHO,WHO,...: one per round, the last for all that follow  (policy)
   --prm-base NAME      what the reward model is trained from; the paper's is a 7B model  (m0)
   --engine hf|vllm     who writes text                                     (hf)
   --processes N        train with N processes, through accelerate launch   (1)
@@ -52,6 +55,7 @@ while [ $# -gt 0 ]; do
     --score-by) SCORE_BY=$2; shift 2 ;;
     --scorer) SCORER=$2; shift 2 ;;
     --reference) REFERENCE=$2; shift 2 ;;
+    --learn) LEARN=$2; shift 2 ;;
     --simulator) SIMULATOR=$2; shift 2 ;;
     --prm-base) PRM_BASE=$2; shift 2 ;;
     --engine) ENGINE=$2; shift 2 ;;
@@ -65,8 +69,20 @@ while [ $# -gt 0 ]; do
   esac
 done
 case $TASK in chain | gsm8k | mbpp) ;; *) echo "loop.sh: --task is chain, gsm8k or mbpp, not $TASK" >&2; exit 2 ;; esac
-[ -n "$BASE" ] || BASE=$([ "$TASK" = chain ] && echo m0 || echo model)
+case $LEARN in orpo | dpo | rpo | rft | star | prft:*) ;; *) echo "loop.sh: --learn is orpo, dpo, rpo, rft, star or prft:T, not $LEARN" >&2; exit 2 ;; esac
+# DPO holds the policy to the model that it starts from, which therefore has to be a fine-tuned one.
+if [ -z "$BASE" ]; then case $TASK/$LEARN in chain/* | */dpo | */rpo) BASE=m0 ;; *) BASE=model ;; esac; fi
 case $BASE in model | m0) ;; *) echo "loop.sh: --base is model or m0, not $BASE" >&2; exit 2 ;; esac
+
+IFS=, read -ra SIMULATORS <<< "$SIMULATOR"
+for who in "${SIMULATORS[@]}" "${SCORER:-policy}"; do
+  case $who/$TASK in
+    teacher/chain) ;;
+    teacher/*) echo "loop.sh: a teacher is there for chain alone; name a model" >&2; exit 2 ;;
+  esac
+done
+# The model that a word stands for: this round's policy, the embedded teacher, or itself.
+model_of() { case $1 in policy) echo "$POLICY" ;; teacher) echo chain-teacher ;; *) echo "$1" ;; esac; }
 
 # What the rules need: labels of the steps, or scores; a reward model learns its scores from labels.
 LABELS=no SCORES=no FORKS=""
@@ -81,6 +97,8 @@ for rule in "${RULES[@]}"; do
     *) echo "loop.sh: unknown --rule $rule with --by $BY" >&2; exit 2 ;;
   esac
 done
+# Fine-tuning on right paths makes no pairs.
+case $LEARN in rft | star) LABELS=no SCORES=no ;; prft:*) LABELS=no SCORES=yes ;; esac
 if [ "$SCORES/$SCORE_BY" = yes/prm ]; then LABELS=yes; fi
 
 sipf() { echo "+ sipf $*" >&2; command sipf ${CONFIG:+--config "$CONFIG"} "$@"; }
@@ -130,11 +148,14 @@ for i in $(seq 0 $((ROUNDS - 1))); do
   # sample: paths from this round's policy. The cost is decoding. For the same questions the pool's paths are kept.
   POOL=""
   [ "$i" -gt 0 ] && [ "$QUESTIONS" = "$SOURCE/data/sft.jsonl" ] && POOL=$OUT/r$((i - 1))/pool.jsonl
-  sipf sample "$QUESTIONS" --model "$POLICY" --round "$i" --seed "$SEED" ${POOL:+--pool "$POOL"} ${ENGINE:+--engine "$ENGINE"} -o "$R/paths.jsonl"
+  AGAIN=""
+  [ "$LEARN" = star ] && AGAIN=yes
+  sipf sample "$QUESTIONS" --model "$POLICY" ${AGAIN:+--rationalise} --round "$i" --seed "$SEED" ${POOL:+--pool "$POOL"} ${ENGINE:+--engine "$ENGINE"} -o "$R/paths.jsonl"
 
   if [ "$LABELS" = yes ]; then
     # simulate: can the answer still be reached after this step? The most expensive stage: rollouts from every prefix.
-    sipf simulate "$R/paths.jsonl" --model "${SIMULATOR:-$POLICY}" --seed "$SEED" ${FORKS:+--root --keep-forks 2} ${ENGINE:+--engine "$ENGINE"} -o "$R/labels.jsonl"
+    WHO=${SIMULATORS[$((i < ${#SIMULATORS[@]} ? i : ${#SIMULATORS[@]} - 1))]}
+    sipf simulate "$R/paths.jsonl" --model "$(model_of "$WHO")" --seed "$SEED" ${FORKS:+--root --keep-forks 2} ${ENGINE:+--engine "$ENGINE"} -o "$R/labels.jsonl"
     LABELLED=$R/labels.jsonl
   else
     LABELLED=$R/paths.jsonl
@@ -157,27 +178,44 @@ for i in $(seq 0 $((ROUNDS - 1))); do
       sipf score "$LEARN_FROM" --model "$R/prm" --name "$NAME" -o "$PAIRED"
     else
       # score: how likely a model finds the steps. One forward pass; no labels and no reward model.
-      sipf score "$LEARN_FROM" --by "$SCORE_BY" --model "${SCORER:-$POLICY}" ${REFERENCE:+--reference "$REFERENCE"} --name "$NAME" -o "$PAIRED"
+      sipf score "$LEARN_FROM" --by "$SCORE_BY" --model "$(model_of "${SCORER:-policy}")" ${REFERENCE:+--reference "$REFERENCE"} --name "$NAME" -o "$PAIRED"
     fi
   fi
 
-  # pairs: by the rules. PAIRS_FROM: the folder of another loop that sets how many there may be.
+  # PAIRS_FROM: the folder of another loop that sets how many pairs, or own paths, there may be.
   MOST=""
   if [ -n "${PAIRS_FROM:-}" ]; then
     until [ -f "$PAIRS_FROM/r$i/pairs.jsonl.manifest.json" ]; do sleep 1; done  # that loop may still be running
     MOST=$(wc -l < "$PAIRS_FROM/r$i/pairs.jsonl")
   fi
-  sipf pairs "$PAIRED" "${RULES[@]/#/--rule=}" --by "$BY" ${NAME:+--name "$NAME"} --seed "$SEED" ${MOST:+--most "$MOST"} -o "$R/pairs.jsonl"
-
-  # orpo: the next policy, from the base again (the paper) or from this one.
-  if [ "$MODE" = continue ]; then
-    train orpo "$R/pairs.jsonl" --continue-from "$POLICY" -o "$OUT/m$((i + 1))"
-  elif [ "$BASE" = m0 ]; then
-    train orpo "$R/pairs.jsonl" --model "$SOURCE/m0" -o "$OUT/m$((i + 1))"
-  else
-    train orpo "$R/pairs.jsonl" --model "$MODEL" -o "$OUT/m$((i + 1))"
-  fi
-  POLICY=$OUT/m$((i + 1))
+  # The next policy begins at the base again (the paper), or at this one.
+  START=$([ "$BASE" = m0 ] && echo "$SOURCE/m0" || echo "$MODEL")
+  [ "$MODE" = restart ] || START=$POLICY
+  NEXT=$OUT/m$((i + 1))
+  case $LEARN in
+    orpo | dpo | rpo)
+      # pairs: by the rules.
+      sipf pairs "$PAIRED" "${RULES[@]/#/--rule=}" --by "$BY" ${NAME:+--name "$NAME"} --seed "$SEED" ${MOST:+--most "$MOST"} -o "$R/pairs.jsonl"
+      # orpo, or dpo to compare it with: the next policy.
+      HOW=(--model "$START")
+      [ "$MODE" = restart ] || HOW=(--continue-from "$START")
+      if [ "$LEARN" = orpo ]; then
+        train orpo "$R/pairs.jsonl" "${HOW[@]}" -o "$NEXT"
+      else
+        [ "$LEARN" = dpo ] || HOW+=(--sft-weight 1)
+        train dpo "$R/pairs.jsonl" "${HOW[@]}" -o "$NEXT"
+      fi
+      ;;
+    rft | star | prft:*)
+      # sft: the next policy from the right paths themselves. RFT learns them beside M0's own gold solutions, and new
+      # questions have none that a method may see; STaR does without.
+      PATHS=right GOLD=--gold
+      case $LEARN in prft:*) PATHS=$NAME:${LEARN#prft:} ;; esac
+      if [ "$LEARN" = star ] || [ "$QUESTIONS" != "$SOURCE/data/sft.jsonl" ]; then GOLD=--no-gold; fi
+      train sft "$PAIRED" --paths "$PATHS" "$GOLD" ${MOST:+--most "$MOST"} --model "$START" -o "$NEXT"
+      ;;
+  esac
+  POLICY=$NEXT
 
   # eval: greedy, on problems that no stage has seen.
   sipf eval "$SOURCE/data/eval.jsonl" --model "$POLICY" ${ENGINE:+--engine "$ENGINE"} -o "$OUT/eval/round$((i + 1)).jsonl"

@@ -24,7 +24,7 @@ from stages.files.interrupts import sigterm_interrupts
 
 COMMANDS = {
     "data": "Write problems, one per line: the chain world, published sets, or a file of your own.",
-    "sft": "Fine-tune a model on gold solutions.",
+    "sft": "Fine-tune a model on gold solutions, or on right paths that a policy has drawn.",
     "sample": "Draw reasoning paths for every problem.",
     "simulate": "Label every step of the paths: right if a rollout from its prefix still reaches the answer.",
     "relabel": "Derive the step labels again from the rollouts that simulate kept, without a model.",
@@ -32,6 +32,7 @@ COMMANDS = {
     "score": "Score every step of every path with a reward model.",
     "pairs": "Choose preference pairs by the scores of their paths.",
     "orpo": "Train a policy on preference pairs with ORPO.",
+    "dpo": "Train a policy on preference pairs with DPO, to compare ORPO with.",
     "eval": "Measure a model's accuracy, judge answers from a file, or compare two result files.",
     "eval-prm": "Measure a reward model by the first wrong steps that people marked, and by best of n.",
     "export": "Write lines in a form that other tools read.",

@@ -42,6 +42,20 @@ Model = Annotated[
         help="Folder, adapter folder, hub name, or 'chain-base' (embedded).",
     ),
 ]  # fmt: skip
+Base = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", metavar="TEXT", rich_help_panel=Panel.MAIN,
+        help="Base model to restart from, as the paper does in each round.",
+    ),
+]  # fmt: skip
+ContinueFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--continue-from", metavar="TEXT", rich_help_panel=Panel.MAIN,
+        help="Continue from this policy instead of restarting from the base.",
+    ),
+]  # fmt: skip
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", rich_help_panel=Panel.FILES, help="Start over, replacing the output.")
 ]

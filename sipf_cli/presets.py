@@ -46,9 +46,12 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "max_grad_norm": 0.3,
             "weight_decay": 0.01,
         },
+        "score": {"aggregate": "mean"},
         # Neither eta nor the pairs per question nor whether the chosen path must be right is published: our defaults.
         "pairs": {"rule": ["threshold"], "aggregate": "mean", "rounds": "all"},
         "orpo": {**_POLICY, "lr": 8e-5, "beta": 0.1, "max_length": 1000, "max_prompt_length": 300},
+        # How the baselines were trained is not published: as ORPO.
+        "dpo": {**_POLICY, "lr": 8e-5, "beta": 0.1, "max_length": 1000, "max_prompt_length": 300},
         # The rule of the published accuracies. Labels keep the robust one: a simulator words its answer in its own way.
         "eval": {"temperature": 0.0, "max_tokens": 512, "answer_rule": "paper"},
     },

@@ -36,12 +36,17 @@ class RecipeName(StrEnum):
     loop = "loop"
     gsm8k = "gsm8k"
     demo = "demo"
+    baselines = "baselines"
 
 
 RECIPES = {
     RecipeName.loop: Recipe("The whole loop on a model and task of your choice.", ("loop.sh",)),
     RecipeName.gsm8k: Recipe("The loop with the published settings for GSM8K, on one GPU.", ("loop.sh", "gsm8k.toml")),
     RecipeName.demo: Recipe("Two rounds on the embedded world, on a laptop.", ("demo.sh", "demo.toml", "loop.sh")),
+    RecipeName.baselines: Recipe(
+        "The method beside RFT, STaR, DPO and its ablations, on a model and task of your choice.",
+        ("baselines.sh", "loop.sh", "demo.toml"),
+    ),
 }
 
 

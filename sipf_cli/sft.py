@@ -1,4 +1,4 @@
-"""`sipf sft`: M0, the base model fine-tuned on gold solutions."""
+"""`sipf sft`: M0, the base model fine-tuned on gold solutions; and RFT, STaR and the like on its own right paths."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ def sft(
     files: TrainingFiles,
     console: o.PresetOptions,
 ) -> None:
-    """Fine-tune a model on gold solutions, with a loss on the solution alone unless --loss says otherwise.
+    """Fine-tune a model on gold solutions, or on right paths that a policy has drawn.
+
+    The loss is on the solution alone unless --loss says otherwise. Paths are learned with --paths: RFT is --paths
+    right, STaR --paths right --no-gold on paths of `sipf sample --rationalise`, and RFT with process feedback --paths
+    prm:0.5 on scored paths.
 
     \b
     Example:
@@ -37,7 +41,10 @@ def sft(
     problems, bad = all_problems(str(lines), check=check_problem, strict=files.strict)
     solved = sum(problem.solution is not None for problem in problems)
     run = partial(
-        run_sft, problems, model=model, options=settings, loss=learning.loss, held_out_share=learning.held_out
-    )
-    train("sft", run, files, console, output, check=partial(check_policy_start, model, settings),
-          read={"problems": len(problems), "with a solution": solved}, bad=bad)  # fmt: skip
+        run_sft, problems, model=model, options=settings, loss=learning.loss, held_out_share=learning.held_out,
+        own=learning.own,
+    )  # fmt: skip
+    read = {"problems": len(problems), "with a solution": solved}
+    if learning.own is not None:
+        read["paths"] = sum(len(problem.paths) for problem in problems)
+    train("sft", run, files, console, output, check=partial(check_policy_start, model, settings), read=read, bad=bad)

@@ -1,4 +1,4 @@
-"""What the three training commands share: train, show the log, end with the right exit code."""
+"""What the training commands share: train, show the log, end with the right exit code."""
 
 from __future__ import annotations
 
@@ -45,6 +45,20 @@ def run_training(stage: str, train: Callable[[Any, Log], dict[str, Any]]) -> dic
         reporter.finish()
 
 
+def one_start(model: str | None, continue_from: str | None) -> str:
+    """The policy that training on pairs starts from.
+
+    Raises:
+        UsageError: neither is given, or both.
+    """
+    from evals.errors import UsageError
+
+    start = model or continue_from
+    if start is None or (model and continue_from):
+        raise UsageError("give either --model or --continue-from", "--model restarts from the base, as the paper does.")
+    return start
+
+
 def train(
     stage: str,
     run: Callable[..., dict[str, Any]],
@@ -59,7 +73,7 @@ def train(
     """Report the bad lines, train unless it is a dry run, show how it ended, and end with the right exit code.
 
     Args:
-        run: takes what all three stages take (out, stop, log and overwrite); everything else is bound already.
+        run: takes what all training stages take (out, stop, log and overwrite); everything else is bound already.
         check: refuses what cannot be trained, for a dry run (the stage itself does so, too).
         read: what was read, for a dry run.
     """

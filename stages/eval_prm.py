@@ -149,7 +149,7 @@ def _score(path: Path, name: str, aggregate: str, counts: Counter[str]) -> float
     if scores is None:
         counts[f"judged paths without {name} scores, ranked last"] += 1
         return float("-inf")
-    return float(getattr(scores, aggregate))
+    return float(getattr(scores, scores.chosen(aggregate)))
 
 
 def _powers(most: int) -> tuple[int, ...]:

@@ -3,8 +3,8 @@
     {"prompt": "Question: ...\\nAnswer:\\n", "completions": ["first step", "second step"], "labels": [true, false],
      "id": "chain/train/0#3"}
 
-Labels are true or false (hard), shares (soft), or null where unknown: steps that the draws do not decide, and steps
-after the first wrong one that a person marked.
+Labels are true or false (hard), shares (soft, advantage), or null where unknown: steps that the draws do not decide,
+and steps after the first wrong one that a person marked.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from dataclasses import asdict
 from typing import Any
 
 from evals.errors import DataError
-from evals.records import Path, Problem
+from evals.records import Path, Problem, StepLabel
 from evals.tasks import check_steps
 from stages.files.problems import read_problems
 from stages.files.reading import BadLines
 from stages.models.templates import exported_prompt
 from stages.runs.whole_file import WholeFile
-from stages.settings.labels import StepwiseSettings
-from stages.training.step_rows import LabelKind
+from stages.settings.labels import LabelKind, StepwiseSettings
+from stages.training.step_targets import path_targets
 
 
 def export_stepwise(
@@ -66,7 +66,7 @@ def _rows(problem: Problem, kind: LabelKind, template: str, counts: Counter[str]
         if not path.steps:
             counts["left out: no steps"] += 1
             continue
-        labels = step_labels(path, kind)
+        labels = step_labels(path, kind, problem.root)
         if labels is None:
             counts["left out: not labelled"] += 1
             continue
@@ -78,14 +78,14 @@ def _rows(problem: Problem, kind: LabelKind, template: str, counts: Counter[str]
         }  # fmt: skip
 
 
-def step_labels(path: Path, kind: LabelKind) -> list[bool | float | None] | None:
+def step_labels(path: Path, kind: LabelKind, root: StepLabel | None = None) -> list[bool | float | None] | None:
     """One label per step, None where it is not known; None for a path without labels.
 
     A person's first wrong step says that the steps before it are right, and nothing about those after it.
     """
     if path.labels is not None:
-        targets = [kind.target(label) for label in path.labels]
-        return [value if value is None or kind.name == "soft" else bool(value) for value in targets]
+        targets = path_targets(kind, path.labels, root)
+        return [value if value is None or kind.name in ("soft", "advantage") else bool(value) for value in targets]
     if path.first_error is None:
         return None
     if path.first_error < 0:

@@ -1,35 +1,33 @@
-"""Preference training with ORPO, through TRL's trainer: the only module that uses `trl.experimental`.
+"""Preference training with ORPO.
 
     {"prompt": "Question: ...", "chosen": "40+32=72\\n...", "rejected": "...", "task": "chain", "question": "..."}
     run_orpo(pairs, model="chain-base", out="runs/m1", options=TrainSettings(epochs=2, lr=5e-4), beta=0.1)
 
-    L = NLL(prompt + chosen) - beta * log sigmoid(log odds(chosen) - log odds(rejected)),  odds = P / (1 - P)
+    L = w * NLL(prompt + chosen) - beta * log sigmoid(log odds(chosen) - log odds(rejected)),  odds = P / (1 - P)
 
-with P from the mean log-probability of a completion's tokens (the paper, in TRL's form). TRL's own tokenisation is not
-used: prompts, BOS and EOS come from `Prompter`, as for every other stage, and no pair is cut or dropped silently.
+with P from the mean log-probability of a completion's tokens (the paper, in TRL's form, where w is 1; how the pairs of
+a step are weighed: `stages.training.odds_ratio`). The logits of all tokens are never held at once
+(`stages.training.token_scores`). Prompts, BOS and EOS come from `Prompter`, as for every other stage, and no pair is
+cut or dropped silently.
+
+A pair may have a "prefix", which both of its completions continue. It stands behind the prompt, with the tokens that it
+has in the whole text, and is context: neither term of the loss has them.
 """
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from evals.errors import DataError, UsageError
-from evals.records import Problem
-from evals.tasks import task_of
+from evals.errors import UsageError
 from stages.files.interrupts import StopFlag
-from stages.files.reading import read_all
-from stages.files.records import Place, RecordReader
 from stages.models.loading import quiet_libraries
-from stages.models.prompts import Encoded, Prompter
 from stages.seeds import split_problems
-from stages.settings.training import OrpoSettings, TrainSettings
+from stages.settings.training import NllTokens, OrpoSettings, TrainSettings
 from stages.training.model_folder import Log
+from stages.training.pair_rows import pair_rows, problem_in, problem_of
 from stages.training.run import Method, TrainingRun
 from stages.training.start import check_policy_start
-from stages.training.targets import completion_labels
 
 # TRL's names of logged values, and ours. TRL's "log_odds_ratio" is the log sigmoid of what is usually called so.
 NAMES = {
@@ -49,6 +47,8 @@ def run_orpo(
     out: str,
     options: TrainSettings,
     beta: float = OrpoSettings.beta,
+    sft_weight: float = OrpoSettings.sft_weight,
+    nll: NllTokens = OrpoSettings.nll,
     max_prompt_length: int | None = None,
     held_out_share: float = OrpoSettings.held_out,
     stop: StopFlag | None = None,
@@ -61,8 +61,10 @@ def run_orpo(
         pairs: lines of `sipf pairs`, or any {"prompt", "chosen", "rejected"} (text or messages).
         model: the policy to start from; the paper restarts from the base in each round.
         out: folder of the new model.
-        beta: weight of the odds-ratio term.
-        max_prompt_length: in tokens; pairs with a longer prompt are left out.
+        beta: weight of the odds-ratio term; 0 leaves it out, even where the odds are infinite.
+        sft_weight: weight of the NLL, w.
+        nll: tokens of the NLL: those of prompt and chosen completion ("all"), or the completion's alone.
+        max_prompt_length: in tokens, without a pair's prefix; pairs with a longer prompt are left out.
         held_out_share: share of problems whose pairs are kept out of training, to measure on after each epoch.
         options, stop, log, overwrite: see `TrainingRun`.
 
@@ -74,84 +76,40 @@ def run_orpo(
         DataError: a field of a pair is malformed.
         DataError, UsageError, ModelError, Interrupted: see `TrainingRun.train`.
     """
-    if not 0 <= beta < float("inf"):
-        raise UsageError(f"beta is {beta}", "Give a weight of 0 or more; the paper uses 0.1.")
+    OrpoSettings(beta=beta, sft_weight=sft_weight, nll=nll, held_out=held_out_share)  # refuses what is out of range
     if options.packing:
         raise UsageError("pairs cannot be packed", "Leave --packing out.")
     check_policy_start(model, options)
     lines = list(pairs)
     run = TrainingRun("orpo", model, out, options, stop, log, overwrite)
-    prompter = run.prompter(_problem(line) for line in lines)
+    prompter = run.prompter(problem_in(line) for line in lines)
     train, test = split_problems(lines, problem_of, options.seed, held_out_share)
-    rows, counts = orpo_rows(train, prompter, options.max_length, max_prompt_length)
-    held_out, _ = orpo_rows(test, prompter, options.max_length, max_prompt_length)
+    rows, counts = pair_rows(train, prompter, options.max_length, max_prompt_length)
+    held_out, _ = pair_rows(test, prompter, options.max_length, max_prompt_length)
     if held_out:
         counts["held-out pairs"] = len(held_out)
     method = Method(
         trainer=lambda checkpoints: orpo_trainer(
-            rows, run.tokenizer, run.base, options, checkpoints, beta=beta, held_out=held_out
+            rows,
+            run.tokenizer,
+            run.base,
+            options,
+            checkpoints,
+            beta=beta,
+            sft_weight=sft_weight,
+            nll=nll,
+            held_out=held_out,
         ),
         kind="policy",
         advice="Look at what was left out and why.",
-        settings={"beta": beta, "held_out_share": held_out_share},
+        # What is left at its default is not named: earlier releases did not have it, and their runs resume.
+        settings={"beta": beta, "held_out_share": held_out_share}
+        | ({"sft_weight": sft_weight} if sft_weight != OrpoSettings.sft_weight else {})
+        | ({"nll": nll} if nll != OrpoSettings.nll else {}),
         names=NAMES,
         held_out=held_out,
     )
     return run.train(method, prompter, rows, counts)
-
-
-def read_pairs(source: str, *, strict: bool = False) -> tuple[list[dict[str, Any]], list[DataError]]:
-    """Read a file of pairs.
-
-    Returns:
-        The good lines, and what is wrong with each bad one (`file:line: field: what is wrong`).
-
-    Raises:
-        DataError: the first bad line, with `strict`.
-    """
-    return read_all(RecordReader(source, _pair), strict=strict)
-
-
-def problem_of(line: Mapping[str, Any]) -> str:
-    """The problem that a pair belongs to: as `sipf pairs` writes it, else the question or the prompt."""
-    named = next((line[name] for name in ("problem", "question", "prompt") if line.get(name)), "")
-    return named if isinstance(named, str) else json.dumps(named)
-
-
-def orpo_rows(
-    pairs: Iterable[Mapping[str, Any]], prompter: Prompter, max_length: int, max_prompt_length: int | None = None
-) -> tuple[list[dict[str, list[int]]], Counter[str]]:
-    """Tokenised pairs, in the columns that TRL's collator and loss read.
-
-    Returns:
-        Rows, and counts: "pairs", "empty completion", "chosen equals rejected", "prompt too long", "too long".
-
-    Raises:
-        DataError: `line N: field: what is wrong`.
-    """
-    rows = []
-    counts: Counter[str] = Counter(pairs=0)
-    for number, line in enumerate(pairs, 1):
-        try:
-            chosen, rejected = _text(line, "chosen"), _text(line, "rejected")
-            if not chosen.strip() or not rejected.strip():
-                counts["empty completion"] += 1
-                continue
-            if chosen == rejected:
-                counts["chosen equals rejected"] += 1
-                continue
-            good = _encode(line, prompter, chosen, line.get("chosen_finish"))
-            bad = _encode(line, prompter, rejected, line.get("rejected_finish"))
-        except DataError as error:
-            raise error.at(f"line {number}") from error
-        if max_prompt_length is not None and len(good.prompt_ids) > max_prompt_length:
-            counts["prompt too long"] += 1
-        elif max(len(good.ids), len(bad.ids)) > max_length:
-            counts["too long"] += 1
-        else:
-            counts["pairs"] += 1
-            rows.append(_row(good, bad))
-    return rows, counts
 
 
 def orpo_trainer(
@@ -162,92 +120,38 @@ def orpo_trainer(
     output_dir: str,
     *,
     beta: float,
+    sft_weight: float = OrpoSettings.sft_weight,
+    nll: NllTokens = OrpoSettings.nll,
     held_out: Sequence[dict[str, list[int]]] = (),
 ) -> Any:
-    """TRL's ORPOTrainer over rows that are tokenised already."""
+    """transformers' Trainer with `OddsRatioLoss`, over rows that are tokenised already."""
     quiet_libraries()
-    from datasets import Dataset, disable_progress_bars
-    from trl.experimental.orpo import ORPOConfig, ORPOTrainer
+    import torch
+    import transformers
 
+    from stages.training.odds_ratio import OddsRatioLoss, PairCollator
+    from stages.training.pair_trainer import PairTraining
+    from stages.training.token_scores import score_tokens
     from stages.training.trainer import Guarded, configured
     from stages.training.weights import POLICY, load_trainable
 
-    class Trainer(Guarded, ORPOTrainer):  # type: ignore[misc]  # TRL is untyped
-        counted = ("chosen_input_ids", "rejected_input_ids")
+    class Trainer(PairTraining, Guarded, transformers.Trainer):  # type: ignore[misc]  # bases are Any to mypy
+        pass
 
-        @staticmethod
-        def tokenize_row(feature: dict[str, Any], model: Any = None) -> dict[str, Any]:
-            """Nothing to do. (Static, or `datasets` would pickle the trainer to name its cache.)"""
-            return {"prompt_input_ids": feature["prompt_input_ids"]}
-
-    disable_progress_bars()
-    text = {"prompt": "", "chosen": "", "rejected": ""}  # TRL reads these before tokenize_row, and leaves them
+    policy = load_trainable(model, POLICY, options)
+    score_tokens(policy, ("mean_logits",))
+    if not options.lora:  # an adapter's own dropout stays
+        for module in policy.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+    aux_weight = getattr(policy.config.get_text_config(), "router_aux_loss_coef", 0.0)
     return Trainer(
-        model=load_trainable(model, POLICY, options),
-        # TRL would switch the adapter's own dropout off as well.
-        args=configured(
-            ORPOConfig,
-            options,
-            output_dir,
-            max_length=options.max_length,
-            beta=beta,
-            disable_dropout=not options.lora,
-        ),
-        train_dataset=Dataset.from_list([{**text, **row} for row in rows]).with_format(None),
-        eval_dataset=Dataset.from_list([{**text, **row} for row in held_out]).with_format(None) if held_out else None,
+        model=policy,
+        args=configured(transformers.TrainingArguments, options, output_dir),
+        data_collator=PairCollator(tokenizer.pad_token_id, nll),
+        train_dataset=rows,
+        eval_dataset=list(held_out) or None,
         processing_class=tokenizer,
         grouped=options.group_by_length,
+        pair_loss=OddsRatioLoss(beta, sft_weight, aux_weight),
     )
-
-
-def _row(good: Encoded, bad: Encoded) -> dict[str, list[int]]:
-    row = {"prompt_input_ids": good.prompt_ids, "prompt_attention_mask": [1] * len(good.prompt_ids)}
-    for name, side in (("chosen", good), ("rejected", bad)):
-        row[f"{name}_input_ids"] = side.ids
-        row[f"{name}_attention_mask"] = [1] * len(side.ids)
-        row[f"{name}_labels"] = completion_labels(side)
-    return row
-
-
-def _pair(line: dict[str, Any], _: Place) -> dict[str, Any]:
-    _text(line, "chosen")
-    _text(line, "rejected")
-    if _problem(line) is None:
-        _prompt(line)
-    return line
-
-
-def _encode(line: Mapping[str, Any], prompter: Prompter, completion: str, finish: Any) -> Encoded:
-    end = finish != "length"  # a path that was cut off did not end by itself
-    problem = _problem(line)
-    if problem is not None:
-        return prompter.encode(problem, completion, end)
-    return prompter.encode_raw(_prompt(line), completion, end)
-
-
-def _prompt(line: Mapping[str, Any]) -> str | list[dict[str, Any]]:
-    prompt = line.get("prompt")
-    if isinstance(prompt, str) and prompt:
-        return prompt
-    if isinstance(prompt, list) and prompt and all(isinstance(message, dict) for message in prompt):
-        return prompt
-    raise DataError("prompt: must be text or a list of messages")
-
-
-def _problem(line: Mapping[str, Any]) -> Problem | None:
-    """The pair's problem, if the line has enough of it to build the prompt."""
-    if "task" not in line or "question" not in line:
-        return None
-    known = {name: line[name] for name in ("task", "question", "choices", "tests") if name in line}
-    problem = Problem.from_row({"id": str(line.get("id") or "pair"), **known})
-    task_of(problem)
-    return problem
-
-
-def _text(line: Mapping[str, Any], name: str) -> str:
-    value = line.get(name)
-    if isinstance(value, list) and value and isinstance(value[-1], dict):
-        value = value[-1].get("content")
-    if not isinstance(value, str):
-        raise DataError(f"{name}: must be text, or messages whose last one has text")
-    return value

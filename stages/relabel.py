@@ -1,6 +1,10 @@
 """relabel: other labels from the rollouts that are kept on the lines, without a model.
 
     {"k": 8, "delta": 0, "draws": 8, "hits": 2, ...}  --delta 2-->  {"k": 8, "delta": 2, "draws": 8, "hits": 2, ...}
+    {"k": 8, "delta": 0, "draws": 8, "hits": 2, ...}  --want advantage-->  {..., "hits": 2, "value": 0.375}
+
+`--want` names a kind of labels (`stages.training.step_targets`). A threshold is a `delta`; progress and advantage,
+which compare a step with the one before it, are written as `value`, and the step's verdict follows it.
 
 A step's draws are numbered, so its first k are those that a run with that k would have drawn. A label that they do not
 decide is refused, and the message names the strategy that would give it: a step that `exact` settled at its second draw
@@ -18,9 +22,14 @@ from evals.records import LIVE, Problem, StepLabel
 from evals.tasks import check_paths, task_of
 from stages.counts import LABELS, Tally
 from stages.runs.stage import Stage
-from stages.settings.labels import RelabelSettings
+from stages.settings.labels import LabelKind, RelabelSettings
 from stages.strategies.inference import infer, with_inference
 from stages.strategies.prefixes import prefixes
+from stages.training.step_targets import delta_of, path_targets
+
+COMPARED = ("progress", "advantage")
+"""The kinds that compare a step with the one before it."""
+UNDECIDED = "Write such steps as undecided with --keep-undecided."
 
 
 @dataclass(frozen=True)
@@ -58,12 +67,14 @@ class Relabelling(Stage):
 
     def _relabelled(self, problem: Problem) -> None:
         """Give the paths their new labels."""
+        kind = LabelKind.parse(self.settings.want)
         labelled = [(number, path) for number, path in enumerate(problem.paths) if path.labels]
         found = prefixes(task_of(problem), [path for _, path in labelled])
         if problem.root is not None:
             problem.root = redraw(problem.root, self.settings, "root")
-            if not self.settings.keep_undecided:
-                _refuse(problem.root, self.settings, "root")
+            if not self.settings.keep_undecided and kind.name not in COMPARED:
+                (target,) = path_targets(kind, [problem.root])
+                _refuse(problem.root, target, self.settings, "root")
         rows = [
             [
                 redraw(label, self.settings, f"paths.{number}.labels.{step}")
@@ -80,9 +91,12 @@ class Relabelling(Stage):
         inferred = infer(found.rows, [[label.hard for label in row] for row in rows], trusted)
         for (number, path), row, texts in zip(labelled, rows, found.rows, strict=True):
             path.labels = [with_inference(new, inferred.get(text)) for new, text in zip(row, texts, strict=True)]
-            for step, label in enumerate(path.labels):
+            targets = path_targets(kind, path.labels, problem.root)
+            for step, (label, target) in enumerate(zip(path.labels, targets, strict=True)):
                 if not self.settings.keep_undecided:
-                    _refuse(label, self.settings, f"paths.{number}.labels.{step}")
+                    _refuse(label, target, self.settings, f"paths.{number}.labels.{step}")
+                if kind.name in COMPARED and not label.gold:
+                    label.value = target
 
 
 def redraw(label: StepLabel, settings: RelabelSettings, where: str) -> StepLabel:
@@ -95,7 +109,10 @@ def redraw(label: StepLabel, settings: RelabelSettings, where: str) -> StepLabel
     if label.given is not None:
         return label
     k = label.k if settings.k is None else settings.k
+    kind = LabelKind.parse(settings.want)
     delta = label.delta if settings.delta is None else settings.delta
+    if kind.name == "threshold":
+        delta = delta_of(kind.threshold or 0.0, k)
     if delta >= k:
         raise DataError(f"{where}: with delta {delta} of k {k} no step could be right", "Give a --delta below --k.")
     made = max(len(label.rollouts), label.draws)
@@ -106,7 +123,10 @@ def redraw(label: StepLabel, settings: RelabelSettings, where: str) -> StepLabel
         hits = label.hits
     else:
         raise DataError(f"{where}: its rollouts were not kept", "Only --delta can be changed without them.")
-    new = label.model_copy(update={"k": k, "delta": delta, "draws": draws, "hits": hits, "inferred": None})
+    new = label.model_copy(
+        update={"k": k, "delta": delta, "draws": draws, "hits": hits, "inferred": None, "value": None}
+    )
+    new.__pydantic_fields_set__.discard("value")
     new.settled = label.gold or hits > delta or hits + k - draws <= delta
     if not new.settled and label.inferred == "early-stop" and delta >= label.delta and k <= label.k:
         new.inferred = "early-stop"
@@ -115,16 +135,23 @@ def redraw(label: StepLabel, settings: RelabelSettings, where: str) -> StepLabel
     return new
 
 
-def _refuse(label: StepLabel, settings: RelabelSettings, where: str) -> None:
+def _refuse(label: StepLabel, target: float | None, settings: RelabelSettings, where: str) -> None:
     """Raise DataError if a label is not what is wanted, with the strategy that would give it."""
-    if settings.want == "soft" and label.soft is None:
+    if target is not None:
+        return
+    if settings.want == "soft":
         how = f"called {'right' if label.inferred in LIVE else 'wrong'} without all its draws" if label.inferred else (
             f"settled after {label.draws} of {label.k} draws" if label.settled else f"drawn {label.draws} times"
         )  # fmt: skip
         raise DataError(f"{where}: {how}, so it has no unbiased soft label (--strategy brute gives one)")
-    if label.hard is None:
+    if LabelKind.parse(settings.want).name in COMPARED:
         raise DataError(
-            f"{where}: {label.draws} of {label.k} draws, {label.hits} of them right, do not decide delta {label.delta} "
-            f"(simulate --strategy exact --delta {label.delta} does, brute every delta at once)",
-            "Write such steps as undecided with --keep-undecided.",
+            f"{where}: its rollouts and those before it (of the bare question before a first step) do not decide "
+            f"{settings.want} (simulate --strategy brute --root does)",
+            UNDECIDED,
         )
+    raise DataError(
+        f"{where}: {label.draws} of {label.k} draws, {label.hits} of them right, do not decide delta {label.delta} "
+        f"(simulate --strategy exact --delta {label.delta} does, brute every delta at once)",
+        UNDECIDED,
+    )

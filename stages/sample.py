@@ -7,6 +7,9 @@ answer and paths with a false `<<lhs=rhs>>` equation. Of paths with the same seq
 farther (edit distance) from the others. Paths of earlier rounds stay; numbers and seeds continue after theirs.
 Each path keeps how many draws, of all rounds, were the same (`times`): dropped as a copy, they still say how sure the
 policy is of it.
+
+STaR (arXiv 2203.14465) gives a problem on which every draw failed another chance: the question is asked with its answer
+beside it. What is right then becomes a path with the source "rationalised"; later stages ask the bare question.
 """
 
 from __future__ import annotations
@@ -29,6 +32,9 @@ from stages.runs.stage import Stage
 from stages.runs.verdicts import Verdicts
 from stages.seeds import seed_of
 from stages.settings.sample import SampleSettings
+
+RATIONALISED = "rationalised"
+"""Source of a path that was drawn with the answer in sight."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,8 @@ class Sampler(Stage):
                 tally.count("stopped by the time cap")
                 break
         kept.write_times()
+        if settings.rationalise and not any(path.correct for path in kept.paths):
+            drawn += await self._rationalise(task, problem, start + drawn, kept, tally)
         self._count(kept, len(problem.paths), tally)
         problem.paths = kept.paths
         problem.drawn = start + drawn
@@ -90,18 +98,40 @@ class Sampler(Stage):
         """How many problems of the pool were on no line."""
         return {} if self.earlier is None else {"pool problems that no line asked for": self.earlier.unused()}
 
-    async def _block(self, task: Task, problem: Problem, start: int, size: int, tally: Tally) -> list[Path]:
+    async def _rationalise(self, task: Task, problem: Problem, start: int, kept: _Kept, tally: Tally) -> int:
+        """Draw a block with the answer in sight and keep what is right; returns how many draws that took."""
+        if problem.answer is None:
+            tally.count("problems that cannot be rationalised: no answer to show")
+            return 0
+        hint = self.settings.hint.replace("{answer}", problem.answer)
+        shown = problem.model_copy(update={"question": problem.question + hint})
+        tally.count("problems rationalised")
+        for path in await self._block(task, problem, start, self.settings.n, tally, shown):
+            if path.correct:
+                kept.consider(path, tally)
+            else:
+                tally.count(DROPPED.of("wrong with the answer in sight"))
+        tally.count("problems with a rationalised path", any(path.source == RATIONALISED for path in kept.paths))
+        return self.settings.n
+
+    async def _block(
+        self, task: Task, problem: Problem, start: int, size: int, tally: Tally, shown: Problem | None = None
+    ) -> list[Path]:
+        """The paths of so many draws; `shown` is what the policy is asked instead of the problem itself."""
         settings = self.settings
-        seeds = [seed_of("sample", problem.id, settings.seed, start + i) for i in range(size)]
-        draws = tuple(Draw(seed, settings.temperature) for seed in seeds)
-        request = Request(problem, draws, "", settings.top_p, settings.max_tokens or task.max_tokens, task.stop)
+        keys = [start + i if shown is None else [RATIONALISED, start + i] for i in range(size)]
+        draws = tuple(Draw(seed_of("sample", problem.id, settings.seed, key), settings.temperature) for key in keys)
+        request = Request(
+            shown or problem, draws, "", settings.top_p, settings.max_tokens or task.max_tokens, task.stop
+        )
         completions = await generate(self.engine, request)
         tally.count(Count.DRAWN, size)
         tally.count(Count.TOKENS, sum(completion.tokens for completion in completions))
         texts, rule = [completion.text for completion in completions], settings.answer_rule
         verdicts = await self.verdicts.of_all(task, problem, texts, rule=rule, tally=tally)
+        source = "sample" if shown is None else RATIONALISED
         return [
-            to_path(task, problem, completion, verdict, start + i, "sample", settings.round)
+            to_path(task, problem, completion, verdict, start + i, source, settings.round)
             for i, (completion, verdict) in enumerate(zip(completions, verdicts, strict=True))
         ]
 
@@ -168,12 +198,12 @@ class _Kept:
     def write_times(self) -> None:
         """Write to each path how often it was drawn: now, and in earlier rounds as far as its line says.
 
-        An earlier path without a count was drawn once, a gold solution never. With `keep_duplicates` all copies have
+        An earlier sample without a count was drawn once, any other path never. With `keep_duplicates` all copies have
         the same count.
         """
         times = Counter(self.copies)
         for path, signature in zip(self.paths[: self.fixed], self.signatures, strict=False):
-            known = path.times if path.times is not None else int(path.source != "gold")
+            known = path.times if path.times is not None else int(path.source == "sample")
             times[signature] = max(times[signature], self.copies[signature] + known)
         for path, signature in zip(self.paths, self.signatures, strict=True):
             if self.copies[signature]:

@@ -3,8 +3,8 @@
     path.steps = ["40+32=72", ...]  ->  path.scores["prm"] = {"steps": [0.98, ...], "mean": 0.95, "min": ..., ...}
 
 r(tau) = (1/m) sum_j c_j, the mean of the step scores, is the paper's score of a path; min, product and last are
-written beside it. A path that cannot be scored says why under `unscored`. All scores lie in [0, 1]; those that are no
-reward model's say so (`by`).
+written beside it, and `aggregate`: which of the four fits what computed them. A path that cannot be scored says why
+under `unscored`. All scores lie in [0, 1]; those that are no reward model's say so (`by`).
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ class Scoring(Stage):
         if isinstance(found, Unscored):
             tally.count(UNSCORED.of(found.reason))
             return path.model_copy(update={"unscored": {**(path.unscored or {}), name: str(found)}})
+        if self.settings.aggregate != "auto":
+            found = found.model_copy(update={"aggregate": self.settings.aggregate})
         tally.count("paths scored")
         tally.count("steps scored", len(path.steps))
         return path.model_copy(update={"scores": {**(path.scores or {}), name: found}})

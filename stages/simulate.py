@@ -26,10 +26,12 @@ from stages.strategies import strategy
 from stages.strategies.audit import audit, audit_report
 from stages.strategies.cost import cost_report, count_labels, label_kinds
 from stages.strategies.forks import keep_forks, roll_root
-from stages.strategies.prefixes import Simulator, prefixes
+from stages.strategies.harvest import harvest
+from stages.strategies.prefixes import Simulator, prefixes, to_label
 from stages.strategies.run_budget import RunBudget, most_draws
 
 OUTSIDE_SHARE = "problems outside the share"
+WRONG_ANSWER = "paths left unlabelled: answer not right"
 OVER_BUDGET = "problems left unlabelled: run budget"
 
 
@@ -58,7 +60,7 @@ class Simulation(Stage):
             return {OUTSIDE_SHARE: 1}
         if self.run_budget is not None and not self.run_budget.covers(problem):
             return {OVER_BUDGET: 1}
-        new = [path for path in problem.paths if path.labels is None]
+        new = to_label(problem, settings)
         distinct = len(prefixes(task_of(problem), new).places)
         distinct += settings.root and problem.root is None
         steps = {"steps": sum(len(path.steps) for path in new), "prefixes": distinct}
@@ -81,8 +83,10 @@ class Simulation(Stage):
         if self.run_budget is not None and not self.run_budget.covers(problem):
             tally.count(OVER_BUDGET)
             return [problem]
-        new = [path for path in problem.paths if path.labels is None]
+        new = to_label(problem, settings)
         before = len(problem.paths)
+        if settings.only_right:
+            tally.count(WRONG_ANSWER, sum(path.labels is None for path in problem.paths) - len(new))
         simulator = Simulator(self.engine, task_of(problem), settings, tally, verdicts=self.verdicts)
         await strategy(settings.strategy)(simulator, problem)
         tally.count(Count.PROBLEMS_LABELLED)
@@ -92,6 +96,8 @@ class Simulation(Stage):
             problem.root = await roll_root(simulator, problem)
         if settings.keep_forks:
             keep_forks(simulator, problem, labelled)
+        if settings.harvest:
+            harvest(simulator, problem)
         if settings.audit and in_share(problem.id, settings.audit, settings.seed, "audit/"):
             await audit(simulator, problem, new)
         if settings.gold:
@@ -131,7 +137,7 @@ def check_scores(problem: Problem, settings: SimulateSettings) -> None:
     if settings.strategy != "prm-guided":
         return
     for number, path in enumerate(problem.paths):
-        wanted = path.labels is None and path.steps and not path.correct
+        wanted = path.labels is None and path.steps and not path.correct and not settings.only_right
         if wanted and settings.name not in (path.scores or {}):
             raise DataError(
                 f"paths.{number}.scores.{settings.name}: missing, and prm-guided needs it",

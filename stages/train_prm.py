@@ -18,11 +18,12 @@ from evals.metrics import accuracy_at, auc, calibration_error, first_wrong_step,
 from evals.records import Problem
 from stages.files.interrupts import StopFlag
 from stages.seeds import held_out
+from stages.settings.labels import LabelKind
 from stages.settings.training import RewardModelSettings, TrainSettings
 from stages.training.model_folder import Log
 from stages.training.run import BARE, Method, TrainingRun
 from stages.training.start import check_reward_start
-from stages.training.step_rows import Example, LabelKind, StepRow, step_rows
+from stages.training.step_rows import Example, StepRow, step_rows
 from stages.training.targets import IGNORED
 
 HALF = 0.5
@@ -48,7 +49,7 @@ def run_train_prm(
         examples: problems with labelled paths, or stepwise lines (`stages.training.step_rows.parse_example`).
         model: backbone: a causal model (fresh score head) or a reward model to train further.
         out: folder of the new model.
-        labels: "hard", "soft" or "threshold:T".
+        labels: "hard", "soft", "threshold:T", "progress:R" or "advantage" (`stages.training.step_targets`).
         sigmoid_head: put a sigmoid before the head.
         held_out_share: share of problems kept out of training, to measure on after each epoch and at the end.
         options, stop, log, overwrite: see `TrainingRun`.

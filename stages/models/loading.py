@@ -47,7 +47,6 @@ def quiet_libraries() -> None:
     """Keep the model libraries from sending telemetry and from talking into the user's terminal; call it before they
     are imported."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from transformers.utils import logging
 
@@ -177,8 +176,23 @@ def load_weights(
             folder = resolve(name, weights=True)
             model = PeftModel.from_pretrained(model, folder, is_trainable=trainable, config=learned)
             if not load_in_4bit and not trainable:
-                model = model.merge_and_unload().requires_grad_(True)  # PEFT froze the base, which may be trained
+                model = merge_adapter(model).requires_grad_(True)  # PEFT froze the base, which may be trained
         return model if load_in_4bit else model.to(device)
+
+
+def merge_adapter(model: Any) -> Any:
+    """A PEFT model's base with the adapter added to it; each matrix is added up in float32 and rounded once to its own
+    number format, where PEFT alone would round the adapter's product as well."""
+    import torch
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for layer in [module for module in model.modules() if isinstance(module, BaseTunerLayer)]:
+        base: Any = layer.get_base_layer()
+        dtype = base.weight.dtype
+        base.to(torch.promote_types(dtype, torch.float32))
+        layer.merge()
+        base.to(dtype)
+    return model.unload()
 
 
 @contextmanager

@@ -37,10 +37,15 @@ CHAT_ARGS = "chat_args"
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Token ids of a prompt and of what follows it."""
+    """Token ids of a prompt and of what follows it.
+
+    Args:
+        given: how many of the completion's ids belong to a prefix that was given, and are not the model's own.
+    """
 
     prompt_ids: list[int]
     completion_ids: list[int]
+    given: int = 0
 
     @property
     def ids(self) -> list[int]:
@@ -114,18 +119,27 @@ class Prompter:
         """The prompt's token ids, BOS included where it belongs."""
         return self._prompt_ids(self.prompt(problem))
 
-    def encode(self, problem: Problem, completion: str, end: bool) -> Encoded:
-        """Ids of the problem's prompt (always `prompt_ids`) and of a completion; `end` appends EOS."""
-        return self._encode(self.prompt(problem), completion, end)
+    def encode(self, problem: Problem, completion: str, end: bool, prefix: str = "") -> Encoded:
+        """Ids of the problem's prompt (always `prompt_ids`) and of a completion; `end` appends EOS.
 
-    def encode_raw(self, prompt: str | list[dict[str, Any]], completion: str, end: bool) -> Encoded:
+        Args:
+            prefix: what the completion begins with and was given. The ids are those of the whole completion; a token
+                with a character of the prefix belongs to it, as in `step_positions`.
+
+        Raises:
+            ModelError: a prefix, and a slow tokenizer, which knows no character offsets.
+        """
+        return self._encode(self.prompt(problem), completion, end, prefix=prefix)
+
+    def encode_raw(self, prompt: str | list[dict[str, Any]], completion: str, end: bool, prefix: str = "") -> Encoded:
         """The same for a prompt that is given: text as it is, or the messages of a chat.
 
         Raises:
+            ModelError: as `encode`.
             DataError: messages, and a tokenizer that has no chat template, or one that refuses them.
         """
         prompt, head = self._given(prompt)
-        return self._encode(prompt, completion, end, head)
+        return self._encode(prompt, completion, end, head, prefix)
 
     def begun(self, problem: Problem, prefix: str) -> Encoded:
         """Ids of the problem's prompt and of a step prefix that is to be continued.
@@ -177,12 +191,7 @@ class Prompter:
     def _positions(
         self, prompt: str, head: tuple[int, ...], text: str, ends: Sequence[int]
     ) -> tuple[list[int], list[int]]:
-        if not self.tokenizer.is_fast:
-            kind = type(self.tokenizer).__name__
-            raise ModelError(
-                f"{kind} does not say which characters a token covers, so steps cannot be marked",
-                "Use a model whose folder has a tokenizer.json (a fast tokenizer).",
-            )
+        self._need_offsets()
         prompt_ids = self._prompt_ids(prompt, head)
         ids, starts = self._continuation(prompt, text, offsets=True)
         positions = []
@@ -192,6 +201,14 @@ class Prompter:
                 raise DataError(f"steps: no token holds the step that ends at character {end}")
             positions.append(len(prompt_ids) + inside[-1])
         return prompt_ids + ids, positions
+
+    def _need_offsets(self) -> None:
+        if not self.tokenizer.is_fast:
+            kind = type(self.tokenizer).__name__
+            raise ModelError(
+                f"{kind} does not say which characters a token covers, so steps cannot be marked",
+                "Use a model whose folder has a tokenizer.json (a fast tokenizer).",
+            )
 
     def _chat(self, messages: list[dict[str, Any]]) -> str:
         from jinja2 import TemplateError
@@ -212,12 +229,17 @@ class Prompter:
     def _prompt_ids(self, prompt: str, head: tuple[int, ...] | None = None) -> list[int]:
         return [*(self.head if head is None else head), *self._plain(prompt)]
 
-    def _encode(self, prompt: str, completion: str, end: bool, head: tuple[int, ...] | None = None) -> Encoded:
+    def _encode(
+        self, prompt: str, completion: str, end: bool, head: tuple[int, ...] | None = None, prefix: str = ""
+    ) -> Encoded:
+        if prefix:
+            self._need_offsets()
         prompt_ids = self._prompt_ids(prompt, head)
-        ids, _ = self._continuation(prompt, completion, offsets=False)
+        ids, starts = self._continuation(prompt, completion, offsets=bool(prefix))
+        given = sum(start < len(prefix) for start in starts)
         if end:
             ids = [*ids, self.tokenizer.eos_token_id]
-        return Encoded(prompt_ids, ids)
+        return Encoded(prompt_ids, ids, given)
 
     def _continuation(self, prompt: str, completion: str, offsets: bool) -> tuple[list[int], list[int]]:
         """Ids of the completion, and the character each begins at (empty unless `offsets`).

@@ -10,6 +10,7 @@ it. Elsewhere it is the architecture's `AutoModel` with Linear(hidden, 2) beside
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from evals.errors import ModelError, UsageError
@@ -68,7 +69,8 @@ def load_reward_model(
     """A model whose output's `logits` are (batch, tokens, 2); class 1 is right.
 
     Args:
-        new_head: the folder may have none: it then starts random.
+        new_head: the folder may have none: it then starts random. It is one to be trained, in float32 whatever the
+            backbone is in.
         sigmoid: put a sigmoid before the head.
         trainable: see `load_weights`.
 
@@ -85,7 +87,7 @@ def load_reward_model(
         load_in_4bit=load_in_4bit, trust_remote_code=trust_remote_code, trainable=trainable,
         # An adapter brings the head along; its base has none.
         fresh=HEADS if new_head or is_adapter(name) else (),
-        prepare=_put_sigmoid if sigmoid else None, num_labels=CLASSES, **more,
+        prepare=partial(_prepare_head, sigmoid=sigmoid, trained=new_head), num_labels=CLASSES, **more,
     )  # fmt: skip
 
 
@@ -143,9 +145,13 @@ def _own_class(config: Any) -> Any:
     return WithHead
 
 
-def _put_sigmoid(model: Any) -> None:
-    """Let the head see sigmoid(hidden state)."""
+def _prepare_head(model: Any, *, sigmoid: bool, trained: bool) -> None:
+    """Let the head see sigmoid(hidden state), and keep it in float32 where it is to be trained."""
     head = next(getattr(model, head) for head in HEADS if hasattr(model, head))
+    if trained:
+        head.float()
+    if not sigmoid:
+        return
     head.register_forward_pre_hook(_squash)  # copied with the head where an adapter keeps one of its own
 
 

@@ -107,7 +107,9 @@ class Question:
             if scores is None:
                 self.leave_out(f"no score {self.settings.name!r}")
             else:
-                found.append((path, float(getattr(scores, self.settings.aggregate))))
+                aggregate = scores.chosen(self.settings.aggregate)
+                self.counts[f"paths ranked by {aggregate}"] += 1
+                found.append((path, float(getattr(scores, aggregate))))
         return found
 
     def scores(self, path: Path) -> StepScores | None:

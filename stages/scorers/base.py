@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 
 from evals.errors import ModelError
 from evals.records import Path, Problem, StepScores
+from evals.rules import Aggregate
 from stages.models.loading import load_tokenizer
 from stages.models.prompts import Prompter
 from stages.settings.model import ScorerSettings
@@ -151,9 +152,11 @@ class PathScorer(ABC):
         return Job(ids, positions, len(prompter.prompt_ids(problem)))
 
 
-def to_scores(steps: list[float], by: Literal["likelihood", "ratio"] | None = None) -> StepScores:
-    """The record of a path's step scores: mean (the paper's r), min, product and last."""
-    kind: dict[str, Any] = {} if by is None else {"by": by}
+def to_scores(
+    steps: list[float], by: Literal["likelihood", "ratio"] | None = None, aggregate: Aggregate | None = None
+) -> StepScores:
+    """The record of a path's step scores: mean (the paper's r), min, product and last, and which of them fits."""
+    kind: dict[str, Any] = ({} if by is None else {"by": by}) | ({} if aggregate is None else {"aggregate": aggregate})
     return StepScores(
         steps=steps, mean=math.fsum(steps) / len(steps), min=min(steps), product=math.prod(steps), last=steps[-1],
         **kind,

@@ -13,10 +13,12 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import accelerate
 import torch
+from accelerate.utils import gather_object
 
 from evals.errors import ModelError
 from evals.records import Path, Problem
@@ -177,15 +179,25 @@ def step_probabilities(
 ) -> list[list[float]]:
     """P(right) at the step positions of each row.
 
+    The processes of a training run share the batches and all get all scores; each goes through the model equally often,
+    as a sharded model needs it.
+
     Args:
         model: a token-classification model with two classes, in eval mode.
         rows: token ids and step positions.
         pad: id to fill up with (masked).
         batch_tokens: tokens of a batch, padding included.
     """
+    state = accelerate.PartialState()
     jobs = [Job(ids, positions) for ids, positions in rows]
-    _run(model, jobs, pad, batch_tokens, give_right)
-    return [job.scores or [] for job in jobs]
+    batches = list(_batches(jobs, batch_tokens))
+    for start in range(0, len(batches), state.num_processes):
+        # Those left without a batch compute the last one again.
+        mine, width, height = batches[min(start + state.process_index, len(batches) - 1)]
+        _batch(model, mine, width, height, pad, give_right)
+    found = {number: job.scores for number, job in enumerate(jobs) if job.scores is not None}
+    scores = dict(item for part in gather_object([found]) for item in part.items())
+    return [scores[number] for number in range(len(jobs))]
 
 
 def give_right(job: Job, logits: Any) -> None:
@@ -194,14 +206,20 @@ def give_right(job: Job, logits: Any) -> None:
 
 
 def _run(model: Any, jobs: Sequence[Job], pad: int, batch_tokens: int, give: Callable[[Job, Any], None]) -> None:
-    """Compute the jobs' scores, longest first, so that running out of memory shows at once."""
+    """Compute the jobs' scores."""
+    for jobs_of_batch, width, rows in _batches(jobs, batch_tokens):
+        _batch(model, jobs_of_batch, width, rows, pad, give)
+
+
+def _batches(jobs: Sequence[Job], batch_tokens: int) -> Iterator[tuple[Sequence[Job], int, int]]:
+    """Jobs, width and rows of each batch, longest first, so that running out of memory shows at once."""
     classes: dict[int, list[Job]] = defaultdict(list)
     for job in jobs:
         classes[-(-len(job.ids) // LENGTH_CLASS) * LENGTH_CLASS].append(job)
     for width in sorted(classes, reverse=True):
         rows = max(1, batch_tokens // width)
         for start in range(0, len(classes[width]), rows):
-            _batch(model, classes[width][start : start + rows], width, rows, pad, give)
+            yield classes[width][start : start + rows], width, rows
 
 
 def _batch(model: Any, jobs: Sequence[Job], width: int, rows: int, pad: int, give: Callable[[Job, Any], None]) -> None:
@@ -213,7 +231,7 @@ def _batch(model: Any, jobs: Sequence[Job], width: int, rows: int, pad: int, giv
         mask[row, : len(job.ids)] = 1
     device = next(model.parameters()).device
     try:
-        with torch.inference_mode():
+        with torch.no_grad():  # FSDP cannot work on what inference mode makes
             logits = model(input_ids=ids.to(device), attention_mask=mask.to(device)).logits
     except torch.OutOfMemoryError as error:
         raise ModelError(

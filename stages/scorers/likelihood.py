@@ -60,8 +60,9 @@ class LikelihoodScorer(PathScorer):
         return [end + len(line_breaks(path.text, end)) for end in ends]
 
     def to_scores(self, found: list[float]) -> StepScores:
-        """See `PathScorer.to_scores`: from log-probabilities to probabilities."""
-        return to_scores([math.exp(min(0.0, one)) for one in found], "likelihood")
+        """See `PathScorer.to_scores`: from log-probabilities to probabilities; a path is as sound as its least likely
+        step, however many it has."""
+        return to_scores([math.exp(min(0.0, one)) for one in found], "likelihood", "min")
 
     def steps(self, job: Job, tokens: list[float]) -> list[float]:
         """The log-probability of each step, as `per` says.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from evals.errors import ModelError, UsageError
 from evals.records import Path, Problem, StepScores
+from evals.rules import Aggregate
 from evals.tasks import task_of
 from evals.tasks.base import step_ends
 from stages.models.naming import read_card
@@ -13,6 +15,9 @@ from stages.models.prompts import Prompter
 from stages.models.templates import chat_arguments, make_prompter
 from stages.scorers.base import PathScorer, to_scores
 from stages.settings.model import ScorerSettings
+
+AGGREGATES: Mapping[str, Aggregate] = {"progress": "min", "advantage": "mean"}
+"""By kind of label, where it is not "last"."""
 
 
 class RewardScorer(PathScorer):
@@ -62,7 +67,20 @@ class RewardScorer(PathScorer):
 
     def to_scores(self, found: list[float]) -> StepScores:
         """See `PathScorer.to_scores`: P(right) as it is."""
-        return to_scores(found)
+        return to_scores(found, aggregate=aggregate_for(self.card))
+
+
+def aggregate_for(card: Mapping[str, Any]) -> Aggregate:
+    """The aggregate that fits what a reward model was trained on.
+
+    A Monte Carlo label (hard, soft, a threshold) values the whole prefix, so the last step's says it all: of paths
+    ranked by such scores the last is better than the product or the minimum, and the mean counts early steps again
+    (arXiv 2501.07301). An outcome label is of the path as well. Progress judges each step by itself, and a path is as
+    good as its worst. Advantages add up to the value gained, here per step, as paths differ in length.
+    """
+    if card.get("outcome"):
+        return "last"
+    return AGGREGATES.get(str(card.get("labels", "")).partition(":")[0], "last")
 
 
 def reward_card(name: str) -> dict[str, Any]:

@@ -55,7 +55,8 @@ class PrmSettings:
     """How a reward model is measured.
 
     Args:
-        name: keys of scores, each with the aggregate that ranks paths, as `prm` (mean) or `orm:last`.
+        name: keys of scores, each with the aggregate that ranks paths, as `prm` (the one
+            that fits the scores, as in `pairs --aggregate auto`) or `orm:last`.
         threshold: below it a step counts as wrong; None: chosen on the held-out share.
         held_out: share of the problems that the threshold is chosen on.
         best_of: sizes of best of n; empty: 1, 2, 4, ... as far as any problem has paths.
@@ -64,7 +65,8 @@ class PrmSettings:
 
     name: tuple[str, ...] = setting(
         ("prm",),
-        "Key of scores to measure; KEY:min, KEY:product or KEY:last ranks paths by that, not mean; may be repeated.",
+        "Key of scores to measure; may be repeated. KEY:mean, KEY:min, KEY:product or KEY:last ranks paths by that, "
+        "not by what fits the scores.",
         shown="prm",
     )  # fmt: skip
     threshold: float | None = setting(
@@ -80,7 +82,7 @@ class PrmSettings:
     seed: int = setting(0, "Seed of every random choice.", low=0)
 
     def aggregates(self) -> dict[str, str]:
-        """Each name and its aggregate, in the order given.
+        """Each name and its aggregate ("auto": the one that fits), in the order given.
 
         Raises:
             UsageError: an unknown aggregate, or a name twice.
@@ -88,9 +90,9 @@ class PrmSettings:
         found: dict[str, str] = {}
         for text in self.name:
             name, _, aggregate = text.partition(":")
-            if (aggregate or "mean") not in AGGREGATES:
+            if aggregate and aggregate not in AGGREGATES:
                 raise UsageError(f"--name {text!r}: no aggregate {aggregate!r}", f"There are {', '.join(AGGREGATES)}.")
             if name in found:
                 raise UsageError(f"--name {name!r} is given twice", "Give each key of scores once.")
-            found[name] = aggregate or "mean"
+            found[name] = aggregate or "auto"
         return found

@@ -8,7 +8,6 @@ from typing import Literal, get_args
 from evals.errors import UsageError
 from stages.settings.declare import Panel, check_bounds, setting
 
-Aggregate = Literal["mean", "min", "product", "last"]
 RuleName = Literal["threshold", "widest", "outcome", "consistent", "fork", "frequent", "sigma", "shuffled"]
 By = Literal["scores", "labels"]
 
@@ -39,8 +38,9 @@ class PairSettings:
     eta: float = setting(
         0.1, "threshold, widest, shuffled: minimum gap between the scores of chosen and rejected path.", low=0.0
     )
-    aggregate: Aggregate = setting(
-        "mean", "How a path's score is computed from its step scores.", source="arXiv 2412.08393: mean"
+    aggregate: Literal["auto", "mean", "min", "product", "last"] = setting(
+        "auto", "How a path's score is computed from its step scores; auto as `score` says, or mean where it does not.",
+        source="arXiv 2412.08393: mean",
     )  # fmt: skip
     by: By = setting("scores", "consistent, --reject step: what says whether a step is wrong.")
     pass_score: float = setting(0.5, "--by scores: a step that scores less is wrong.", low=0.0, high=1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from evals.errors import UsageError
 from stages.settings.answers import AnswerSettings
 from stages.settings.declare import Panel, check_bounds, setting
 
@@ -18,7 +19,11 @@ class SampleSettings(AnswerSettings):
     earlier rounds included, has `want_right` right paths, `want_wrong` wrong ones and `want` in all, or until
     `max_draws` new draws were made. The paper filters code by edit distance; it publishes neither the threshold
     (`near_duplicate`) nor whether a right and a wrong program may be alike. Here they may: a preference between them
-    teaches the most.
+    teaches the most. `rationalise` is STaR's rationalisation (arXiv 2203.14465): the answer stands in the prompt of
+    these draws, and nowhere else, so a model that learns from such a path learns to write it without.
+
+    Raises:
+        UsageError: a hint without an answer.
     """
 
     n: int = setting(
@@ -45,6 +50,13 @@ class SampleSettings(AnswerSettings):
         panel=Panel.MORE,
         source=_CODE,
     )
+    rationalise: bool = setting(
+        False, "For a problem without a right path draw another block with the answer shown, and keep what is right.",
+        source="STaR, arXiv 2203.14465",
+    )  # fmt: skip
+    hint: str = setting(
+        " (Answer: {answer})", "What --rationalise puts after the question; {answer} is filled in.", panel=Panel.MORE
+    )
     near_duplicate: float = setting(
         0.0, "Drop a path that differs from a kept one in at most this share of its words.", low=0.0, high=1.0,
         panel=Panel.MORE,
@@ -57,6 +69,8 @@ class SampleSettings(AnswerSettings):
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        if "{answer}" not in self.hint:
+            raise UsageError(f"--hint {self.hint!r} shows no answer", "Write {answer} where it is to stand.")
 
     @property
     def quota(self) -> bool:

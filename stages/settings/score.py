@@ -1,4 +1,4 @@
-"""What scores steps, and the name under which the scores are written."""
+"""What scores steps, under which name the scores are written, and which number of a path they mean."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from stages.settings.declare import check_bounds, setting
 
 @dataclass(frozen=True)
 class ScoreSettings:
-    """`by` says what a score is, `name` is its key on each path (None: the value of `by`).
+    """`by` says what a score is, `name` is its key on each path (None: the value of `by`). `aggregate` is
+    written beside the scores for `pairs --aggregate auto`.
 
     "prm": a reward model's probability that the step is right. "likelihood": the step's probability under a causal
     model, exp(log p(step | question and steps before)). "ratio": sigmoid(beta * (log p(step) - log p_reference(step))),
@@ -37,6 +38,9 @@ class ScoreSettings:
         "step", "likelihood, ratio: take a step's whole log-probability, or its mean per token."
     )
     beta: float = setting(0.05, "ratio: factor of the log-ratio.", low=0.0, source="arXiv 2412.01981")
+    aggregate: Literal["auto", "mean", "min", "product", "last"] = setting(
+        "auto", "How a path's score is to be computed from its step scores; auto follows what computed them."
+    )
 
     def __post_init__(self) -> None:
         check_bounds(self)

@@ -77,8 +77,10 @@ class SimulateSettings(AnswerSettings):
     `trust_correct` takes every step of a path with a right answer for right. `budget` caps the draws of a problem,
     `run_budget` those of all (see `stages.strategies.run_budget`). `confidence` C gives up a dead-looking prefix once
     the chance that its remaining draws change the label is at most 1 - C (see `stages.strategies.stopping`; `prior` are
-    the right and wrong draws it starts from). `audit` is the share of problems that brute force labels as well, for
-    comparison. `root` rolls the question out after its paths, so the labels are the same with and without it.
+    the right and wrong draws it starts from). `only_right` labels the paths with a right answer
+    alone, which is enough where labels are to tell sound paths from lucky ones. `harvest` makes paths of right rollouts
+    (`stages.strategies.harvest`). `audit` is the share of problems that brute force labels as well, for comparison.
+    `root` rolls the question out after its paths, so the labels are the same with and without it.
     `name` is the key of the scores that `prm-guided` uses; `walk_on` lets it continue where they misled it.
 
     Raises:
@@ -105,6 +107,10 @@ class SimulateSettings(AnswerSettings):
     audit: float = setting(
         0.0, "Share of the problems to label by brute force too, to see how far the labels agree.", low=0.0, high=1.0
     )
+    only_right: bool = setting(
+        False, "Label only the paths with a right answer, to tell the sound ones from those that are right by luck."
+    )
+    harvest: bool = setting(False, "Add the right rollouts to the problem's paths, each reasoning once.")
     seed: int = setting(0, "Seed of every random choice.", low=0)
     gold: bool = setting(
         True, "Add the gold solution as a path whose steps are all right.", flags=("--gold/--no-gold",),
@@ -144,6 +150,10 @@ class SimulateSettings(AnswerSettings):
             raise UsageError(
                 f"with --delta {self.delta} and --k {self.k} no step could be right", "Give a --delta below --k."
             )
+        if self.only_right and self.trust_correct:
+            raise UsageError("--only-right rolls out what --trust-correct takes for right", "Leave one of the two out.")
+        if self.only_right and self.strategy == "mcts":
+            raise UsageError("--strategy mcts searches wrong paths, which --only-right leaves out", "Take another one.")
         if self.confidence is not None and not 0 < self.confidence < 1:
             raise UsageError(
                 f"--confidence {self.confidence:g} is not between 0 and 1", "For example --confidence 0.95."

@@ -17,6 +17,8 @@ from stages.settings.model import ModelSettings
 
 FREE = ("device", "save_steps", "logging_steps", "gradient_checkpointing", "log_to")
 """Changing these does not change the model, so a resumed run may."""
+NllTokens = Literal["completion", "all"]
+"""Tokens of a chosen text that its negative log-likelihood is the mean over."""
 NAMED = ("template", "chat_arg", "revision")
 """What these lead to is in a run's name by its hash: a rendered prompt, the model's commit."""
 
@@ -104,9 +106,45 @@ def _check_share(share: float) -> None:
 
 
 @dataclass(frozen=True)
-class SftSettings:
-    """What a policy learns from a gold solution."""
+class OwnPaths:
+    """Which of a problem's paths a policy is fine-tuned on: right ones, each reasoning once.
 
+    Args:
+        name: key of scores, the lowest of which must be at least `least`; None: every right path.
+        gold: learn the gold solutions as well.
+        max_per_problem, most: how many paths at most; the seed decides which stay.
+    """
+
+    name: str | None = None
+    least: float = 0.0
+    gold: bool = True
+    max_per_problem: int | None = None
+    most: int | None = None
+
+
+@dataclass(frozen=True)
+class SftSettings:
+    """What a policy learns: gold solutions, or with `paths` its own right paths as well (`gold` False: alone).
+
+    RFT (arXiv 2308.01825) is `right` with gold solutions, STaR (arXiv 2203.14465) `right` without them, on paths of
+    `sample --rationalise`. `NAME:T` keeps the right paths whose every step has a score of at least T under that name:
+    RFT with process feedback.
+
+    Raises:
+        UsageError: `paths` is neither, or an option that goes with it stands alone.
+    """
+
+    paths: str | None = setting(
+        None,
+        "Learn the right paths on the lines too: right (all of them), or NAME:T (those whose lowest step score under "
+        "that name is at least T, as prm:0.5).",
+        metavar="right|NAME:T",
+    )
+    gold: bool = setting(True, "With --paths: learn the gold solutions as well.", flags=("--gold/--no-gold",))
+    max_per_problem: int | None = setting(
+        None, "With --paths: maximum paths per problem; the seed decides which stay.", low=1
+    )
+    most: int | None = setting(None, "With --paths: maximum paths in all; the seed decides which stay.", low=1)
     loss: Literal["completion", "all"] = setting(
         "completion", "Tokens to learn: those of the solution, or those of the prompt as well.", panel=Panel.MORE
     )
@@ -115,7 +153,33 @@ class SftSettings:
     )
 
     def __post_init__(self) -> None:
+        check_bounds(self)
         _check_share(self.held_out)
+        alone = [name for name in ("max_per_problem", "most") if getattr(self, name) is not None]
+        if self.paths is None and (alone or not self.gold):
+            flag = f"--{alone[0].replace('_', '-')}" if alone else "--no-gold"
+            raise UsageError(f"{flag} goes with --paths", "Add --paths right.")
+        _ = self.own
+
+    @property
+    def own(self) -> OwnPaths | None:
+        """The paths to learn; None: gold solutions alone.
+
+        Raises:
+            UsageError: `paths` is neither "right" nor NAME:T.
+        """
+        if self.paths is None:
+            return None
+        if self.paths == "right":
+            return OwnPaths(None, 0.0, self.gold, self.max_per_problem, self.most)
+        name, _, least = self.paths.rpartition(":")
+        try:
+            threshold = float(least)
+        except ValueError:
+            threshold = math.nan
+        if not name or not math.isfinite(threshold):
+            raise UsageError(f"--paths {self.paths!r} is neither right nor NAME:T", "For example --paths prm:0.5.")
+        return OwnPaths(name, threshold, self.gold, self.max_per_problem, self.most)
 
 
 @dataclass(frozen=True)
@@ -139,6 +203,11 @@ class OrpoSettings:
     """How preference pairs are weighed."""
 
     beta: float = setting(0.1, "Weight of the odds-ratio term.", low=0.0, source="arXiv 2412.08393")
+    sft_weight: float = setting(1.0, "Weight of the chosen text's negative log-likelihood.", low=0.0, panel=Panel.MORE)
+    nll: NllTokens = setting(
+        "all", "Tokens of that likelihood: those of prompt and chosen completion, or the completion's alone.",
+        panel=Panel.MORE,
+    )  # fmt: skip
     held_out: float = setting(
         0.0, "Share of the problems whose pairs are kept out of training, to measure on.", low=0.0, high=1.0
     )
@@ -149,6 +218,35 @@ class OrpoSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.beta < math.inf:
             raise UsageError(f"beta is {self.beta}", "Give a weight of 0 or more; the paper uses 0.1.")
+        if not 0 <= self.sft_weight < math.inf:
+            raise UsageError(f"the weight of the NLL is {self.sft_weight}", "Give a weight of 0 or more; ORPO has 1.")
+        if not self.beta and not self.sft_weight:
+            raise UsageError("both terms of the loss weigh 0", "Give --beta or --sft-weight a value above 0.")
+        _check_share(self.held_out)
+
+
+@dataclass(frozen=True)
+class DpoSettings:
+    """How preference pairs are weighed by DPO."""
+
+    beta: float = setting(
+        0.1, "How strongly the policy is held to the model it starts from.", low=0.0, source="arXiv 2305.18290"
+    )
+    sft_weight: float = setting(
+        0.0, "Weight of the chosen path's negative log-likelihood; 1 is RPO.", low=0.0, source="arXiv 2404.19733"
+    )
+    held_out: float = setting(
+        0.0, "Share of the problems whose pairs are kept out of training, to measure on.", low=0.0, high=1.0
+    )
+    max_prompt_length: int | None = setting(
+        None, "Leave out pairs whose prompt is longer than this, in tokens.", low=1, panel=Panel.MORE
+    )
+
+    def __post_init__(self) -> None:
+        if not 0 < self.beta < math.inf:
+            raise UsageError(f"beta is {self.beta}", "Give a weight above 0, as 0.1.")
+        if not 0 <= self.sft_weight < math.inf:
+            raise UsageError(f"the weight of the likelihood is {self.sft_weight}", "Give a weight of 0 or more.")
         _check_share(self.held_out)
 
 

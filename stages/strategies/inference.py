@@ -11,14 +11,15 @@ from collections.abc import Set
 
 from evals.records import Inference, Problem, StepLabel
 from stages.settings.simulate import SimulateSettings
-from stages.strategies.prefixes import Ledger, Prefixes, Simulator, prefixes
+from stages.strategies.prefixes import Ledger, Prefixes, Simulator, prefixes, to_label
 
 
 def survey(simulator: Simulator, problem: Problem) -> Prefixes:
-    """The prefixes of the problem's unlabelled paths; notes in the ledger what the paths' answers say about them."""
-    found = prefixes(simulator.task, [path for path in problem.paths if path.labels is None])
+    """The prefixes of the paths to be labelled; notes in the ledger what all new paths' answers say about them."""
+    found = prefixes(simulator.task, to_label(problem, simulator.settings))
+    every = prefixes(simulator.task, [path for path in problem.paths if path.labels is None])
     ledger = simulator.ledger
-    for path, row in zip(found.paths, found.rows, strict=True):
+    for path, row in zip(every.paths, every.rows, strict=True):
         for prefix in row:
             right, wrong = ledger.evidence.get(prefix, (0, 0))
             if path.correct is not None:

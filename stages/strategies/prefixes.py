@@ -183,6 +183,12 @@ class Prefixes:
     """The prefixes of each path, one per step."""
 
 
+def to_label(problem: Problem, settings: SimulateSettings) -> list[Path]:
+    """The paths that are to be labelled: those without labels, with `only_right` those with a right answer."""
+    new = [path for path in problem.paths if path.labels is None]
+    return [path for path in new if path.correct] if settings.only_right else new
+
+
 def prefixes(task: Task, paths: list[Path]) -> Prefixes:
     """Collect the prefixes of every step of the paths."""
     found = Prefixes(paths)

@@ -16,7 +16,7 @@ from evals.records import Problem
 from evals.tasks import task_of
 from stages.seeds import in_share
 from stages.settings.simulate import SimulateSettings
-from stages.strategies.prefixes import prefixes
+from stages.strategies.prefixes import prefixes, to_label
 
 
 def most_draws(problem: Problem, settings: SimulateSettings) -> int:
@@ -25,7 +25,7 @@ def most_draws(problem: Problem, settings: SimulateSettings) -> int:
         return 0
     if settings.strategy == "mcts" and settings.budget is not None:
         return settings.budget
-    new = [path for path in problem.paths if path.labels is None]
+    new = to_label(problem, settings)
     most = settings.k * (len(prefixes(task_of(problem), new).places) + (settings.root and problem.root is None))
     return most if settings.budget is None else min(most, settings.budget)
 

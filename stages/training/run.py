@@ -1,4 +1,4 @@
-"""One run of a training stage: what `sft`, `train-prm` and `orpo` have in common.
+"""One run of a training stage: what `sft`, `train-prm`, `orpo` and `dpo` have in common.
 
     run = TrainingRun("sft", "chain-base", "runs/m0", TrainSettings(epochs=2))
     prompter = run.prompter(problems)
@@ -53,7 +53,7 @@ class Method:
     names: Mapping[str, str] = field(default_factory=dict)
     """Keys that the trainer logs and that are to be called something else."""
     measure: Callable[[Any], Mapping[str, Any]] | None = None
-    """From the trained model to what `eval.json` and the manifest's "eval" say."""
+    """From the trained model to what `eval.json` and the manifest's "eval" say; called by every process, at once."""
     held_out: Sequence[Any] = ()
     """Rows that the trainer measures and does not train on; JSON values where the training rows are."""
 
@@ -149,7 +149,7 @@ class TrainingRun:
         trainer = method.trainer(str(folder.checkpoints))
         from stages.training.trainer import fit
 
-        described["result"] = fit(
+        described["result"], measured = fit(
             trainer,
             folder,
             self.options,
@@ -157,11 +157,12 @@ class TrainingRun:
             stop=self.stop or StopFlag(),
             log=self.log,
             names=method.names,
+            measure=method.measure,
         )
         if not is_main_process():
             return described
-        if method.measure is not None:
-            described["eval"] = dict(method.measure(trainer.accelerator.unwrap_model(trainer.model)))
+        if measured is not None:
+            described["eval"] = dict(measured)
             folder.keep("eval.json", described["eval"])
         card = {"kind": method.kind, **prompter.card, "stage": self.stage, "base": self.base}
         return folder.finish({**card, **method.card}, described)

@@ -15,13 +15,15 @@ from typing import Any, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from evals.errors import DataError, UsageError
-from evals.records import Problem, Record, StepLabel
+from evals.errors import DataError
+from evals.records import Path, Problem, Record, StepLabel
 from evals.tasks import check_problem, task_of
 from evals.tasks.base import step_ends
 from stages.files.reading import read_all
 from stages.files.records import RecordReader
 from stages.models.prompts import Prompter
+from stages.settings.labels import LabelKind
+from stages.training.step_targets import GOLD, path_targets, value_targets
 
 BRUTE = "Simulate again with --strategy brute, which makes all draws."
 
@@ -60,54 +62,6 @@ class StepRow:
     """How each target was inferred, None where it was drawn; None as a whole where no label of this kind is used."""
     gold: bool = False
     """A gold solution: right in every step by definition, not by what a model wrote and a simulator found."""
-
-
-@dataclass(frozen=True)
-class LabelKind:
-    """How simulated labels become targets: "hard" (0 or 1), "soft" (share of right draws), or "threshold:T"
-    (1 where that share is at least T)."""
-
-    name: str
-    threshold: float | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> LabelKind:
-        """Read hard, soft or threshold:T.
-
-        Raises:
-            UsageError: anything else, or T outside (0, 1].
-        """
-        kind, _, value = text.partition(":")
-        if kind in ("hard", "soft") and not value:
-            return cls(kind)
-        try:
-            threshold = float(value)
-        except ValueError:
-            threshold = 0.0
-        if kind != "threshold" or not 0 < threshold <= 1:
-            raise UsageError(f"labels {text!r}?", "Give hard, soft, or threshold:T with T above 0 and at most 1.")
-        return cls(kind, threshold)
-
-    def target(self, label: StepLabel) -> float | None:
-        """The target of a simulated step; None where the draws that were made do not decide it."""
-        if self.threshold is None:
-            value = label.hard if self.name == "hard" else label.soft
-            return None if value is None else float(value)
-        if label.given is not None:
-            return None  # a verdict without draws has no share
-        if label.gold or label.hits >= self.threshold * label.k:
-            return 1.0
-        if label.inferred is not None:
-            # Called wrong: no more than delta hits were to be expected. Called right: more, but nobody knows how many.
-            return 0.0 if label.hard is False and label.delta < self.threshold * label.k else None
-        missing = label.k - label.draws
-        return 0.0 if label.hits + missing < self.threshold * label.k else None
-
-    def of_value(self, value: bool | float | None) -> float | None:
-        """The target of a stepwise label: itself for soft; hard calls every share above 0 right, as delta = 0 does."""
-        if value is None or self.name == "soft":
-            return None if value is None else float(value)
-        return float(value > 0 if self.threshold is None else value >= self.threshold)
 
 
 def parse_example(row: Mapping[str, Any]) -> Example:
@@ -210,7 +164,7 @@ def _problem(problem: Problem, prompter: Prompter, kind: LabelKind, outcome: boo
         targets: list[float | None]
         inferred: list[str | None] | None = None
         if path.source == "gold":
-            targets = [1.0] * len(path.steps)
+            targets = [1.0] * len(path.steps) if outcome else path_targets(kind, [GOLD] * len(path.steps), problem.root)
         elif outcome:
             if path.correct is None:
                 yield "no outcome"
@@ -220,22 +174,31 @@ def _problem(problem: Problem, prompter: Prompter, kind: LabelKind, outcome: boo
             yield "no labels"
             continue
         else:
-            targets = [_decided(kind, label, path.id, j) for j, label in enumerate(path.labels)]
+            targets = path_targets(kind, path.labels, problem.root)
+            _refuse_biased(kind, path, problem.root)
             inferred = [label.inferred for label in path.labels]
         ids, positions = prompter.step_positions(problem, path.text, step_ends(task_of(problem), path))
         yield StepRow(problem.id, ids, positions, targets, inferred, path.source == "gold")
 
 
-def _decided(kind: LabelKind, label: StepLabel, path: str, j: int) -> float | None:
-    target = kind.target(label)
-    if target is None and kind.name == "soft" and label.given is not None:
-        raise DataError(f"{path}: labels.{j}: given without draws, so it has no soft label", "Use hard labels.")
-    if target is None and kind.name == "soft":
+def _refuse_biased(kind: LabelKind, path: Path, root: StepLabel | None) -> None:
+    """Refuse a step whose share of right rollouts is asked for and not known.
+
+    Raises:
+        DataError: `id: labels.N: ...`, or `id: root: ...`.
+    """
+    if kind.name not in ("soft", "advantage"):
+        return
+    named = [(f"labels.{j}", label) for j, label in enumerate(path.labels or [])]
+    for where, label in [*named, *([("root", root)] if kind.name == "advantage" and root is not None else [])]:
+        if label.soft is not None:
+            continue
+        if label.given is not None:
+            raise DataError(f"{path.id}: {where}: given without draws, so it has no soft label", "Use hard labels.")
         how = f"inferred ({label.inferred})" if label.inferred else "settled" if label.settled else "left undecided"
         raise DataError(
-            f"{path}: labels.{j}: {how} after {label.draws} of {label.k} draws, so it has no unbiased soft label", BRUTE
+            f"{path.id}: {where}: {how} after {label.draws} of {label.k} draws, so it has no unbiased soft label", BRUTE
         )
-    return target
 
 
 def _stepwise(line: Stepwise, prompter: Prompter, kind: LabelKind, outcome: bool) -> Iterable[StepRow | str]:
@@ -248,4 +211,4 @@ def _stepwise(line: Stepwise, prompter: Prompter, kind: LabelKind, outcome: bool
         ends.append(len(text))
     ids, positions = prompter.step_positions_raw(line.prompt, text, ends)
     group = line.prompt if isinstance(line.prompt, str) else json.dumps(line.prompt)
-    yield StepRow(group, ids, positions, [kind.of_value(label) for label in line.labels])
+    yield StepRow(group, ids, positions, value_targets(kind, line.labels))

@@ -9,5 +9,6 @@ IGNORED = -100
 
 
 def completion_labels(encoded: Encoded) -> list[int]:
-    """Labels of a prompt and its completion, as long as `encoded.ids`: the loss is on the completion alone."""
-    return [IGNORED] * len(encoded.prompt_ids) + encoded.completion_ids
+    """Labels of a prompt and its completion, as long as `encoded.ids`: the loss is on what the model wrote itself."""
+    context = len(encoded.prompt_ids) + encoded.given
+    return [IGNORED] * context + encoded.completion_ids[encoded.given :]

@@ -144,8 +144,9 @@ def fit(
     stop: StopFlag,
     log: Log | None = None,
     names: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
-    """Train, from the last checkpoint if there is one, and save the model into `folder.final`.
+    measure: Callable[[Any], Mapping[str, Any]] | None = None,
+) -> tuple[dict[str, Any], Mapping[str, Any] | None]:
+    """Train, from the last checkpoint if there is one, measure, and save the model into `folder.final`.
 
     Args:
         trainer: a `Guarded` trainer whose checkpoints go to `folder.checkpoints`.
@@ -154,10 +155,12 @@ def fit(
         stop: looked at after every optimiser step.
         log: gets every logged line.
         names: logged keys that are to be called something else.
+        measure: what is to be found out of the trained model. Every process calls it: the model may be sharded, and one
+            process alone would wait for ever for the others' weights.
 
     Returns:
         {"steps", "loss", ...}: the last step and what was logged of it; with held-out rows "held_out_loss", and with
-        `--keep best` the "kept_step".
+        `--keep best` the "kept_step". And what `measure` gave.
 
     Raises:
         Interrupted: `stop` was requested (a checkpoint is saved), or another process of the run has ended.
@@ -180,8 +183,15 @@ def fit(
         watch.check(trainer.state)
         wait_for_all()
         kept = best.load_into(trainer) if best is not None else None
+        measured = None if measure is None else measure(_whole_model(trainer))
         save_final(trainer, folder, options, base)
-    return {**_last_figures(trainer.state, watch.names), **({} if kept is None else {"kept_step": kept.step})}
+    figures = {**_last_figures(trainer.state, watch.names), **({} if kept is None else {"kept_step": kept.step})}
+    return figures, measured
+
+
+def _whole_model(trainer: Any) -> Any:
+    """The model as it can be called: what shards it stays around it."""
+    return trainer.model_wrapped if trainer.is_fsdp_enabled else trainer.accelerator.unwrap_model(trainer.model)
 
 
 def _last_figures(state: Any, names: Mapping[str, str]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ load_trainable("chain-base", POLICY, TrainSettings(lora=True))
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any, Literal
@@ -14,8 +15,9 @@ import torch
 import transformers
 
 from evals.errors import UsageError
+from stages.models.architectures import read_config
 from stages.models.devices import choose_device, choose_training_dtype
-from stages.models.loading import load_weights
+from stages.models.loading import load_weights, merge_adapter
 from stages.models.naming import CHAIN_BASE, adapter_base, at_commit, is_adapter, is_hub_name, read_card, resolve
 from stages.models.reward import HEADS, load_reward_model
 from stages.settings.training import TrainSettings
@@ -29,7 +31,8 @@ REWARD: Kind = "TOKEN_CLS"
 
 
 def load_trainable(name: str, kind: Kind, options: TrainSettings, sigmoid: bool = False) -> Any:
-    """Load a model to train it: fp32 weights (4 bit if asked for), with a LoRA adapter if asked for.
+    """Load a model to train it: fp32 weights, with a LoRA adapter if asked for; the frozen base of an adapter in its
+    own number format (`base_dtype`) or in 4 bit. An adapter's own weights and a new head are always fp32.
 
     An adapter folder is trained on as that adapter with `lora`, and merged into its base for full training.
 
@@ -42,12 +45,28 @@ def load_trainable(name: str, kind: Kind, options: TrainSettings, sigmoid: bool 
     transformers.set_seed(options.seed)
     same_adapter = check_adapter(name, kind, options)
     device = f"cuda:{torch.cuda.current_device()}" if options.load_in_4bit and torch.cuda.is_available() else "cpu"
-    model = _load(name, kind, device, options, sigmoid, load_in_4bit=options.load_in_4bit, trainable=same_adapter)
+    dtype = base_dtype(name, options)
+    model = _load(name, kind, device, dtype, options, sigmoid, options.load_in_4bit, same_adapter)
     where = choose_device(options.device)
     if where == "cpu" and choose_training_dtype(options.dtype, where) == "bfloat16":
         # torch's fused attention goes backward in bfloat16 ten times slower on a CPU than plain matrix products.
         model.set_attn_implementation("eager")
     return _with_adapter(model, kind, options) if options.lora and not same_adapter else model
+
+
+def base_dtype(name: str, options: TrainSettings) -> str:
+    """The number format in which a model to be trained is loaded: float32, except for what an adapter leaves frozen.
+
+    That is bfloat16 where training computes in it, if the weights on the disk are bfloat16 already, so that nothing is
+    rounded, or if `--dtype bfloat16` was asked for. FSDP and DeepSpeed lay weights of one format together, so there it
+    is float32.
+    """
+    sharded = any(os.environ.get(f"ACCELERATE_USE_{how}") == "true" for how in ("FSDP", "DEEPSPEED"))
+    computed = choose_training_dtype(options.dtype, choose_device(options.device))
+    if not options.lora or options.load_in_4bit or sharded or computed != "bfloat16":
+        return "float32"
+    stored = read_config(name, options.trust_remote_code).get_text_config().dtype
+    return "bfloat16" if options.dtype == "bfloat16" or stored == torch.bfloat16 else "float32"
 
 
 def save_final(trainer: Any, folder: ModelFolder, options: TrainSettings, base: str) -> None:
@@ -70,15 +89,15 @@ def save_final(trainer: Any, folder: ModelFolder, options: TrainSettings, base: 
 
 
 def _load(
-    name: str, kind: Kind, device: str, options: TrainSettings, sigmoid: bool = False, *, load_in_4bit: bool = False,
-    trainable: bool = False,
+    name: str, kind: Kind, device: str, dtype: str, options: TrainSettings, sigmoid: bool = False,
+    load_in_4bit: bool = False, trainable: bool = False,
 ) -> Any:  # fmt: skip
     how: dict[str, Any] = {
         "load_in_4bit": load_in_4bit, "trust_remote_code": options.trust_remote_code, "trainable": trainable,
     }  # fmt: skip
     if kind == POLICY:
-        return load_weights(name, "AutoModelForCausalLM", device, "float32", **how)
-    return load_reward_model(name, device, "float32", sigmoid=sigmoid, new_head=True, **how)
+        return load_weights(name, "AutoModelForCausalLM", device, dtype, **how)
+    return load_reward_model(name, device, dtype, sigmoid=sigmoid, new_head=True, **how)
 
 
 def check_adapter(name: str, kind: Kind, options: TrainSettings) -> bool:
@@ -134,12 +153,12 @@ def _with_adapter(model: Any, kind: Kind, options: TrainSettings) -> Any:
 
 
 def _merged(trainer: Any, options: TrainSettings, adapter: Path) -> Any:
-    """The full model: merged where it is, or, as 4-bit weights would be rounded by it, into its base loaded anew."""
+    """The full model: merged where it is, or, where that is in 4 bit or in shards, into its base loaded anew."""
     model = trainer.accelerator.unwrap_model(trainer.model)
-    if not options.load_in_4bit:
-        return model.merge_and_unload()
+    if not (options.load_in_4bit or trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
+        return merge_adapter(model)
     kind = REWARD if str(model.peft_config["default"].task_type).endswith(REWARD) else POLICY
-    return _load(str(adapter), kind, "cpu", options)
+    return _load(str(adapter), kind, "cpu", "float32", options)
 
 
 def _name_base(folder: Path, base: str) -> None:

@@ -13,7 +13,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 # Writes what it is asked to write: three lines and a manifest, or a folder where a model is trained. Fails if told to.
 NOTES = """#!/usr/bin/env bash
 [ "$1" = --config ] && shift 2
-echo "$*" >> "$CALLS"
+echo "$*${SIPF_ORPO_BETA:+ (beta $SIPF_ORPO_BETA)}" >> "$CALLS"
 [ "$1" = "${FAILING:-}" ] && exit 4
 while [ $# -gt 0 ]; do
   if [ "$1" = -o ]; then
@@ -149,11 +149,75 @@ def test_scores_without_a_reward_model_need_no_labels(place: Path) -> None:
     assert first == "score run/r0/pool.jsonl --by likelihood --model big --name likelihood0 -o run/r0/scored.jsonl"
     assert "--by likelihood --model big" in second
     assert "--name likelihood1" in only(lines, "pairs")[1]
+    taught = calls(place, "loop.sh", "--out", "t", "--score-by", "likelihood", "--scorer", "teacher")
+    assert all("--model chain-teacher" in line for line in only(taught, "score"))
     ratio = ("--score-by", "ratio", "--reference", "small")
     lines = calls(place, "loop.sh", "--out", "ratio", *ratio, "--rule", "fork", "--rule", "threshold")
     assert "--by ratio --model ratio/m0 --reference small" in only(lines, "score")[0]
     assert "--by ratio --model ratio/m1 --reference small" in only(lines, "score")[1]
     assert len(only(lines, "simulate")) == 2, "forks need labels all the same"
+
+
+def test_the_simulator_is_chosen_for_each_round(place: Path) -> None:
+    def who(choice: str, *more: str) -> list[str]:
+        lines = calls(place, "loop.sh", "--out", "run", "--rounds", "3", "--simulator", choice, *more)
+        return [line.split("--model ")[1].split()[0] for line in only(lines, "simulate")]
+
+    assert who("policy") == ["run/m0", "run/m1", "run/m2"]
+    assert who("teacher") == ["chain-teacher"] * 3
+    assert who("teacher,policy") == ["chain-teacher", "run/m1", "run/m2"]
+    assert who("policy,big/one,teacher") == ["run/m0", "big/one", "chain-teacher"]
+    refused = subprocess.run(
+        ["bash", str(EXAMPLES / "loop.sh"), "--task", "gsm8k", "--simulator", "a/b,teacher"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert (refused.returncode, "for chain alone" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("method", "stages", "training"),
+    [
+        ("dpo", ["sample", "pairs"], "dpo run/r0/pairs.jsonl --model run/m0 -o run/m1"),
+        ("rpo", ["sample", "pairs"], "dpo run/r0/pairs.jsonl --model run/m0 --sft-weight 1 -o run/m1"),
+        ("rft", ["sample"], "sft run/r0/pool.jsonl --paths right --gold --model my/base -o run/m1"),
+        ("star", ["sample"], "sft run/r0/pool.jsonl --paths right --no-gold --model my/base -o run/m1"),
+        (
+            "prft:0.4",
+            ["sample", "simulate", "train-prm", "score"],
+            "sft run/r0/scored.jsonl --paths prm0:0.4 --gold --model my/base -o run/m1",
+        ),
+    ],
+)
+def test_a_policy_learns_by_other_methods_from_what_they_need(
+    place: Path, method: str, stages: list[str], training: str
+) -> None:
+    how = ("--task", "gsm8k", "--model", "my/base", "--rule", "outcome", "--learn", method)
+    lines = calls(place, "loop.sh", "--out", "run", "--rounds", "1", *how)
+    assert [line.split()[0] for line in lines][5:-3] == stages
+    assert lines[-3] == training
+    assert ("--rationalise" in only(lines, "sample")[0]) == (method == "star")
+    if training.startswith("sft"):
+        (_, new) = only(calls(place, "loop.sh", "--out", "new", "--rounds", "1", "--learn", method), "sft")
+        assert "--no-gold" in new, "the gold solutions of new questions are not to be seen"
+    on = calls(place, "loop.sh", "--out", "on", "--rounds", "2", "--continue", *how)
+    start = "--continue-from" if method in ("dpo", "rpo") else "--model"
+    trained = [line for line in on if f"{start} on/m" in line and line.split()[0] in ("sft", "dpo")]
+    assert [line.split(f"{start} ")[1].split()[0] for line in trained] == ["on/m0", "on/m1"]
+
+
+def test_the_baselines_share_problems_m0_first_paths_and_the_number_of_pairs(place: Path) -> None:
+    lines = calls(place, "baselines.sh", "--rounds", "1", OUT="all")
+    arms = ["sipf", "siof", "rft", "star", "prft", "srf", "rpo", "without-or", "without-both"]
+    assert lines[-1] == "report " + " ".join(f"all/{arm}" for arm in arms)
+    assert len(only(lines, "data")) == 4, "once for all"
+    trained = [line for line in lines if "/m1" in line.split("-o ")[-1]]
+    assert [line.split()[0] for line in trained] == ["orpo", "orpo", "sft", "sft", "sft", "dpo", "dpo", "orpo", "orpo"]
+    assert ["(beta 0)" in line for line in trained] == [False] * 7 + [True, True]
+    for line in [*only(lines, "pairs"), *only(lines, "sft")[1:]]:
+        assert ("--most 3" in line) == ("-o all/sipf/" not in line), line
+    for arm in ("siof", "prft", "without-both"):
+        own, first = place / f"all/{arm}/r0/paths.jsonl", place / "all/sipf/r0/paths.jsonl"
+        assert own.read_bytes() == first.read_bytes()
 
 
 def test_several_processes_train_through_accelerate_and_nothing_else_does(place: Path) -> None:

@@ -64,6 +64,11 @@ simulate paths.jsonl {SCRIPT} --k 4 --strategy first-error --root --keep-forks 2
 simulate mbpp-paths.jsonl {SCRIPT} --k 2 --root --keep-forks 1 -o mbpp-forks.jsonl
 relabel brute.jsonl --k 3 --delta 1 -o relabel.jsonl
 relabel brute.jsonl --want soft -o soft.jsonl
+relabel brute.jsonl --want threshold:0.5 -o threshold.jsonl
+simulate paths.jsonl {SCRIPT} --k 4 --strategy brute --root --only-right --harvest -o harvest.jsonl
+relabel harvest.jsonl --want advantage --k 3 -o advantage.jsonl
+relabel harvest.jsonl --want progress:0.8 -o progress.jsonl
+sample problems.jsonl {SCRIPT} -n 1 --rationalise -o rationalised.jsonl
 export stepwise brute.jsonl --labels soft -o stepwise.jsonl
 pairs paths.jsonl --rule outcome --max-per-problem 2 --most 12 -o outcome.jsonl
 pairs gsm8k-paths.jsonl --rule outcome --gold --max-length-gap 40 -o gsm8k-pairs.jsonl
@@ -98,6 +103,8 @@ pairs both.jsonl --eta 0 --name orm --any --rounds last -o orm-pairs.jsonl
 eval-prm both.jsonl --name prm --name orm:last --json
 eval-prm processbench.jsonl --model prm --device cpu --dtype float32 --threshold 0.5 -o bench-scored.jsonl
 orpo outcome.jsonl --model m0 {TRAIN} --beta 0.2 -o m1
+dpo outcome.jsonl --model m0 {TRAIN} --sft-weight 0.5 -o m3
+sft both.jsonl --model m0 {TRAIN} --paths prm:0.2 --max-per-problem 2 -o m4
 orpo pairs.jsonl --continue-from adapter {TRAIN} --lora --lora-r 4 -o m2
 eval problems.jsonl --model m2 --device cpu --dtype float32 -o run/eval/sft.jsonl
 eval problems.jsonl --model m1 --device cpu --dtype float32 -o run/eval/round1.jsonl

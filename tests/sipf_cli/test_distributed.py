@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.lines import labelled_problem
+from tests.lines import labelled_problem, pair
 from tests.models import build_model
 from tests.small_disk import fill_then_enlarge
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = ("-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone")
 
 
-@pytest.mark.parametrize(("command", "lines", "updates"), [("sft", 19, 3), ("train-prm", 11, 3)])
+@pytest.mark.parametrize(("command", "lines", "updates"), [("sft", 19, 3), ("train-prm", 16, 3)])
 def test_two_processes_train_what_one_does_and_one_of_them_speaks(
     tmp_path: Path, command: str, lines: int, updates: int
 ) -> None:
@@ -28,7 +28,7 @@ def test_two_processes_train_what_one_does_and_one_of_them_speaks(
     base = build_model(tmp_path / "base", "llama")
     (tmp_path / "lines.jsonl").write_text("".join(f"{labelled_problem(i).to_json()}\n" for i in range(lines)))
     how = ["--epochs", "1", "--lr", "1e-3", "--device", "cpu", "--dtype", "float32", "--json", "-m", base]
-    how += ["--held-out", "0"] if command == "train-prm" else []
+    how += ["--held-out", "0.3"] if command == "train-prm" else []
     told = []
     for name, launch, batch in (("one", (), "8"), ("two", LAUNCH, "4")):
         done = subprocess.run(
@@ -43,6 +43,75 @@ def test_two_processes_train_what_one_does_and_one_of_them_speaks(
     assert told[1]["result"]["loss"] == pytest.approx(told[0]["result"]["loss"], rel=1e-4)
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     assert all(torch.allclose(one[key], two[key], atol=1e-6) for key in one)
+    if command == "train-prm":
+        measured = told[0]["eval"]
+        assert measured["paths"] > 2
+        assert told[1]["eval"] == pytest.approx(measured, abs=1e-4)
+
+
+MEASURE = """
+import json, sys
+import torch
+from accelerate import PartialState
+from stages.models.reward import load_reward_model
+from stages.train_prm import evaluate
+from stages.training.step_rows import StepRow
+
+state = PartialState(cpu=True)
+rows = [StepRow(str(i), list(range(3, 9 + 7 * i)), [4, 5], [1.0, float(i % 2)]) for i in range(7)]
+torch.manual_seed(0)
+model = load_reward_model(sys.argv[1], "cpu", "float32", sigmoid=False, new_head=True)
+if state.num_processes > 1:
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    mesh = init_device_mesh("cpu", (2,))
+    for layer in model.model.layers:
+        fully_shard(layer, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    assert all(weight.to_local().numel() < weight.numel() for weight in model.parameters())
+figures = evaluate(model, rows, 0, batch_tokens=32)
+print(json.dumps(figures)) if state.is_main_process else None
+"""
+
+
+def test_a_sharded_reward_model_is_measured_by_all_processes_together(tmp_path: Path) -> None:
+    """One process alone would wait for the others' weights for ever. The seven batches are not shared evenly."""
+    base = build_model(tmp_path / "base", "llama")
+    (tmp_path / "measure.py").write_text(MEASURE)
+    told = []
+    for launch in ((), LAUNCH):
+        done = subprocess.run(
+            [sys.executable, *launch, "measure.py", base], cwd=tmp_path, check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        told.append(json.loads(done.stdout))
+    assert told[0] == pytest.approx(told[1], abs=1e-6)
+
+
+def test_orpo_learns_the_same_however_a_step_is_cut_into_batches(tmp_path: Path) -> None:
+    """Pairs of different lengths; the last step of an epoch has three of them, for one of two processes and a bit."""
+    base = build_model(tmp_path / "base", "llama")
+    lines = [pair(i) for i in range(19)]
+    for number, line in enumerate(lines):
+        line["chosen"] = "1+1=2\n" * (number % 5) + line["chosen"]
+    (tmp_path / "pairs.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    how = ["--epochs", "7", "--lr", "1e-3", "--logging-steps", "1", "--device", "cpu", "--dtype", "float32", "-m", base]
+    histories = []
+    for name, launch, batch in (("one", (), ("8",)), ("two", LAUNCH, ("2", "--accumulation", "2"))):
+        done = subprocess.run(
+            [sys.executable, *launch, "-m", "sipf_cli", "orpo", "pairs.jsonl", "--batch", *batch, *how, "-o", name],
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        history = [json.loads(line) for line in (tmp_path / name / "history.jsonl").read_text().splitlines()]
+        # An epoch's share is told in batches.
+        histories.append([{k: v for k, v in line.items() if k not in ("seconds", "epoch")} for line in history])
+    assert len(histories[0]) == 21
+    for one, two in zip(*histories, strict=True):
+        assert two == pytest.approx(one, rel=1e-5, abs=1e-5), one["step"]
 
 
 def test_a_full_disk_ends_every_process_and_the_same_command_resumes(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_paper_code_runs_from_data_to_eval(tmp_path: Path, inside: Any, one_thre
 def test_no_preset_looks_at_a_clock_and_prompts_are_as_long_as_published(preset: str) -> None:
     assert not [table for table in PRESETS[preset].values() if "time_cap" in table]
     assert PRESETS[preset]["orpo"]["max_prompt_length"] == 300
-    assert set(PRESETS[preset]) == {"sft", "sample", "simulate", "train-prm", "pairs", "orpo", "eval"}
+    assert set(PRESETS[preset]) == {"sft", "sample", "simulate", "train-prm", "score", "pairs", "orpo", "dpo", "eval"}
 
 
 def test_an_adapter_of_another_kind_is_refused_with_a_way_that_works(tmp_path: Path, inside: Any) -> None:

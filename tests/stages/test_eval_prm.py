@@ -23,10 +23,10 @@ from stages.scorers.base import to_scores
 from stages.scorers.hf import Scorer
 from stages.seeds import held_out
 from stages.settings.evaluation import PrmSettings
-from stages.settings.labels import StepwiseSettings
+from stages.settings.labels import LabelKind, StepwiseSettings
 from stages.settings.training import TrainSettings
 from stages.train_prm import run_train_prm
-from stages.training.step_rows import LabelKind, read_examples, step_rows
+from stages.training.step_rows import read_examples, step_rows
 from tests.data import need, need_whole
 from tests.lines import labelled_problem
 from tests.models import build_model, build_tokenizer
@@ -158,6 +158,21 @@ def test_path_pairs_are_of_a_right_and_a_wrong_path_of_one_problem_and_gold_stay
         assert found["path pairs"][name] == {
             "accuracy": pytest.approx(share), "pairs": len(duels), "problems": mixed,
         }  # fmt: skip
+
+
+def test_paths_are_ranked_by_what_fits_the_scores_unless_another_number_is_named(tmp_path: Path) -> None:
+    line = rivals(2, 1)
+    right, wrong = line.paths
+    for path, correct in ((right, True), (wrong, False)):
+        path.correct, path.text, path.steps = correct, "1+1=2\n2+1=3", ["1+1=2", "2+1=3"]
+    low, high = to_scores([0.1, 0.9]), to_scores([0.9, 0.2])
+    right.scores = {"prm": low.model_copy(update={"aggregate": "last"}), "old": low}
+    wrong.scores = {"prm": high.model_copy(update={"aggregate": "last"}), "old": high}
+    settings = PrmSettings(name=("prm", "old"))
+    found = measure(save(tmp_path / "s.jsonl", [line]), settings)["path pairs"]
+    assert (found["prm"]["accuracy"], found["old"]["accuracy"]) == (1.0, 0.0), "the last step; the mean"
+    found = measure(str(tmp_path / "s.jsonl"), PrmSettings(name=("prm:mean", "old:last")))["path pairs"]
+    assert (found["prm"]["accuracy"], found["old"]["accuracy"]) == (0.0, 1.0)
 
 
 def test_a_path_that_could_not_be_scored_ranks_last_and_is_counted(tmp_path: Path) -> None:

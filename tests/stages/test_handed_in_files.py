@@ -23,7 +23,7 @@ from stages.files.reading import BadLines
 from stages.joins.earlier_paths import EarlierPaths
 from stages.joins.results import read_results
 from stages.joins.saved_answers import SavedAnswers
-from stages.orpo import read_pairs
+from stages.training.pair_rows import read_pairs
 from stages.training.step_rows import read_examples
 
 Row = dict[str, Any]

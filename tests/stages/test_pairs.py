@@ -82,6 +82,17 @@ def test_the_aggregate_decides_which_path_is_better(aggregate: str, expected: st
     assert ids(pairs(chain_problem(paths=paths), aggregate=aggregate)[0]) == [expected]
 
 
+@pytest.mark.parametrize("own", ["mean", "min", None])
+def test_auto_ranks_by_the_scores_own_aggregate_or_the_mean(own: str | None) -> None:
+    paths = [scored(0, 0.9, True, min=0.1), scored(1, 0.5, True, min=0.4)]
+    for path in paths if own else []:
+        path["scores"]["prm"]["aggregate"] = own
+    rows, report = pairs(chain_problem(paths=paths))
+    assert ids(rows) == ["1>0" if own == "min" else "0>1"]
+    assert report.rules["widest"].counts[f"paths ranked by {own or 'mean'}"] == 2
+    assert ids(pairs(chain_problem(paths=paths), aggregate="mean")[0]) == ["0>1"]
+
+
 def test_equal_scores_and_equal_texts_make_no_pair_even_at_eta_zero() -> None:
     paths = [scored(0, 0.5, True), scored(1, 0.5), scored(2, 0.25, text="0+1=1\nThe answer is 1")]
     rows, _ = pairs(chain_problem(paths=paths), eta=0.0, max_per_problem=9)

@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
-from evals.errors import DataError
+from evals.errors import DataError, UsageError
 from evals.records import Problem
 from evals.worlds import chain
 from stages.engines.scripted.engine import ScriptedEngine
 from stages.relabel import Relabelling
 from stages.sample import Sampler
-from stages.settings.labels import RelabelSettings
+from stages.settings.labels import LabelKind, RelabelSettings
 from stages.settings.sample import SampleSettings
 from stages.settings.simulate import SimulateSettings
 from stages.simulate import Simulation
+from stages.training.step_targets import path_targets
 from tests.lines import labelled_problem
 from tests.stages.fakes import work
 
@@ -118,3 +119,45 @@ def test_rollouts_that_were_not_kept_allow_another_delta_and_no_other_k() -> Non
         relabelled(problem, k=4)
     with pytest.raises(DataError, match="no step could be right"):
         relabelled(problem, delta=8)
+
+
+def rooted(problem: Problem, hits: int = 3) -> Problem:
+    """The problem with eight rollouts of its bare question, of which the first so many are right."""
+    rollouts = [{"correct": i < hits, "seed": i} for i in range(8)]
+    root = {"k": 8, "delta": 0, "draws": 8, "hits": hits, "settled": True, "rollouts": rollouts}
+    return Problem.model_validate({**problem.model_dump(exclude_unset=True), "root": root})
+
+
+@pytest.mark.parametrize("want", ["progress:0.8", "advantage", "threshold:0.5", "soft"])
+@pytest.mark.parametrize("k", [2, 5, 8])
+def test_the_verdict_follows_the_wanted_kind_of_the_first_k_draws(want: str, k: int) -> None:
+    kind, seen = LabelKind.parse(want), set()
+    for line in simulated(strategy="brute"):
+        problem = rooted(line)
+        made = relabelled(problem, want=want, k=k)
+        assert made.root is not None
+        assert (made.root.k, made.root.hits) == (k, min(3, k))
+        for path in made.paths:
+            targets = path_targets(kind, path.labels or [], made.root)
+            for label, target in zip(path.labels or [], targets, strict=True):
+                assert target is not None
+                assert label.hits == sum(rollout.correct for rollout in label.rollouts[:k])
+                right = label.hits > 0 if want == "soft" else target >= 0.5
+                assert label.hard is (label.gold or right)
+                seen.add(label.hard)
+        assert relabelled(made, want="hard", k=8, delta=0).to_json() == problem.to_json(), "and back"
+    assert seen == {True, False}
+
+
+def test_kinds_that_the_draws_do_not_decide_are_refused_or_written_as_undecided() -> None:
+    (problem, *_) = simulated(strategy="brute")
+    with pytest.raises(DataError, match=r"paths\.0\.labels\.0: .* do not decide advantage .*--root does"):
+        Relabelling(RelabelSettings(want="advantage")).check(problem)
+    made = relabelled(problem, want="advantage", keep_undecided=True)
+    firsts = [path.labels[0] for path in made.paths if path.labels and not path.labels[0].gold]
+    assert [label.hard for label in firsts] == [None] * len(firsts)
+    assert flags(Problem.model_validate_json(made.to_json())) == flags(made), "read back as it was written"
+    with pytest.raises(UsageError, match="threshold"):
+        RelabelSettings(want="threshold:0.5", delta=1)
+    with pytest.raises(UsageError, match="medium"):
+        RelabelSettings(want="medium")

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from evals.errors import UsageError
 from evals.records import Problem
 from evals.worlds import chain
 from stages.engines.base import Draw, Request
@@ -229,3 +230,35 @@ def test_many_problems_may_be_under_way_at_once(n: int) -> None:
 
     alone = [work(stage, one.model_copy(deep=True))[0] for one in problems]
     assert [one.to_json() for one in asyncio.run(together())] == [one.to_json() for one in alone]
+
+
+def test_a_problem_without_a_right_path_is_asked_again_with_its_answer_and_only_then() -> None:
+    again = (right(1), wrong(9), right(2))
+    problem, counts, engine = sample(chain_problem(), wrong(1), wrong(2), wrong(3), *again, n=3, rationalise=True)
+    assert [(one.id, one.source, one.correct) for one in problem.paths] == [
+        *((f"c#{i}", "sample", False) for i in range(3)),
+        ("c#3", "rationalised", True), ("c#5", "rationalised", True),
+    ]  # fmt: skip
+    first, second = (request.problem.question for request in engine.asked)
+    assert second == first + " (Answer: 76)"
+    assert problem.question == first, "the answer is shown to the policy alone"
+    assert (counts["problems rationalised"], counts["problems with a rationalised path"]) == (1, 1)
+    assert (counts["dropped: wrong with the answer in sight"], problem.drawn) == (1, 6)
+    plain = seed_of("sample", "c", 0, 3)
+    assert problem.paths[3].seed == seed_of("sample", "c", 0, ["rationalised", 3]) != plain
+    for enough in ([right(1), wrong(1), wrong(2)], [wrong(1), wrong(2), right(1)]):
+        _, counts, engine = sample(chain_problem(), *enough, n=3, rationalise=True)
+        assert (len(engine.asked), counts["problems rationalised"]) == (1, 0)
+
+
+def test_the_hint_is_the_users_and_must_show_the_answer() -> None:
+    _, _, engine = sample(chain_problem(), wrong(1), right(1), n=1, rationalise=True, hint="\n(It is {answer}.)")
+    assert engine.asked[1].problem.question.endswith("...\n(It is 76.)")
+    with pytest.raises(UsageError, match="shows no answer"):
+        SampleSettings(hint="(a hint)")
+
+
+def test_a_path_of_an_earlier_round_that_is_right_is_enough() -> None:
+    problem = chain_problem(paths=[path(0, "76+0=76", correct=True)])
+    _, counts, engine = sample(problem, wrong(1), n=1, rationalise=True)
+    assert (len(engine.asked), counts["problems rationalised"]) == (1, 0)

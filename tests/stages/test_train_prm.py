@@ -19,12 +19,14 @@ from stages.models.loading import load_tokenizer, load_weights
 from stages.models.templates import make_prompter
 from stages.sample import Sampler
 from stages.seeds import held_out
+from stages.settings.labels import LabelKind
 from stages.settings.sample import SampleSettings
 from stages.settings.simulate import SimulateSettings
 from stages.settings.training import TrainSettings
 from stages.simulate import Simulation
 from stages.train_prm import StepCollator, evaluate, run_train_prm, step_loss
-from stages.training.step_rows import LabelKind, StepRow, Stepwise, parse_example, read_examples, step_rows
+from stages.training.step_rows import StepRow, Stepwise, parse_example, read_examples, step_rows
+from stages.training.step_targets import path_targets
 from tests.lines import labelled_problem
 from tests.models import build_model, build_tokenizer
 from tests.stages.fakes import work
@@ -107,7 +109,7 @@ def label(hits: int, draws: int, *, settled: bool = True, gold: bool = False) ->
     ],
 )
 def test_a_target_is_what_the_draws_decide(kind: str, value: StepLabel, expected: float | None) -> None:
-    assert LabelKind.parse(kind).target(value) == expected
+    assert path_targets(LabelKind.parse(kind), [value]) == [expected]
 
 
 @pytest.mark.parametrize("text", ["", "soft:1", "threshold", "threshold:0", "threshold:2", "threshold:x", "medium"])
@@ -160,7 +162,7 @@ def inferred(how: str, draws: int = 0, delta: int = 0) -> StepLabel:
     ],
 )
 def test_inferred_labels_are_hard_ones_and_never_soft(kind: str, value: StepLabel, expected: float | None) -> None:
-    assert LabelKind.parse(kind).target(value) == expected
+    assert path_targets(LabelKind.parse(kind), [value]) == [expected]
 
 
 def test_inferred_steps_are_counted_by_how_they_were_inferred() -> None:

@@ -21,7 +21,7 @@ from stages.files.problems import read_problems
 from stages.files.reading import BadLines
 from stages.joins.results import read_results
 from stages.models.loading import load_tokenizer
-from stages.orpo import read_pairs, run_orpo
+from stages.orpo import run_orpo
 from stages.pairs import write_pairs
 from stages.runs.record import LineRun, Summary
 from stages.runs.runner import run_lines
@@ -39,6 +39,7 @@ from stages.settings.training import TrainSettings
 from stages.sft import run_sft
 from stages.simulate import Simulation
 from stages.train_prm import run_train_prm
+from stages.training.pair_rows import read_pairs
 from stages.training.step_rows import read_examples
 from tests.models import Family, build_model
 

@@ -13,9 +13,10 @@ from evals.errors import DataError, ModelError, UsageError
 from evals.tasks import task_of
 from stages.models.prompts import Prompter
 from stages.models.templates import make_prompter
-from stages.orpo import orpo_rows
+from stages.settings.labels import LabelKind
 from stages.sft import sft_rows
-from stages.training.step_rows import LabelKind, step_rows
+from stages.training.pair_rows import pair_rows
+from stages.training.step_rows import step_rows
 from tests.lines import labelled_problem, pair
 from tests.models import build_tokenizer
 
@@ -50,7 +51,7 @@ def test_every_stage_has_the_same_prompt_ids(prompter: Prompter) -> None:
     problem = labelled_problem(3)
     expected = prompter.prompt_ids(problem)
     sft, _ = sft_rows([problem], prompter, 500)
-    orpo, _ = orpo_rows([pair(3)], prompter, 500)
+    orpo, _ = pair_rows([pair(3)], prompter, 500)
     steps, _ = step_rows([problem], prompter, LabelKind("hard"), 500)
     length = len(expected)
     assert sft[0]["input_ids"][:length] == expected

@@ -6,6 +6,7 @@ import asyncio
 import math
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from stages.score import Scoring
 from stages.scorers.base import Unscored
 from stages.scorers.hf import Scorer
 from stages.scorers.opening import describe_scorer
+from stages.scorers.reward import aggregate_for
 from stages.settings.model import ScorerSettings
 from stages.settings.score import ScoreSettings
 from stages.settings.training import TrainSettings
@@ -81,6 +83,28 @@ def test_scores_of_several_models_stand_side_by_side(reward_model: str) -> None:
     twice, _ = work(Scoring(Scorer(reward_model), ScoreSettings(name="orm")), once)
     assert [sorted(path.scores or {}) for path in twice.paths] == [["orm", "prm"]] * 2
     assert '"scores":{"prm":{"steps":[' in twice.to_json()
+
+
+@pytest.mark.parametrize(
+    ("card", "expected"),
+    [
+        ({"labels": "hard"}, "last"),
+        ({"labels": "soft"}, "last"),
+        ({"labels": "threshold:0.5"}, "last"),
+        ({"labels": "progress:0.8"}, "min"),
+        ({"labels": "advantage"}, "mean"),
+        ({"labels": "progress:0.8", "outcome": True}, "last"),
+    ],
+)
+def test_the_aggregate_follows_the_labels_of_the_card(card: dict[str, Any], expected: str) -> None:
+    assert aggregate_for(card) == expected
+
+
+def test_the_aggregate_is_written_with_the_scores_and_can_be_told(reward_model: str) -> None:
+    followed, _ = work(Scoring(Scorer(reward_model), ScoreSettings()), PROBLEMS[0])
+    told, _ = work(Scoring(Scorer(reward_model), ScoreSettings(aggregate="mean")), PROBLEMS[0])
+    assert [path.scores["prm"].aggregate for path in followed.paths if path.scores] == ["last"] * 2
+    assert [path.scores["prm"].aggregate for path in told.paths if path.scores] == ["mean"] * 2
 
 
 def test_a_path_that_is_too_long_says_so_and_is_counted(reward_model: str) -> None:

@@ -18,11 +18,12 @@ from stages.files.interrupts import StopFlag
 from stages.models.loading import load_tokenizer, load_weights
 from stages.models.templates import make_prompter
 from stages.seeds import held_out
+from stages.settings.labels import LabelKind
 from stages.settings.training import TrainSettings
 from stages.sft import run_sft, sft_rows
 from stages.train_prm import StepCollator, run_train_prm, step_loss
 from stages.training.best import BestWeights
-from stages.training.step_rows import LabelKind, step_rows
+from stages.training.step_rows import step_rows
 from tests.lines import labelled_problem
 from tests.models import build_model, build_tokenizer
 from tests.stages.training.test_interrupted_training import at
@@ -209,7 +210,8 @@ def test_keeping_the_best_needs_something_to_measure_it_on(tmp_path: Path, base:
 
 
 def test_pairs_of_a_problem_are_held_out_together(tmp_path: Path, base: str) -> None:
-    from stages.orpo import problem_of, run_orpo
+    from stages.orpo import run_orpo
+    from stages.training.pair_rows import problem_of
 
     pairs = [{**pair, "problem": f"p{i % 10}"} for i, pair in enumerate(PAIRS)]
     held = [pair for pair in pairs if held_out(pair["problem"], 42, SHARE)]

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from evals.errors import Interrupted, ModelError, UsageError
+from stages.dpo import run_dpo
 from stages.files.interrupts import StopFlag
 from stages.models.loading import load_policy
 from stages.orpo import run_orpo
@@ -23,7 +24,7 @@ from stages.settings.training import TrainSettings
 from stages.sft import run_sft
 from stages.train_prm import run_train_prm
 from stages.training.model_folder import COMPLETE, ModelFolder
-from stages.training.weights import REWARD, load_trainable
+from stages.training.weights import POLICY, REWARD, base_dtype, load_trainable
 from tests.lines import labelled_problem, pair
 from tests.models import Family, build_model
 
@@ -43,6 +44,10 @@ def prm(**more: Any) -> dict[str, Any]:
 
 def orpo(**more: Any) -> dict[str, Any]:
     return run_orpo(PAIRS, **more)
+
+
+def dpo(**more: Any) -> dict[str, Any]:
+    return run_dpo(PAIRS, **more)
 
 
 RUNS = pytest.mark.parametrize("run", [sft, prm, orpo], ids=["sft", "train-prm", "orpo"])
@@ -115,7 +120,7 @@ def test_bfloat16_on_a_cpu_trains_float32_weights_nearly_as_float32_does(tmp_pat
     assert moved < 5 * OPTIONS.lr, "a few steps apart at the most"
 
 
-@RUNS
+@pytest.mark.parametrize("run", [sft, prm, orpo, dpo], ids=["sft", "train-prm", "orpo", "dpo"])
 @pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path, base: str, run: Run, lora: bool) -> None:
     options = dataclasses.replace(OPTIONS, lora=lora, lora_dropout=0.1, group_by_length=not lora)
@@ -284,3 +289,79 @@ def test_rows_that_cannot_be_trained_on_are_counted_by_reason(tmp_path: Path, ba
 def test_options_that_make_no_sense_are_usage_errors(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         TrainSettings(**wrong)
+
+
+def rounded_base(folder: Path, base: str) -> str:
+    """The base in bfloat16, as most published models are."""
+    loaded = load_policy(base, dtype="bfloat16")
+    loaded.model.save_pretrained(folder)
+    loaded.tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+def formats(state: dict[str, torch.Tensor]) -> dict[str, torch.dtype]:
+    """Of what is learnt ("lora", "head") and of the rest; each must have one."""
+    found: dict[str, set[torch.dtype]] = {}
+    for name, value in state.items():
+        part = "lora" if "lora_" in name else "head" if "score" in name else "base"
+        found.setdefault(part, set()).add(value.dtype)
+    return {part: dtypes.pop() for part, dtypes in found.items() if len(dtypes) == 1}
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked", "expected"),
+    [
+        ("bfloat16", "bfloat16", torch.bfloat16),
+        ("float32", "bfloat16", torch.bfloat16),
+        ("bfloat16", "float32", torch.float32),
+        ("bfloat16", "auto", torch.bfloat16),
+        ("float32", "auto", torch.float32),
+    ],
+)
+def test_the_frozen_base_of_an_adapter_is_bfloat16_where_nothing_is_lost_by_it_or_it_was_asked_for(
+    tmp_path: Path, base: str, monkeypatch: pytest.MonkeyPatch, stored: str, asked: str, expected: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})  # "auto" computes in bfloat16
+    start = rounded_base(tmp_path / "rounded", base) if stored == "bfloat16" else base
+    options = dataclasses.replace(OPTIONS, lora=True, dtype=asked)
+    for kind in (POLICY, REWARD):
+        model = load_trainable(start, kind, options)
+        found = formats(model.state_dict())
+        assert found.pop("head", torch.float32) == torch.float32
+        assert found == {"base": expected, "lora": torch.float32}
+        full = load_trainable(start, kind, dataclasses.replace(options, lora=False))
+        assert {weight.dtype for weight in full.parameters()} == {torch.float32}
+
+
+def test_shards_have_one_number_format(tmp_path: Path, base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    assert base_dtype(base, dataclasses.replace(OPTIONS, lora=True, dtype="bfloat16")) == "float32"
+
+
+@RUNS
+def test_an_adapter_on_a_bfloat16_base_merges_into_bfloat16_and_every_stage_reads_it(
+    tmp_path: Path, base: str, run: Run
+) -> None:
+    start = rounded_base(tmp_path / "rounded", base)
+    lora = dataclasses.replace(OPTIONS, lora=True, lr=1e-2, dtype="bfloat16")
+    run(model=start, out=str(tmp_path / "adapter"), options=lora)
+    with pytest.raises(Interrupted):
+        run(model=start, out=str(tmp_path / "merged"), options=dataclasses.replace(lora, merge=True), **stop_after(4))
+    run(model=start, out=str(tmp_path / "merged"), options=dataclasses.replace(lora, merge=True))
+    learnt = formats(weights(tmp_path / "adapter"))
+    assert set(learnt.values()) == {torch.float32}
+    merged = weights(tmp_path / "merged")
+    assert formats({name: value for name, value in merged.items() if "score" not in name}) == {"base": torch.bfloat16}
+    assert {value.dtype for name, value in merged.items() if "score" in name} <= {torch.float32}
+    if run is prm:
+        paths = [(problem, path) for problem in PROBLEMS[:3] for path in problem.paths]
+        one, two = (Scorer(str(tmp_path / name)).score_paths(paths) for name in ("adapter", "merged"))
+        for a, b in zip(one, two, strict=True):
+            assert a == pytest.approx(b, abs=0.02)
+        return
+    ids = torch.arange(3, 40)[None]
+    exact, rounded = (load_policy(str(tmp_path / name)).model for name in ("adapter", "merged"))
+    with torch.no_grad():
+        assert torch.allclose(exact(ids).logits, rounded(ids).logits, atol=0.1)
+    for name, value in exact.state_dict().items():
+        assert torch.equal(value.to(torch.bfloat16).float(), rounded.state_dict()[name]), f"{name} rounded twice"
