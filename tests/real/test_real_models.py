@@ -21,7 +21,6 @@ from stages.models.templates import make_prompter
 from tests.data import need
 from tests.real.fetch import need_model
 from tests.sipf_cli.commands import ON_CPU, read, write
-from tests.sipf_cli.conftest import inside  # noqa: F401  # a fixture
 
 NAMES = ["smollm2", "gemma3"]
 PLAIN = (
@@ -64,7 +63,7 @@ def prompt_of(tokenizer: Any, problem: dict[str, Any]) -> list[int]:
 def test_greedy_answers_are_those_of_generate(
     reference: tuple[Path, Any, Any],
     tmp_path: Path,
-    inside: Callable[..., Any],  # noqa: F811
+    inside: Callable[..., Any],
 ) -> None:
     folder, model, tokenizer = reference
     problems = questions(3)
@@ -115,7 +114,7 @@ def test_a_prefix_of_what_a_chat_model_wrote_has_the_tokens_it_wrote() -> None:
 def test_the_loop_from_questions_to_accuracy(
     name: str,
     tmp_path: Path,
-    inside: Callable[..., Any],  # noqa: F811
+    inside: Callable[..., Any],
 ) -> None:
     model = need_model(name)
     write(tmp_path / "problems.jsonl", questions(4))

@@ -21,6 +21,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -87,11 +88,12 @@ def _server() -> _Server:
 
 def _serve(requests: socket.socket) -> None:
     """Fork for every request; ends with the process that asks."""
-    import peft  # noqa: F401  # what the stages import
-    import torch  # noqa: F401
+    for name in ("torch", "peft", "trl"):
+        import_module(name)
     import transformers
-    import trl  # noqa: F401
-    from transformers import AutoModelForCausalLM, LlamaForCausalLM, Trainer  # noqa: F401  # lazy until asked for
+
+    for name in ("AutoModelForCausalLM", "LlamaForCausalLM", "Trainer"):
+        getattr(transformers, name)  # imported when it is asked for
 
     from sipf_cli.main import main
 

@@ -73,7 +73,7 @@ def test_the_question_is_rolled_out_once_and_the_labels_stay_what_they_were() ->
         assert counts[f"brute rollouts, {kind}"] == before[f"brute rollouts, {kind}"] + 4
     again, counts, engine = simulated(Problem.model_validate_json(rolled.to_json()), strategy="exact", root=True)
     assert (again.to_json(), engine.asked) == (rolled.to_json(), []), "a question that has a label keeps it"
-    assert simulated(problem, strategy="brute", root=True)[0].root.soft == 0.75  # type: ignore[union-attr]
+    assert simulated(problem, strategy="brute", root=True)[0].root.soft == 0.75  # type: ignore[union-attr]  # it was asked for
 
 
 @pytest.mark.parametrize(
