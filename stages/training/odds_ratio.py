@@ -7,6 +7,7 @@ with P from the mean log-probability of a completion's tokens (arXiv 2403.07691,
 Tokens and pairs are those of the whole optimiser step, so it does not matter how a step is cut into batches: each token
 of the NLL weighs the same, and so does each pair. For a step of one batch this is what TRL's ORPOTrainer computes; it
 takes the mean over batches of such losses, where a short last batch, or one of short pairs, weighs as much as others.
+Liger's fused loss is not used where it is installed: it takes its means over a batch too, and knows no soft-capping.
 """
 
 from __future__ import annotations
