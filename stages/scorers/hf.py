@@ -127,7 +127,7 @@ class Scorer(_Batches, RewardScorer):
             load_in_4bit=settings.load_in_4bit,
             trust_remote_code=settings.trust_remote_code,
         )
-        self.hold(model.eval(), _tokens(device))
+        self.hold(model.eval(), _tokens(device, model))
 
     def score_paths(self, paths: Sequence[tuple[Problem, Path]]) -> list[list[float] | None]:
         """P(right) of every step of each path; None for a path that is too long or has no steps (counted)."""
@@ -159,7 +159,7 @@ class HFLikelihood(_Batches, LikelihoodScorer):
         )  # fmt: skip
         logits = GPU_LOGITS if loaded.device.startswith("cuda") else CPU_LOGITS
         vocabulary = int(loaded.model.get_output_embeddings().weight.shape[0])
-        self.hold(loaded.model, min(_tokens(loaded.device), max(1, logits // vocabulary)))
+        self.hold(loaded.model, min(_tokens(loaded.device, loaded.model), max(1, logits // vocabulary)))
 
     def give(self, job: Job, logits: Any) -> None:
         """See `_Batches.give`."""
@@ -170,8 +170,12 @@ class HFLikelihood(_Batches, LikelihoodScorer):
         job.give(self.steps(job, tokens.double().tolist()))
 
 
-def _tokens(device: str) -> int:
-    return 16384 if device.startswith("cuda") else 4096
+def _tokens(device: str, model: Any) -> int:
+    """Tokens of a batch. The wider the model, the fewer keep a CPU busy, and the less it costs to fill a batch up."""
+    if device.startswith("cuda"):
+        return 16384
+    width = model.config.get_text_config().hidden_size
+    return int(min(4096, max(512, (1 << 19) // width)))
 
 
 def step_probabilities(
