@@ -197,7 +197,19 @@ def test_a_tiny_model_is_trained_and_scores_and_pairs_are_what_the_definition_sa
         assert score["min"] == min(score["steps"])
 
     eta, most = 0.0005, 2
-    sipf(tmp_path, "pairs", "scored.jsonl", "--eta", eta, "--max-per-problem", most, "-o", "pairs.jsonl")
+    sipf(
+        tmp_path,
+        "pairs",
+        "scored.jsonl",
+        "--aggregate",
+        "mean",
+        "--eta",
+        eta,
+        "--max-per-problem",
+        most,
+        "-o",
+        "pairs.jsonl",
+    )
     made = Counter(pair["problem"] for pair in read(tmp_path / "pairs.jsonl"))
     for problem in scored:
         sampled = [path for path in problem["paths"] if path["source"] == "sample"]

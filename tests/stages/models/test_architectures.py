@@ -54,6 +54,8 @@ COMBINATIONS: list[tuple[Family, bool, bool, bool]] = [
 ]
 CLASSES = {"llama": "Llama", "qwen2": "Qwen2", "gemma2": "Gemma2"}
 Seen = dict[str, list[list[int]]]
+TRIAL = list(range(8))
+"""What `stages.training.token_scores` tries a model out with, before it trains."""
 
 
 def watch(monkeypatch: pytest.MonkeyPatch, family: Family, seen: Seen) -> Callable[[str], None]:
@@ -70,7 +72,7 @@ def watch(monkeypatch: pytest.MonkeyPatch, family: Family, seen: Seen) -> Callab
         mask: Any = kwargs.get("attention_mask")
         if ids.shape[1] > 1:
             rows = ids.tolist() if mask is None else [r[m].tolist() for r, m in zip(ids, mask.bool(), strict=True)]
-            seen[stage[0]] += [row for row in rows if len(row) > 1]
+            seen[stage[0]] += [row for row in rows if len(row) > 1 and row != TRIAL]
         return forward(self, *args, **kwargs)
 
     monkeypatch.setattr(model, "forward", recording)
