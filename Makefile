@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 # One thread a process: tests start several at a time, whose threads would get in each other's way.
 test: setup
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # An environment of its own with vLLM's CPU build: it pins another numpy, and its torchvision, torchaudio and torchcodec are
 # left out, as they may come as CUDA builds that break the import of transformers. About two minutes and 3.5 GB.
