@@ -31,6 +31,7 @@ JOBS = 16
 HEAVY_MIB = 64
 CLEAN = ("passed", "wrong", "exception", "syntax", "crash")
 """Outcomes after which the same child continues."""
+ENDED = "the program's process ended"
 OUT_OF_MEMORY = 112
 """Exit status if not even a verdict could be written."""
 
@@ -117,9 +118,23 @@ class Check:
             self.space.clear()
         if self.over is not None:
             return {"outcome": self.over.outcome, "message": one_line(self.over.message)}
-        if not self.channel.quiet():
-            return {"outcome": "forbidden", "message": "the program spoke without being asked"}
+        try:
+            self._need_silence()
+        except _Final as final:
+            return {"outcome": final.outcome, "message": final.message}
         return {"outcome": "passed", "message": ""}
+
+    def _need_silence(self) -> None:
+        """End the check if the program has sent anything, or has ended, before it was asked."""
+        if self.channel.quiet():
+            return
+        try:
+            spoken = os.read(self.channel.descriptor, 1)  # whatever it is, nothing is read after it
+        except ConnectionResetError:
+            spoken = b""
+        if spoken:
+            raise self._end("forbidden", "the program spoke without being asked")
+        raise self._end("crash", ENDED)
 
     def _run_tests(self) -> None:
         tests, entry, space = self.tests, self.tests.get("entry_point"), self.space
@@ -173,13 +188,12 @@ class Check:
             raise self.over
         identity = os.urandom(16)
         try:
-            if not self.channel.quiet():
-                raise self._end("forbidden", "the program spoke without being asked")
+            self._need_silence()
             self.channel.send((what, identity, *rest))
             self.asked = True
             reply = self.channel.receive()
         except Closed:
-            raise self._end("crash", "the program's process ended") from None
+            raise self._end("crash", ENDED) from None
         except Violation as error:
             raise self._end("forbidden", f"a malformed reply: {error}") from None
         except MemoryError:

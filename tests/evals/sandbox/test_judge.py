@@ -68,6 +68,29 @@ def test_right_answers_pass() -> None:
     assert judged(truthful) == "passed"
 
 
+@pytest.mark.parametrize("replies", [1, 2])
+def test_a_program_that_ends_between_two_questions_has_crashed(replies: int) -> None:
+    ours, theirs = socket.socketpair()
+    done = threading.Event()
+
+    def serve() -> None:
+        with theirs:
+            channel = Channel(theirs.fileno())
+            for number in range(replies):
+                theirs.sendall(truthful(number, channel.receive()))
+        done.set()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with ours:
+        asserts = str(TESTS["code"]).splitlines()
+        asserts.insert(replies - 1, "done.wait()")
+        check = Check(Channel(ours.fileno()), {**TESTS, "code": "\n".join(asserts)})
+        check.space["done"] = done
+        assert check.run("the program")["outcome"] == "crash"
+    thread.join()
+
+
 @given(st.integers(0, 2), st.binary(max_size=100))
 @settings(max_examples=150, deadline=None)
 def test_arbitrary_bytes_never_pass(turn: int, noise: bytes) -> None:

@@ -15,7 +15,7 @@ VERDICT = {
     "KeyboardInterrupt in the call": case(solve("raise KeyboardInterrupt"), {"exception"}),
     "SystemExit after the call": case(
         solve("threading.Timer(0.01, lambda: os._exit(0)).start()\ntime.sleep(0.005)\nreturn 4 if x == 2 else 0"),
-        ENDED | {"wrong", "forbidden"},  # the end of the connection may be seen before the next question is asked
+        ENDED | {"wrong"},
     ),
     "SIGINT to itself": case(solve("os.kill(os.getpid(), signal.SIGINT)\ntime.sleep(1)"), {"exception"}),
     "assertions raised": case(solve("raise AssertionError"), {"exception"}),
