@@ -3,7 +3,8 @@
     python benchmarks/training_memory.py [--stage orpo] [--layers 4] [--hidden 192] [--vocabulary 49152] [--batch 8]
         [--prompt 60] [--completion 60] [--steps 3] [--dtype float32] [--repeats 3]
 
-Both sides train the same rows of random tokens from the same random Llama, each time in a process of its own, in turn.
+Both sides start from the same random Llama and train on the same rows of random tokens. They take turns, and every run
+is a process of its own.
 Prints the peak of resident memory beyond that of the loaded program, CPU seconds per step, medians, ratios, and the
 last loss of each, which should hardly differ. `--hidden 576 --layers 30 --batch 16 --prompt 100 --completion 90` is the
 shape of SmolLM2-135M.

@@ -20,15 +20,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evals.errors import UsageError
 from stages.files.interrupts import StopFlag
 from stages.models.loading import quiet_libraries
-from stages.seeds import split_problems
 from stages.settings.training import DpoSettings, TrainSettings
 from stages.training.model_folder import Log
-from stages.training.pair_rows import pair_rows, problem_in, problem_of
-from stages.training.run import Method, TrainingRun
-from stages.training.start import check_policy_start
+from stages.training.preferences import Rows, run_on_pairs
+from stages.training.run import TrainingRun
 from stages.training.targets import IGNORED
 
 NAMES = {
@@ -59,46 +56,36 @@ def run_dpo(
     """Train a policy on preference pairs.
 
     Args:
-        pairs: lines of `sipf pairs`, or any {"prompt", "chosen", "rejected"} (text or messages).
         model: the policy to start from, which is the reference as well.
         out: folder of the new model.
         beta: how strongly the policy is held to the reference.
         sft_weight: weight of the chosen completion's negative log-likelihood.
-        max_prompt_length: in tokens; pairs with a longer prompt are left out.
-        held_out_share: share of problems whose pairs are kept out of training, to measure on after each epoch.
+        pairs, max_prompt_length, held_out_share: see `run_on_pairs`.
         options, stop, log, overwrite: see `TrainingRun`.
 
     Returns:
-        The manifest, with "counts" (pairs, left out by reason, and "held-out pairs" where there are any) and "result"
-        (last logged metrics).
+        The manifest; see `run_on_pairs`.
 
     Raises:
-        DataError: a field of a pair is malformed.
-        DataError, UsageError, ModelError, Interrupted: see `TrainingRun.train`.
+        UsageError: a weight out of range.
+        DataError, UsageError, ModelError, Interrupted: see `run_on_pairs`.
     """
     DpoSettings(beta=beta, sft_weight=sft_weight, held_out=held_out_share)
-    if options.packing:
-        raise UsageError("pairs cannot be packed", "Leave --packing out.")
-    check_policy_start(model, options)
-    lines = list(pairs)
     run = TrainingRun("dpo", model, out, options, stop, log, overwrite)
-    prompter = run.prompter(problem_in(line) for line in lines)
-    train, test = split_problems(lines, problem_of, options.seed, held_out_share)
-    rows, counts = pair_rows(train, prompter, options.max_length, max_prompt_length)
-    held_out, _ = pair_rows(test, prompter, options.max_length, max_prompt_length)
-    if held_out:
-        counts["held-out pairs"] = len(held_out)
-    method = Method(
-        trainer=lambda checkpoints: dpo_trainer(
-            rows, run.tokenizer, run.base, options, checkpoints, beta=beta, sft_weight=sft_weight, held_out=held_out
-        ),
-        kind="policy",
-        advice="Look at what was left out and why.",
-        settings={"beta": beta, "sft_weight": sft_weight, "held_out_share": held_out_share},
-        names=NAMES,
-        held_out=held_out,
+
+    def trainer(checkpoints: str, rows: Rows, held_out: Rows) -> Any:
+        how: dict[str, Any] = {"beta": beta, "sft_weight": sft_weight, "held_out": held_out}
+        return dpo_trainer(rows, run.tokenizer, run.base, options, checkpoints, **how)
+
+    return run_on_pairs(
+        run,
+        pairs,
+        trainer,
+        {"beta": beta, "sft_weight": sft_weight},
+        NAMES,
+        max_prompt_length=max_prompt_length,
+        held_out_share=held_out_share,
     )
-    return run.train(method, prompter, rows, counts)
 
 
 @dataclass(frozen=True)

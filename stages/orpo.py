@@ -19,15 +19,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from evals.errors import UsageError
 from stages.files.interrupts import StopFlag
 from stages.models.loading import quiet_libraries
-from stages.seeds import split_problems
 from stages.settings.training import NllTokens, OrpoSettings, TrainSettings
 from stages.training.model_folder import Log
-from stages.training.pair_rows import pair_rows, problem_in, problem_of
-from stages.training.run import Method, TrainingRun
-from stages.training.start import check_policy_start
+from stages.training.preferences import Rows, run_on_pairs
+from stages.training.run import TrainingRun
 
 # TRL's names of logged values, and ours. TRL's "log_odds_ratio" is the log sigmoid of what is usually called so.
 NAMES = {
@@ -58,58 +55,40 @@ def run_orpo(
     """Train a policy on preference pairs.
 
     Args:
-        pairs: lines of `sipf pairs`, or any {"prompt", "chosen", "rejected"} (text or messages).
         model: the policy to start from; the paper restarts from the base in each round.
         out: folder of the new model.
         beta: weight of the odds-ratio term; 0 leaves it out, even where the odds are infinite.
         sft_weight: weight of the NLL, w.
         nll: tokens of the NLL: those of prompt and chosen completion ("all"), or the completion's alone.
-        max_prompt_length: in tokens, without a pair's prefix; pairs with a longer prompt are left out.
-        held_out_share: share of problems whose pairs are kept out of training, to measure on after each epoch.
+        pairs, max_prompt_length, held_out_share: see `run_on_pairs`.
         options, stop, log, overwrite: see `TrainingRun`.
 
     Returns:
-        The manifest, with "counts" (pairs, left out by reason, and "held-out pairs" where there are any) and "result"
-        (last logged metrics).
+        The manifest; see `run_on_pairs`.
 
     Raises:
-        DataError: a field of a pair is malformed.
-        DataError, UsageError, ModelError, Interrupted: see `TrainingRun.train`.
+        UsageError: a weight out of range.
+        DataError, UsageError, ModelError, Interrupted: see `run_on_pairs`.
     """
     OrpoSettings(beta=beta, sft_weight=sft_weight, nll=nll, held_out=held_out_share)  # refuses what is out of range
-    if options.packing:
-        raise UsageError("pairs cannot be packed", "Leave --packing out.")
-    check_policy_start(model, options)
-    lines = list(pairs)
+    # What is left at its default is not named: earlier releases did not have it, and their runs resume.
+    named: dict[str, Any] = {"sft_weight": sft_weight} if sft_weight != OrpoSettings.sft_weight else {}
+    named |= {"nll": nll} if nll != OrpoSettings.nll else {}
     run = TrainingRun("orpo", model, out, options, stop, log, overwrite)
-    prompter = run.prompter(problem_in(line) for line in lines)
-    train, test = split_problems(lines, problem_of, options.seed, held_out_share)
-    rows, counts = pair_rows(train, prompter, options.max_length, max_prompt_length)
-    held_out, _ = pair_rows(test, prompter, options.max_length, max_prompt_length)
-    if held_out:
-        counts["held-out pairs"] = len(held_out)
-    method = Method(
-        trainer=lambda checkpoints: orpo_trainer(
-            rows,
-            run.tokenizer,
-            run.base,
-            options,
-            checkpoints,
-            beta=beta,
-            sft_weight=sft_weight,
-            nll=nll,
-            held_out=held_out,
-        ),
-        kind="policy",
-        advice="Look at what was left out and why.",
-        # What is left at its default is not named: earlier releases did not have it, and their runs resume.
-        settings={"beta": beta, "held_out_share": held_out_share}
-        | ({"sft_weight": sft_weight} if sft_weight != OrpoSettings.sft_weight else {})
-        | ({"nll": nll} if nll != OrpoSettings.nll else {}),
-        names=NAMES,
-        held_out=held_out,
+
+    def trainer(checkpoints: str, rows: Rows, held_out: Rows) -> Any:
+        how: dict[str, Any] = {"beta": beta, "sft_weight": sft_weight, "nll": nll, "held_out": held_out}
+        return orpo_trainer(rows, run.tokenizer, run.base, options, checkpoints, **how)
+
+    return run_on_pairs(
+        run,
+        pairs,
+        trainer,
+        {"beta": beta, **named},
+        NAMES,
+        max_prompt_length=max_prompt_length,
+        held_out_share=held_out_share,
     )
-    return run.train(method, prompter, rows, counts)
 
 
 def orpo_trainer(
