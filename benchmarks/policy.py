@@ -1,7 +1,6 @@
 """What the labelling benchmarks share: a policy made when needed, sampled lines, and a stage run over them.
 
-The policy is the embedded base after the demo's short fine-tuning (72 problems), so about one draw in six is right, as
-in `make demo`.
+The policy is the embedded base after the demo's short fine-tuning on 72 problems. benchmarks/world.py measures it.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from stages.strategies.run_budget import RunBudget
 
 Clock = Callable[[], float]
 
-DEMO = TrainSettings(epochs=10, lr=5e-4, batch=16, group_by_length=True, device="cpu", dtype="float32")
+DEMO = TrainSettings(epochs=2, lr=5e-5, batch=16, group_by_length=True, device="cpu", dtype="float32")
 
 
 def make_policy(folder: Path) -> str:

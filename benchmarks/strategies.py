@@ -31,7 +31,7 @@ from policy import Clock, make_policy, one_line_a_path, open_policy, sampled, si
 from evals.metrics import first_wrong_step, wilson
 from evals.records import Problem
 from evals.tasks import task_of
-from evals.worlds.chain import true_steps
+from evals.worlds.truth import true_steps
 from stages.counts import Tally
 from stages.engines.base import Draw, Request, generate
 from stages.engines.hf.engine import HFEngine
@@ -88,7 +88,7 @@ def compare(row: Row, mine: Sequence[Problem], brute: Sequence[Problem]) -> None
     steps, errors, true, true_errors, decided = [], [], [], [], []
     for line, reference in zip(mine, brute, strict=True):
         for path, full in zip(line.paths, reference.paths, strict=False):
-            world = true_steps((line.model_extra or {})["world"]["states"], path.steps)
+            world = true_steps((line.model_extra or {})["world"], path.steps)
             flags, theirs = [label.hard for label in path.labels or []], [label.hard for label in full.labels or []]
             steps += [a == b for a, b in zip(flags, theirs, strict=True) if a is not None]
             true += [a == b for a, b in zip(flags, world, strict=True) if a is not None]

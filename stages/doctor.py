@@ -22,6 +22,7 @@ from typing import Any
 from evals.errors import ModelError, SandboxError
 from stages.engines.server.engine import key_from_environment
 from stages.engines.vllm.start import vllm_version
+from stages.models.naming import EMBEDDED
 
 GIB = 2**30
 OPTIONAL_EXTRAS = ("vllm", "ray")
@@ -159,12 +160,12 @@ def engines() -> Iterator[Finding]:
         "bitsandbytes is installed" if four_bit else "bitsandbytes is not installed",
         "pip install bitsandbytes (needs a GPU), or leave out --load-in-4bit",
     )  # fmt: skip
-    base = Path(__file__).parent / "embedded" / "base"
-    there = any(base.glob("*.safetensors"))
-    yield Finding(
-        "engine", "chain-base", there, True, "it came with sipf" if there else "its files are missing",
-        "install sipf again",
-    )  # fmt: skip
+    for name, folder in EMBEDDED.items():
+        there = any((Path(__file__).parent / "embedded" / folder).glob("*.safetensors"))
+        yield Finding(
+            "engine", name, there, True, "it came with sipf" if there else "its files are missing",
+            "install sipf again",
+        )  # fmt: skip
 
 
 def _vllm() -> Finding:

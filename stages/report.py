@@ -1,6 +1,6 @@
 """report: the results and costs of a loop, read from the result files and manifests in its folder.
 
-RUN/eval/*.jsonl                        one file per policy          -> accuracy, gain, paired p
+RUN/eval/*.jsonl                        one file per policy          -> accuracy, trace accuracy, gain, paired p
 RUN/r*/{paths,labels,pairs}.jsonl       one folder per round         -> draws, label cost, pairs
 RUN/r*/prm/manifest.json                                             -> the reward model on held-out problems
 """
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from evals.errors import UsageError
 from stages.counts import Count
 from stages.files.manifest import read_manifest
-from stages.joins.results import all_results, compare, first_answer, rate
+from stages.joins.results import all_results, compare, first_answer, rate, right_trace
 from stages.strategies.cost import EVERY, against_brute, cost_report
 
 
@@ -28,7 +29,8 @@ def report(folders: list[Path], against: str = "sft") -> dict[str, Any]:
         against: the policy that gains are measured against, if there is one of that name.
 
     Returns:
-        "policies": rows of name, split, rate and, against the reference, gain and p; "rounds": rows of costs.
+        "policies": rows of name, split, rate, `trace` (the rate of right answers by right steps, or None where steps
+        cannot be checked) and, against the reference, gain and p; "rounds": rows of costs.
 
     Raises:
         UsageError: a folder holds no result file.
@@ -38,10 +40,11 @@ def report(folders: list[Path], against: str = "sft") -> dict[str, Any]:
     reference = splits.get(against)
     policies = []
     for name, groups in splits.items():
-        for split, verdicts in groups.items():
-            row: dict[str, Any] = {"policy": name, "split": split, **rate(sum(verdicts.values()), len(verdicts))}
+        for split, group in groups.items():
+            right, n = sum(group.right.values()), len(group.right)
+            row: dict[str, Any] = {"policy": name, "split": split, **rate(right, n), "trace": group.trace()}
             if reference is not None and name != against and split in reference:
-                row |= _against(reference[split], verdicts)
+                row |= _against(reference[split].right, group.right)
             policies.append(row)
     rounds = [
         {"loop": folder.name, "round": number, **_round(folder / f"r{number}")}
@@ -67,12 +70,27 @@ def _finished(file: Path) -> str:
     return str((read_manifest(str(file)) or {}).get("finished"))
 
 
-def _by_split(file: Path) -> dict[str, dict[str, bool]]:
-    """Problem id -> right, by the lines' `split` ("all" where they have none)."""
-    groups: dict[str, dict[str, bool]] = {}
+@dataclass
+class _Verdicts:
+    """A policy's first answers on one split."""
+
+    right: dict[str, bool] = field(default_factory=dict)
+    """By problem id."""
+    traces: list[bool] = field(default_factory=list)
+    """Whether right by right steps, of the problems whose steps can be checked."""
+
+    def trace(self) -> dict[str, Any] | None:
+        return rate(sum(self.traces), len(self.traces)) if self.traces else None
+
+
+def _by_split(file: Path) -> dict[str, _Verdicts]:
+    """Verdicts by the lines' `split` ("all" where they have none)."""
+    groups: dict[str, _Verdicts] = {}
     for problem in all_results(str(file)):
-        split = str(getattr(problem, "split", "all"))
-        groups.setdefault(split, {})[problem.id] = bool(first_answer(problem).correct)
+        group = groups.setdefault(str(getattr(problem, "split", "all")), _Verdicts())
+        group.right[problem.id] = bool(first_answer(problem).correct)
+        trace = right_trace(problem)
+        group.traces += [] if trace is None else [trace]
     return groups
 
 

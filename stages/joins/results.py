@@ -19,6 +19,7 @@ from evals.reading.answers import same
 from evals.records import Path, Problem
 from stages.files.problems import read_problems
 from stages.files.reading import BadLines
+from stages.joins.traces import sound_steps
 
 RULES = ("strict", "flexible", "robust")
 OUTCOME = "outcome"
@@ -33,6 +34,10 @@ class Results:
     n: int = 0
     draws: int = 0
     right: int = 0
+    traced: int = 0
+    """Problems whose first answer's steps can be checked; see `sound_steps`."""
+    sound: int = 0
+    """Of these, how many have a right answer by right steps."""
     by_rule: dict[str, int] = field(default_factory=lambda: dict.fromkeys(RULES, 0))
     ruled: int = 0
     passed: dict[int, list[float]] = field(default_factory=dict)
@@ -56,6 +61,9 @@ class Results:
         self.draws += len(paths)
         first = paths[0]
         self.right += bool(first.correct)
+        trace = right_trace(problem)
+        self.traced += trace is not None
+        self.sound += bool(trace)
         if first.match is not None:
             self.ruled += 1
             for rule in RULES:
@@ -77,6 +85,8 @@ class Results:
         if self.n == 0:
             raise DataError("there is no evaluated problem")
         result: dict[str, Any] = {"n": self.n, "draws": self.draws, "accuracy": rate(self.right, self.n)}
+        if self.traced:
+            result["trace"] = rate(self.sound, self.traced)
         if self.ruled:
             result["rules"] = {rule: rate(count, self.ruled) for rule, count in self.by_rule.items()}
         result["pass"] = {f"pass@{k}": self._passed(k) for k in self.ks}
@@ -121,9 +131,10 @@ class Report:
         return self.overall() + self.by_group()
 
     def overall(self) -> list[tuple[str, dict[str, Any] | None]]:
-        """Rows of name and rate over all problems: accuracy, each answer rule, pass@k, maj@k."""
+        """Rows of name and rate over all problems: accuracy, trace accuracy, each answer rule, pass@k, maj@k."""
         summary = self.everything.summary()
         rows: list[tuple[str, dict[str, Any] | None]] = [("accuracy", summary["accuracy"])]
+        rows += [("trace accuracy", summary["trace"])] if "trace" in summary else []
         rows += [(f"  {name} rule", value) for name, value in summary.get("rules", {}).items()]
         rows += [(name, value) for name, value in summary["pass"].items() if name != "pass@1" or self._many()]
         return rows + list(summary.get("majority", {}).items())
@@ -220,6 +231,13 @@ def eval_paths(problem: Problem) -> list[Path]:
 def first_answer(problem: Problem) -> Path:
     """The answer that a paired comparison looks at: the first evaluated path."""
     return eval_paths(problem)[0]
+
+
+def right_trace(problem: Problem) -> bool | None:
+    """Whether the first answer is right by right steps; None where steps cannot be checked."""
+    first = first_answer(problem)
+    sound = sound_steps(problem, first)
+    return sound and bool(first.correct)
 
 
 def compare(first: Mapping[str, bool], second: Mapping[str, bool]) -> dict[str, Any]:

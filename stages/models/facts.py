@@ -23,7 +23,9 @@ def named_model(settings: EngineSettings) -> str:
         UsageError: none is named.
     """
     if settings.model is None:
-        raise UsageError(f"--engine {settings.engine} needs --model", "A folder, a hub name, or chain-base.")
+        raise UsageError(
+            f"--engine {settings.engine} needs --model", "A folder, a hub name, chain-base or chain-teacher."
+        )
     return settings.model
 
 

@@ -1,4 +1,4 @@
-"""What a model's name stands for: a folder, a PEFT adapter folder, a hub name, or the alias `chain-base`.
+"""What a model's name stands for: a folder, a PEFT adapter folder, a hub name, or an embedded model's alias.
 
     resolve("owner/model@v1")       # its folder in the hub's cache
     model_fingerprint("runs/m1")    # "sha256:...", over all that decides how it behaves
@@ -17,7 +17,8 @@ from typing import Any
 from evals.errors import DataError, ModelError, UsageError
 from stages.models.hub import pinned, snapshot
 
-CHAIN_BASE = "chain-base"
+EMBEDDED = {"chain-base": "base", "chain-teacher": "teacher"}
+"""Aliases of the embedded models, and their folders in `stages/embedded`."""
 CARD = "sipf.json"
 # What decides how a model behaves: weights, configuration, tokenizer, chat template.
 COUNTED = (
@@ -35,10 +36,10 @@ def resolve(name: str, *, weights: bool = False) -> str:
     Raises:
         ModelError: something that looks like a folder and is not there; a hub name that cannot be resolved.
     """
-    if name == CHAIN_BASE:
-        folder = resources.files("stages") / "embedded" / "base"
+    if name in EMBEDDED:
+        folder = resources.files("stages") / "embedded" / EMBEDDED[name]
         if not (folder / "config.json").is_file():
-            raise ModelError(f"{CHAIN_BASE}: this installation lacks the embedded model", "Install sipf again.")
+            raise ModelError(f"{name}: this installation lacks the embedded model", "Install sipf again.")
         return str(folder)
     if Path(name).is_dir():
         return str(Path(name))
@@ -51,7 +52,7 @@ def resolve(name: str, *, weights: bool = False) -> str:
 
 def is_hub_name(name: str) -> bool:
     """True for a model that is not on this disk under its name."""
-    return name != CHAIN_BASE and not Path(name).exists()
+    return name not in EMBEDDED and not Path(name).exists()
 
 
 def at_revision(name: str, revision: str | None) -> str:

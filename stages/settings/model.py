@@ -17,7 +17,9 @@ class WriterSettings:
     """Which engine writes text, and with which model. `batch_rows` None: chosen from the device's memory."""
 
     model: str | None = setting(
-        None, "Folder, adapter folder, hub name, or 'chain-base' (embedded); for a server, its name for the model.",
+        None,
+        "Folder, adapter folder, hub name, or 'chain-base' or 'chain-teacher' (embedded); for a server, its name for "
+        "the model.",
         flags=("-m", "--model"), panel=Panel.MODEL,
     )  # fmt: skip
     engine: EngineName = setting("hf", "Engine that writes the text.", panel=Panel.MODEL)

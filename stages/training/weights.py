@@ -18,7 +18,7 @@ from evals.errors import UsageError
 from stages.models.architectures import read_config
 from stages.models.devices import choose_device, choose_training_dtype
 from stages.models.loading import load_weights, merge_adapter
-from stages.models.naming import CHAIN_BASE, adapter_base, at_commit, is_adapter, is_hub_name, read_card, resolve
+from stages.models.naming import EMBEDDED, adapter_base, at_commit, is_adapter, is_hub_name, read_card, resolve
 from stages.models.reward import HEADS, load_reward_model
 from stages.settings.training import TrainSettings
 from stages.training.model_folder import ModelFolder
@@ -169,5 +169,5 @@ def _name_base(folder: Path, base: str) -> None:
     if is_hub_name(name):
         config["base_model_name_or_path"], _, config["revision"] = at_commit(name).partition("@")
     else:
-        config["base_model_name_or_path"] = name if name == CHAIN_BASE else str(Path(resolve(name)).resolve())
+        config["base_model_name_or_path"] = name if name in EMBEDDED else str(Path(resolve(name)).resolve())
     file.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")

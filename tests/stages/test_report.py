@@ -81,6 +81,25 @@ def test_policies_stand_in_the_order_in_which_they_were_measured_with_gains_over
     against_base = {row["policy"]: row for row in report([loop], "base")["policies"] if row["split"] == "test"}
     assert against_base["sft"]["gain"] == pytest.approx(0.2)
     assert "gain" not in report([loop], "nobody")["policies"][-1]
+    assert last["trace"] is None, "these lines have no world to check steps against"
+
+
+def test_trace_accuracy_stands_beside_accuracy_by_split(tmp_path: Path) -> None:
+    file = tmp_path / "eval" / "sft.jsonl"
+    manifest(file, finished="x")
+    world = {"start": 4, "operations": [["+", 3, 1]], "states": [7]}
+    lines = [
+        {
+            "id": f"{split}/{i}", "task": "chain", "question": "?", "answer": "7", "split": split, "world": world,
+            "paths": [{"id": f"{split}/{i}#0", "source": "eval", "text": step, "steps": [step], "correct": True}],
+        }
+        for split, steps in (("test", ["4+3=7", "3+4=7", "9-2=7"]), ("ood", ["9-2=7"]))
+        for i, step in enumerate(steps)
+    ]  # fmt: skip
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    test, ood = report([tmp_path])["policies"]
+    assert (test["right"], test["trace"]["right"], test["trace"]["n"]) == (3, 2, 3)
+    assert (ood["right"], ood["trace"]["right"], ood["trace"]["n"]) == (1, 0, 1)
 
 
 def test_rounds_have_their_costs_and_what_was_not_needed_is_none(loop: Path) -> None:

@@ -78,3 +78,53 @@ def test_pass_at_k_is_not_told_where_one_problem_has_fewer_draws() -> None:
     assert (result["pass@2"]["low"], result["pass@2"]["high"]) == mean_interval([2 / 3, 1.0])
     assert result["pass@3"] is None
     assert dict(report.rates())["pass@3"] is None
+
+
+def told(i: int, right: bool, *steps: str, **fields: Any) -> Problem:
+    """A chain problem, 40 - 15 + 9 = 34, with one evaluated path."""
+    text = "\n".join([*steps, f"The answer is {34 if right else 35}"])
+    path = {"id": f"t/{i}#0", "source": "eval", "text": text, "steps": list(steps), "correct": right}
+    world = {"start": 40, "operations": [["-", 15, 1], ["+", 9, 1]], "states": [25, 34]}
+    line = {"id": f"t/{i}", "task": "chain", "question": "?", "answer": "34", "paths": [path], "world": world}
+    return Problem.model_validate(line | fields)
+
+
+def test_trace_accuracy_counts_right_answers_by_right_steps() -> None:
+    report = Report((1,))
+    lines = [
+        told(0, True, "40-15=25", "25+9=34"),
+        told(1, True, "40+9=49", "49-15=34"),
+        told(2, True, "40-6=34"),
+        told(3, True, "40-15=25"),
+        told(4, False, "40-15=25", "25+9=34"),
+        told(5, True, "40-6=34", world={"states": [25, 34]}),
+    ]
+    for one in lines:
+        report.add(one, "task")
+    result = report.as_dict()
+    assert result["accuracy"]["right"] == 5
+    assert (result["trace"]["right"], result["trace"]["n"]) == (2, 5), "the last line's steps cannot be checked"
+    assert (result["trace"]["low"], result["trace"]["high"]) == wilson(2, 5)
+    assert [name for name, _ in report.rates()][:2] == ["accuracy", "trace accuracy"]
+    assert result["groups"]["chain"]["trace"] == result["trace"]
+
+
+def test_on_gsm8k_a_trace_is_right_unless_an_annotated_equation_is_false() -> None:
+    def gsm8k(i: int, text: str) -> Problem:
+        path = {"id": f"g/{i}#0", "source": "eval", "text": text, "correct": True}
+        return Problem.model_validate(
+            {"id": f"g/{i}", "task": "gsm8k", "question": "?", "answer": "7", "paths": [path]}
+        )
+
+    report = Report((1,))
+    for i, equation in enumerate(("3+4=7", "3+3=7", "3*4=12")):
+        report.add(gsm8k(i, f"It is <<{equation}>>.\nThe answer is 7"), None)
+    assert (report.as_dict()["trace"]["right"], report.as_dict()["trace"]["n"]) == (2, 3)
+    other = Report((1,))
+    other.add(line(0, True), None)
+    assert "trace" not in other.as_dict(), "steps of other tasks cannot be checked"
+
+
+def test_a_world_that_cannot_be_read_is_an_error_that_names_the_line() -> None:
+    with pytest.raises(DataError, match=r"t/0: world: not what sipf data chain writes"):
+        Report((1,)).add(told(0, True, "40-15=25", world={"start": 40, "operations": [["-"]]}), None)

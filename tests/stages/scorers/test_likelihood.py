@@ -16,7 +16,6 @@ from evals.records import Path as Written
 from evals.records import Problem, StepScores
 from evals.tasks import task_of
 from stages.models.loading import Loaded, load_policy
-from stages.models.naming import CHAIN_BASE
 from stages.models.templates import make_prompter
 from stages.score import Scoring
 from stages.scorers.hf import HFLikelihood
@@ -125,7 +124,7 @@ def test_scores_are_the_same_alone_and_in_batches_of_any_size(models: tuple[str,
 def test_the_embedded_base_finds_a_step_that_begins_elsewhere_unlikely() -> None:
     sound, odd = path(0, "40-15=25", correct=True), path(1, "97*3=41", answer="41")
     problem = chain_problem(paths=[sound, odd, path(2)])
-    made = open_scorer(CHAIN_BASE, ON_CPU, ScoreSettings(by="likelihood"))
+    made = open_scorer("chain-base", ON_CPU, ScoreSettings(by="likelihood"))
     scored, counts = work(Scoring(made, ScoreSettings(by="likelihood")), problem)
     first, second = (one.scores["likelihood"].steps[0] for one in scored.paths[:2] if one.scores)
     assert 0 < 10 * second < first < 1

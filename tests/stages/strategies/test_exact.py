@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from evals.errors import UsageError
 from evals.worlds import chain
+from evals.worlds.truth import true_steps
 from stages.engines.scripted.engine import ScriptedEngine
 from stages.sample import Sampler
 from stages.settings.sample import SampleSettings
@@ -78,13 +79,13 @@ def test_labels_fit_the_truth_of_the_chain_world(name: str) -> None:
     for problem in chain.problems("train", 4, 2):
         paths, _ = work(Sampler(ScriptedEngine("gold:0.5"), SampleSettings(n=12)), problem)
         labelled, _ = label(name, paths, ScriptedEngine("gold:1.0"), k=4)
-        states = (problem.model_extra or {})["world"]["states"]
+        world = (problem.model_extra or {})["world"]
         seen: Counter[bool] = Counter()
         for one in labelled.paths:
             truth = [step == gold for step, gold in zip(one.steps, problem.solution or [], strict=True)]
             first = truth.index(False) if False in truth else len(truth)
             assert [step.hard for step in one.labels or []] == [True] * first + [False] * (len(truth) - first)
-            assert chain.true_steps(states, one.steps)[:first] == [True] * first
+            assert true_steps(world, one.steps)[:first] == [True] * first
             seen.update(truth)
         assert seen[True]
         assert seen[False]

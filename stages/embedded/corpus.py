@@ -1,0 +1,114 @@
+"""The texts that the embedded models are pre-trained on: stories of the chain world with their solutions, and sums.
+
+A text is a list of parts, each with a flag: whether the model learns to write it.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from evals.worlds import chain
+from evals.worlds.chain import Operation, Story
+from evals.worlds.wordings import OOD, SPLITS
+
+Part = tuple[str, bool]
+
+PROMPT = "Question: {question}\nAnswer:\n"
+HEADS = ("{question}\n", "{question}\nSteps:\n", PROMPT)
+TAILS = ("That leaves {answer} {item}.", "So {who} ends up with {answer}.")
+PROMPT_TAIL = "The answer is {answer}"
+HARD_STORY = 0.5
+"""Chance that a sentence of a hard story is hard to read; a plain story has no such sentence."""
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What a text is made from; all are shares of texts.
+
+    `hard` stories are hard to read, `misread` ones have one sentence misread and carried on from, `ood` ones are
+    worded as the out-of-domain split, `sums` are no stories at all.
+    """
+
+    hard: float
+    misread: float = 0.15
+    ood: float = 0.12
+    long_ood: float = 0.25
+    sums: float = 0.15
+    story_learned: float = 0.3
+
+
+def text(rng: random.Random, mix: Mix) -> list[Part]:
+    """One pre-training text, of a skeleton in the train split's buckets: no other split's problem is ever seen."""
+    if rng.random() < mix.sums:
+        return [(_sums(rng), True)]
+    while True:
+        ood = rng.random() < mix.ood
+        lengths = (6, 8) if ood and rng.random() < mix.long_ood else (2, 5)
+        hard = HARD_STORY if rng.random() < mix.hard else 0.0
+        story = chain.draw_story(rng, OOD if ood else SPLITS, *lengths, hard)
+        if story.chain.bucket() >= 2:
+            break
+    head = rng.choice(HEADS)
+    tail = PROMPT_TAIL if head == PROMPT else rng.choice(TAILS)
+    lines = _misread(rng, story) if rng.random() < mix.misread else None
+    if lines is None:
+        lines = [(line, True) for line in chain.solution_lines(rng, story.start, story.chain.operations)]
+    answer = lines[-1][0].rpartition("=")[2]
+    return [
+        (head.format(question=story.question), rng.random() < mix.story_learned),
+        *((f"{line}\n", learned) for line, learned in lines),
+        (tail.format(answer=answer, item=story.item, who=story.who), True),
+    ]
+
+
+def _misread(rng: random.Random, story: Story) -> list[Part] | None:
+    """A solution in which one sentence is misread and the rest carries on from there; None if that cannot be written.
+
+    The lines that show the misreading are not learned, those that carry on are: so a model follows what is written,
+    right or wrong, instead of calculating from the story again.
+    """
+    at = rng.randrange(len(story.sentences))
+    meant = story.sentences[at]
+    signs: list[Operation | None] = [Operation("+", meant.number), Operation("-", meant.number)]
+    others = [Operation(sign, rng.randint(*chain.NUMBERS)) for sign in "+-"]
+    wrong = rng.choice([None, *signs, *others, Operation("*", 2), Operation("/", 2)])
+    if wrong == meant.operation:
+        return None
+    state, lines, unlearned = story.start, list[Part](), 0
+    for i, sentence in enumerate(story.sentences):
+        operation = wrong if i == at else sentence.operation
+        if i == at and operation is None:
+            unlearned = 1  # a sentence that was left out shows in the next line
+        if operation is None:
+            continue
+        if operation.after(state) is None:
+            return None
+        written, state = chain.told_lines(state, [operation])
+        lines += [(line, i != at and not unlearned) for line in written]
+        unlearned = 0
+    return lines or None
+
+
+def _sums(rng: random.Random) -> str:
+    """Ten to fourteen equations of the kinds that solutions have."""
+    lines: list[str] = []
+    for _ in range(rng.randint(10, 14)):
+        kind, state, result = rng.random(), rng.randint(1, chain.LIMIT), None
+        while result is None:
+            state = rng.randint(1, chain.LIMIT)
+            sign = rng.choice("++++----*/")
+            least, most = (2, 3) if sign in "*/" else (2, 12) if kind < 0.7 else (2, chain.MOST_TWICE)
+            number = rng.randint(least, most)
+            result = Operation(sign, number).after(state)
+        second = Operation(rng.choice("+-"), rng.randint(*chain.NUMBERS))
+        joined = second.after(result)
+        if kind < 0.15 and sign in "+-" and joined is not None:
+            lines.append(f"{state}{sign}{number}{second.sign}{second.number}={joined}")
+        elif kind < 0.2:
+            lines.append(f"{number}+{second.number}={number + second.number}")
+        elif kind < 0.25:
+            lines.append(f"{number}*2={number * 2}")
+        else:
+            lines.append(f"{state}{sign}{number}={result}")
+    return "\n".join(lines)
