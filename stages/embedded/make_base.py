@@ -61,7 +61,11 @@ PHASES = {
         Phase(Mix(hard=0.1, sums=0.25), updates=120, planned=120, lr=7e-4, stream=2, warmup=10),
         Phase(Mix(hard=0.1, sums=0.25), updates=130, planned=130, lr=8e-4, stream=3, warmup=10),
     ),
-    "teacher": (*TRUNK, Phase(Mix(hard=1.0), updates=1200, planned=1200, lr=2.5e-3, stream=0, batch=32, warmup=30)),
+    "teacher": (
+        *TRUNK,
+        Phase(Mix(hard=1.0), updates=1200, planned=1200, lr=2.5e-3, stream=0, batch=32, warmup=30),
+        Phase(Mix(hard=1.0), updates=1600, planned=1600, lr=2.5e-3, stream=1, batch=32, warmup=30),
+    ),
 }
 
 
