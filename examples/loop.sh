@@ -9,7 +9,7 @@
 set -euo pipefail
 
 MODEL=chain-base TASK=chain ROUNDS=2 MODE=restart BASE="" RULES=() BY=scores SCORE_BY=prm SCORER="" REFERENCE="" CONFIG="" OUT=runs/loop DATA=hub SFT_FROM="" SEED=0
-LEARN=orpo SIMULATOR=policy PRM_BASE="" ENGINE="" PROCESSES=1
+LEARN=orpo SIMULATOR=policy PRM_BASE="" ENGINE="" PROCESSES=1 PATHS_OF="" LABELS_OF="" SAMPLER=policy PAIRS_OF="" TOKENS_OF=""
 SFT_N=${SFT_N:-500} QUESTIONS_N=${QUESTIONS_N:-1000} TEST_N=${TEST_N:-1000} OOD_N=${OOD_N:-500}
 TEST_SEED=${TEST_SEED:-0}
 
@@ -30,6 +30,7 @@ usage: loop.sh [options]
   --score-by prm|likelihood|ratio   what scores are: a reward model's, or a model's likelihood of the steps  (prm)
   --scorer WHO         whose likelihood: policy, teacher or a model, as for --simulator  (policy)
   --reference NAME     what the ratio compares it with
+  --sampler WHO        who writes the paths, as for --simulator  (policy)
   --simulator WHO      who rolls steps out: policy (the round's), teacher (the embedded one, chain only) or a model; the
                        paper's is a 7B model. WHO,WHO,...: one per round, the last for all that follow  (policy)
   --prm-base NAME      what the reward model is trained from; the paper's is a 7B model  (m0)
@@ -37,6 +38,9 @@ usage: loop.sh [options]
   --processes N        train with N processes, through accelerate launch   (1)
   --config FILE        TOML file of settings, one table per command
   --sft-from DIR       take data and M0 from another loop's folder
+  --paths-of DIR       take the first round's paths from another loop's folder; --labels-of DIR: and their labels
+  --pairs-of DIR       make at most as many pairs, or own paths, a round as that loop
+  --tokens-of DIR      draw so many paths a round that as many tokens are generated as in that loop, rollouts included
   --out DIR            everything is written here                          (runs/loop)
   --seed N             seed of data, sampling and simulation               (0)
 USAGE
@@ -56,12 +60,17 @@ while [ $# -gt 0 ]; do
     --scorer) SCORER=$2; shift 2 ;;
     --reference) REFERENCE=$2; shift 2 ;;
     --learn) LEARN=$2; shift 2 ;;
+    --sampler) SAMPLER=$2; shift 2 ;;
     --simulator) SIMULATOR=$2; shift 2 ;;
     --prm-base) PRM_BASE=$2; shift 2 ;;
     --engine) ENGINE=$2; shift 2 ;;
     --processes) PROCESSES=$2; shift 2 ;;
     --config) CONFIG=$2; shift 2 ;;
     --sft-from) SFT_FROM=$2; shift 2 ;;
+    --paths-of) PATHS_OF=$2; shift 2 ;;
+    --labels-of) PATHS_OF=$2 LABELS_OF=$2; shift 2 ;;
+    --pairs-of) PAIRS_OF=$2; shift 2 ;;
+    --tokens-of) TOKENS_OF=$2; shift 2 ;;
     --out) OUT=$2; shift 2 ;;
     --seed) SEED=$2; shift 2 ;;
     -h | --help) usage; exit 0 ;;
@@ -75,7 +84,7 @@ if [ -z "$BASE" ]; then case $TASK/$LEARN in chain/* | */dpo | */rpo) BASE=m0 ;;
 case $BASE in model | m0) ;; *) echo "loop.sh: --base is model or m0, not $BASE" >&2; exit 2 ;; esac
 
 IFS=, read -ra SIMULATORS <<< "$SIMULATOR"
-for who in "${SIMULATORS[@]}" "${SCORER:-policy}"; do
+for who in "${SIMULATORS[@]}" "${SCORER:-policy}" "$SAMPLER"; do
   case $who/$TASK in
     teacher/chain) ;;
     teacher/*) echo "loop.sh: a teacher is there for chain alone; name a model" >&2; exit 2 ;;
@@ -107,6 +116,18 @@ train() {
   if [ "$PROCESSES" = 1 ]; then sipf "$@"; return; fi
   echo "+ accelerate launch --num_processes $PROCESSES -m sipf_cli $*" >&2
   accelerate launch --num_processes "$PROCESSES" -m sipf_cli ${CONFIG:+--config "$CONFIG"} "$@"
+}
+# A file that another loop made, with its manifest; that loop may still be running.
+ready() { until [ -f "$1.manifest.json" ]; do sleep 1; done; }
+take() { ready "$1/$2" && cp "$1/$2" "$1/$2.manifest.json" "$OUT/${2%/*}/"; }
+# Tokens of a round's paths and labels, and the draws a question of its paths.
+spent() {
+  python3 - "$@" <<'PY'
+import json, os, sys
+folder = sys.argv[1]
+made = [json.load(open(f)) for f in (f"{folder}/{name}.jsonl.manifest.json" for name in ("paths", "labels")) if os.path.exists(f)]
+print(sum(one["usage"]["tokens"] for one in made), made[0]["usage"]["tokens"], made[0]["options"]["n"])
+PY
 }
 path() { if [ "$DATA" = hub ]; then echo hub; else echo "$DATA/$1.jsonl"; fi; }
 mkdir -p "$OUT/data" "$OUT/eval"
@@ -150,9 +171,17 @@ for i in $(seq 0 $((ROUNDS - 1))); do
   [ "$i" -gt 0 ] && [ "$QUESTIONS" = "$SOURCE/data/sft.jsonl" ] && POOL=$OUT/r$((i - 1))/pool.jsonl
   AGAIN=""
   [ "$LEARN" = star ] && AGAIN=yes
-  sipf sample "$QUESTIONS" --model "$POLICY" ${AGAIN:+--rationalise} --round "$i" --seed "$SEED" ${POOL:+--pool "$POOL"} ${ENGINE:+--engine "$ENGINE"} -o "$R/paths.jsonl"
+  [ "$i" -gt 0 ] || [ -z "$PATHS_OF" ] || take "$PATHS_OF" r0/paths.jsonl
+  DRAWS=""
+  if [ -n "$TOKENS_OF" ]; then
+    ready "$TOKENS_OF/r$i/pairs.jsonl"
+    read -r ALL DRAWN N < <(spent "$TOKENS_OF/r$i")
+    DRAWS=$(((N * ALL + DRAWN / 2) / DRAWN))
+  fi
+  sipf sample "$QUESTIONS" --model "$(model_of "$SAMPLER")" ${AGAIN:+--rationalise} --round "$i" --seed "$SEED" ${DRAWS:+-n "$DRAWS"} ${POOL:+--pool "$POOL"} ${ENGINE:+--engine "$ENGINE"} -o "$R/paths.jsonl"
 
   if [ "$LABELS" = yes ]; then
+    [ "$i" -gt 0 ] || [ -z "$LABELS_OF" ] || take "$LABELS_OF" r0/labels.jsonl
     # simulate: can the answer still be reached after this step? The most expensive stage: rollouts from every prefix.
     WHO=${SIMULATORS[$((i < ${#SIMULATORS[@]} ? i : ${#SIMULATORS[@]} - 1))]}
     sipf simulate "$R/paths.jsonl" --model "$(model_of "$WHO")" --seed "$SEED" ${FORKS:+--root --keep-forks 2} ${ENGINE:+--engine "$ENGINE"} -o "$R/labels.jsonl"
@@ -182,11 +211,10 @@ for i in $(seq 0 $((ROUNDS - 1))); do
     fi
   fi
 
-  # PAIRS_FROM: the folder of another loop that sets how many pairs, or own paths, there may be.
   MOST=""
-  if [ -n "${PAIRS_FROM:-}" ]; then
-    until [ -f "$PAIRS_FROM/r$i/pairs.jsonl.manifest.json" ]; do sleep 1; done  # that loop may still be running
-    MOST=$(wc -l < "$PAIRS_FROM/r$i/pairs.jsonl")
+  if [ -n "$PAIRS_OF" ]; then
+    ready "$PAIRS_OF/r$i/pairs.jsonl"
+    MOST=$(wc -l < "$PAIRS_OF/r$i/pairs.jsonl")
   fi
   # The next policy begins at the base again (the paper), or at this one.
   START=$([ "$BASE" = m0 ] && echo "$SOURCE/m0" || echo "$MODEL")
@@ -195,7 +223,7 @@ for i in $(seq 0 $((ROUNDS - 1))); do
   case $LEARN in
     orpo | dpo | rpo)
       # pairs: by the rules.
-      sipf pairs "$PAIRED" "${RULES[@]/#/--rule=}" --by "$BY" ${NAME:+--name "$NAME"} --seed "$SEED" ${MOST:+--most "$MOST"} -o "$R/pairs.jsonl"
+      sipf pairs "$PAIRED" "${RULES[@]/#/--rule=}" --by "$BY" ${NAME:+--name "$NAME"} --seed "$SEED" ${MOST:+--most "$MOST"} ${DRAWS:+--max-per-problem "$DRAWS"} -o "$R/pairs.jsonl"
       # orpo, or dpo to compare it with: the next policy.
       HOW=(--model "$START")
       [ "$MODE" = restart ] || HOW=(--continue-from "$START")

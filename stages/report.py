@@ -47,7 +47,7 @@ def report(folders: list[Path], against: str = "sft") -> dict[str, Any]:
                 row |= _against(reference[split].right, group.right)
             policies.append(row)
     rounds = [
-        {"loop": folder.name, "round": number, **_round(folder / f"r{number}")}
+        {"loop": folder.name, "round": number, **round_costs(folder / f"r{number}")}
         for folder in folders
         for number in sorted(int(place.name[1:]) for place in folder.glob("r[0-9]*") if place.name[1:].isdecimal())
     ]
@@ -99,7 +99,7 @@ def _against(reference: Mapping[str, bool], verdicts: Mapping[str, bool]) -> dic
     return {"gain": result["gain"], "p": result["p"]}
 
 
-def _round(folder: Path) -> dict[str, Any]:
+def round_costs(folder: Path) -> dict[str, Any]:
     """What one round cost and made; None for what its kind of feedback does not need."""
     drawn = _counts(folder / "paths.jsonl")
     labels = _counts(folder / "labels.jsonl")

@@ -27,7 +27,9 @@ class Mix:
     """What a text is made from; all are shares of texts.
 
     `hard` stories are hard to read, `misread` ones have one sentence misread and carried on from, `ood` ones are
-    worded as the out-of-domain split, `sums` are no stories at all.
+    worded as the out-of-domain split, `sums` are no stories at all. `doubled` is the share of the misread stories whose
+    misread sentence is taken for a doubled number, which has a line of its own. `varied` and `furthest` are those of
+    `chain.solution_lines`.
     """
 
     hard: float
@@ -36,6 +38,9 @@ class Mix:
     long_ood: float = 0.25
     sums: float = 0.15
     story_learned: float = 0.3
+    varied: float = chain.VARIED
+    furthest: int = 1
+    doubled: float = 0.0
 
 
 def text(rng: random.Random, mix: Mix) -> list[Part]:
@@ -51,9 +56,10 @@ def text(rng: random.Random, mix: Mix) -> list[Part]:
             break
     head = rng.choice(HEADS)
     tail = PROMPT_TAIL if head == PROMPT else rng.choice(TAILS)
-    lines = _misread(rng, story) if rng.random() < mix.misread else None
+    lines = _misread(rng, story, mix.doubled) if rng.random() < mix.misread else None
     if lines is None:
-        lines = [(line, True) for line in chain.solution_lines(rng, story.start, story.chain.operations)]
+        written = chain.solution_lines(rng, story.start, story.chain.operations, mix.varied, mix.furthest)
+        lines = [(line, True) for line in written]
     answer = lines[-1][0].rpartition("=")[2]
     return [
         (head.format(question=story.question), rng.random() < mix.story_learned),
@@ -62,7 +68,7 @@ def text(rng: random.Random, mix: Mix) -> list[Part]:
     ]
 
 
-def _misread(rng: random.Random, story: Story) -> list[Part] | None:
+def _misread(rng: random.Random, story: Story, doubled: float) -> list[Part] | None:
     """A solution in which one sentence is misread and the rest carries on from there; None if that cannot be written.
 
     The lines that show the misreading are not learned, those that carry on are: so a model follows what is written,
@@ -73,6 +79,8 @@ def _misread(rng: random.Random, story: Story) -> list[Part] | None:
     signs: list[Operation | None] = [Operation("+", meant.number), Operation("-", meant.number)]
     others = [Operation(sign, rng.randint(*chain.NUMBERS)) for sign in "+-"]
     wrong = rng.choice([None, *signs, *others, Operation("*", 2), Operation("/", 2)])
+    if doubled and rng.random() < doubled:
+        wrong = Operation(rng.choice("+-"), rng.randint(chain.NUMBERS[0], chain.MOST_TWICE // 2), 2)
     if wrong == meant.operation:
         return None
     state, lines, unlearned = story.start, list[Part](), 0

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# The method, and beside it the paper's baselines, its ablations and its open questions, one line each. All share the
+# problems, M0 and the first paths (but STaR's and the teacher's, which are drawn otherwise). Arguments go to loop.sh:
+#
+#   bash arms.sh --rounds 2 --config demo.toml
+#   ARMS="sipf rft srf" OUT=runs/some bash arms.sh --model google/gemma-2b --task gsm8k --rounds 3 --config gsm8k.toml
+#
+# The arm sipf makes the data and M0 for the others, and says how many pairs or own paths a round they may have; those
+# called ...-tokens may have as many as they like, from as many generated tokens. So sipf comes first or has run before.
+# A stage that is complete is not run again, so the same command resumes.
+set -euo pipefail
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+OUT=${OUT:-runs/arms}
+RULE=${RULE:-consistent} # of the arm sipf
+ARMS=${ARMS:-sipf sipf-paper siof rft star prft srf rpo without-or without-both}
+first=$OUT/sipf
+
+arms=()
+for arm in $ARMS; do
+  echo "== $arm" >&2
+  arms+=("$OUT/$arm")
+  # What the others share with sipf: its questions and M0; `equal`, its first paths and the number of its pairs.
+  shared=(--out "$OUT/$arm" --sft-from "$first")
+  equal=("${shared[@]}" --paths-of "$first" --pairs-of "$first")
+  labelled=("${shared[@]}" --labels-of "$first" --pairs-of "$first")
+  tokens=("${shared[@]}" --tokens-of "$first")
+  loop=(bash "$HERE/loop.sh")
+  case $arm in
+    # Pairs by the scores of a reward model, which learns from the policy's own rollouts: no help from outside.
+    sipf) "${loop[@]}" --out "$first" --rule "$RULE" "$@" ;;
+    sipf-paper) "${loop[@]}" "${labelled[@]}" --rule threshold "$@" ;; # all pairs with a gap of eta
+    sipf-widest) "${loop[@]}" "${labelled[@]}" --rule widest "$@" ;;
+    orm) SIPF_TRAIN_PRM_OUTCOME=true "${loop[@]}" "${labelled[@]}" --rule "$RULE" "$@" ;; # an outcome reward model
+
+    siof) "${loop[@]}" "${equal[@]}" --rule outcome "$@" ;;                    # without process feedback: right above wrong
+    rft) "${loop[@]}" "${equal[@]}" --learn rft "$@" ;;                        # fine-tuned on right paths
+    star) "${loop[@]}" "${shared[@]}" --pairs-of "$first" --learn star "$@" ;; # the same, some drawn with the answer in sight
+    prft) "${loop[@]}" "${labelled[@]}" --learn "prft:${PASS:-0.5}" "$@" ;;    # right paths all of whose steps score well
+    srf) "${loop[@]}" "${equal[@]}" --rule outcome --learn dpo "$@" ;;         # DPO on right above wrong
+    rpo) "${loop[@]}" "${equal[@]}" --rule outcome --learn rpo "$@" ;;         # DPO and the chosen path's likelihood
+    without-or) SIPF_ORPO_BETA=0 "${loop[@]}" "${labelled[@]}" --rule "$RULE" "$@" ;; # without the odds-ratio term
+    without-both) SIPF_ORPO_BETA=0 "${loop[@]}" "${equal[@]}" --rule outcome "$@" ;;
+    beta-*) SIPF_ORPO_BETA=${arm#beta-} "${loop[@]}" "${labelled[@]}" --rule "$RULE" "$@" ;;
+
+    siof-tokens) "${loop[@]}" "${tokens[@]}" --rule outcome "$@" ;;
+    rft-tokens) "${loop[@]}" "${tokens[@]}" --learn rft "$@" ;;
+    srf-tokens) "${loop[@]}" "${tokens[@]}" --rule outcome --learn dpo "$@" ;;
+
+    # The labels themselves, of every right path.
+    labels) SIPF_SIMULATE_SHARE=1 SIPF_SIMULATE_ONLY_RIGHT=true "${loop[@]}" "${equal[@]}" --rule consistent --by labels "$@" ;;
+    fork) SIPF_SIMULATE_SHARE=1 SIPF_SIMULATE_STRATEGY=first-error "${loop[@]}" "${equal[@]}" --rule fork "$@" ;;
+    frequent) "${loop[@]}" "${equal[@]}" --rule frequent "$@" ;;
+
+    # How good the labels and the reward model have to be.
+    k-*) SIPF_SIMULATE_K=${arm#k-} "${loop[@]}" "${equal[@]}" --rule "$RULE" "$@" ;;
+    share-*) SIPF_SIMULATE_SHARE=${arm#share-} "${loop[@]}" "${equal[@]}" --rule "$RULE" "$@" ;;
+    shuffled-*) # this share of the pairs by scores that were dealt out anew within each question
+      "${loop[@]}" "${labelled[@]}" --rule "shuffled:${arm#shuffled-}" --rule "threshold:$(python3 -c "print(1 - ${arm#shuffled-})")" "$@" ;;
+
+    # Help from outside: a stronger model labels, judges, or is imitated.
+    teacher) "${loop[@]}" "${equal[@]}" --rule "$RULE" --simulator "${TEACHER:-teacher}" --prm-base "${TEACHER:-chain-teacher}" "$@" ;;
+    teacher-simulator) "${loop[@]}" "${equal[@]}" --rule "$RULE" --simulator "${TEACHER:-teacher}" "$@" ;;
+    teacher-labels) SIPF_SIMULATE_SHARE=1 SIPF_SIMULATE_ONLY_RIGHT=true "${loop[@]}" "${equal[@]}" --rule consistent --by labels --simulator "${TEACHER:-teacher}" "$@" ;;
+    teacher-likelihood) "${loop[@]}" "${equal[@]}" --rule consistent --score-by likelihood --scorer "${TEACHER:-teacher}" "$@" ;;
+    distilled) "${loop[@]}" "${shared[@]}" --pairs-of "$first" --learn rft --sampler "${TEACHER:-teacher}" "$@" ;;
+
+    continue) "${loop[@]}" "${labelled[@]}" --rule "$RULE" "$@" --continue ;;
+    siof-continue) "${loop[@]}" "${equal[@]}" --rule outcome "$@" --continue ;;
+    *) echo "arms.sh: there is no arm $arm" >&2; exit 2 ;;
+  esac
+done
+echo
+sipf report "${arms[@]}"

@@ -1,0 +1,419 @@
+"""The page of claims: what the paper says, what the arms of reproduce.sh show, and how sure that is.
+
+    python claims.py runs/reproduce [--code runs/reproduce-code] [-o claims.md] [--figures FOLDER]
+
+RUN/SEED/ARM/eval/*.jsonl are the results, RUN/SEED/ARM/r*/ what the rounds made. Seeds that have not finished an arm
+are left out of its rows and counted. Every p is that of an exact McNemar test over (seed, problem): the seeds are
+strata, so a problem is only ever compared with itself under the same seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evals.errors import SipfError, UsageError
+from evals.metrics import mcnemar, wilson
+from stages.counts import Count
+from stages.files.manifest import read_manifest
+from stages.joins.results import all_results, first_answer, right_trace
+from stages.report import round_costs
+
+TITLES = {
+    "sft": "SFT (M0)",
+    "sipf": "**SIPF**, best rule (`consistent` by scores)",
+    "sipf-paper": "SIPF, the paper's rule (`threshold`)",
+    "sipf-widest": "SIPF, rule `widest`",
+    "orm": "as SIPF, an outcome reward model",
+    "siof": "SIOF: outcome feedback",
+    "rft": "RFT",
+    "star": "STaR",
+    "prft": "pRFT",
+    "srf": "SRF: DPO on outcome pairs",
+    "rpo": "RPO",
+    "without-or": "SIPF without the odds-ratio term",
+    "without-both": "without process feedback and odds-ratio term",
+    "labels": "labels alone, no reward model",
+    "fork": "fork pairs by labels, no reward model",
+    "frequent": "rule `frequent`",
+    "teacher": "SIPF, teacher simulates and is the reward model's base",
+    "teacher-simulator": "SIPF, teacher simulates",
+    "teacher-labels": "labels alone, by the teacher",
+    "teacher-likelihood": "the teacher's likelihood of the steps",
+    "distilled": "SFT on the teacher's right answers",
+    "continue": "SIPF, each round continues from the last",
+    "siof-continue": "SIOF, each round continues from the last",
+    "siof-tokens": "SIOF",
+    "rft-tokens": "RFT",
+    "srf-tokens": "SRF",
+}
+HELPED = ("teacher", "teacher-simulator", "teacher-labels", "teacher-likelihood", "distilled")
+NOT_SIPF = ("labels", "fork", "frequent")
+SURE = 0.05
+
+Verdicts = dict[str, bool]
+"""(seed and problem) -> right or not."""
+
+
+@dataclass
+class Result:
+    """A policy's first answers on one split, over the seeds that have them."""
+
+    right: Verdicts = field(default_factory=dict)
+    sound: Verdicts = field(default_factory=dict)
+    """Right by right steps; only problems whose steps can be checked."""
+
+    def rate(self, sound: bool = False) -> float:
+        """The share that is right; NaN without problems."""
+        verdicts = self.sound if sound else self.right
+        return sum(verdicts.values()) / len(verdicts) if verdicts else math.nan
+
+    def of_seed(self, seed: str) -> float:
+        """The share of one seed's problems that is right."""
+        mine = [right for key, right in self.right.items() if key.startswith(f"{seed}/")]
+        return sum(mine) / len(mine) if mine else math.nan
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better one policy is than another on the same problems under the same seeds."""
+
+    gain: float
+    low: float
+    high: float
+    p: float
+    by_seed: Mapping[str, float]
+
+    @property
+    def same_sign(self) -> bool:
+        """Whether every seed says the same."""
+        return len({math.copysign(1, gain) for gain in self.by_seed.values() if gain}) == 1 and all(
+            self.by_seed.values()
+        )
+
+    def verdict(self) -> str:
+        """Whether "better" holds, does not hold, or is not shown."""
+        if self.p >= SURE or not self.same_sign:
+            return "not shown"
+        return "holds" if self.gain > 0 else "the opposite"
+
+
+def difference(better: Verdicts, than: Verdicts) -> Difference:
+    """The paired comparison of two policies, stratified by seed.
+
+    The interval is the normal one for the mean of paired differences.
+
+    Raises:
+        UsageError: they share no problem.
+    """
+    shared = sorted(set(better) & set(than))
+    if not shared:
+        raise UsageError("two arms share no problem", "Compare arms of one reproduce.sh.")
+    won = sum(better[key] and not than[key] for key in shared)
+    lost = sum(than[key] and not better[key] for key in shared)
+    n, gain = len(shared), (won - lost) / len(shared)
+    half = 1.96 * math.sqrt(max(0.0, (won + lost) / n - gain * gain) / n)
+    seeds: dict[str, list[int]] = {}
+    for key in shared:
+        seeds.setdefault(key.partition("/")[0], []).append(better[key] - than[key])
+    by_seed = {seed: sum(values) / len(values) for seed, values in seeds.items()}
+    return Difference(gain, gain - half, gain + half, mcnemar(lost, won), by_seed)
+
+
+@dataclass
+class Arm:
+    """What one arm did, over the seeds that finished it."""
+
+    name: str
+    results: dict[tuple[int, str], Result] = field(default_factory=dict)
+    """By round (0 is SFT) and split."""
+    costs: dict[tuple[str, int], Mapping[str, object]] = field(default_factory=dict)
+    """By seed and round."""
+    seeds: list[str] = field(default_factory=list)
+
+    @property
+    def rounds(self) -> int:
+        """The last round."""
+        return max((number for number, _ in self.results), default=0)
+
+    def at(self, split: str, round_number: int | None = None) -> Result:
+        """The results of a round; of the last by default."""
+        return self.results.get((self.rounds if round_number is None else round_number, split), Result())
+
+    def cost(self, *names: str) -> float:
+        """A sum over all rounds, averaged over the seeds."""
+        whole = sum(_number(cost.get(name)) for cost in self.costs.values() for name in names)
+        return whole / max(1, len(self.seeds))
+
+    def last(self, name: str) -> float:
+        """A figure of the last round, averaged over the seeds that have it; NaN if none has."""
+        found = [_number(cost[name]) for (_, number), cost in self.costs.items() if number == self.rounds - 1]
+        return sum(found) / len(found) if found and all(map(math.isfinite, found)) else math.nan
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan if value is None else 0.0
+
+
+def read_arms(run: Path) -> dict[str, Arm]:
+    """All arms of a run, "sft" among them, each with the seeds that have finished all its rounds.
+
+    Raises:
+        UsageError: there is none.
+    """
+    arms: dict[str, Arm] = {}
+    folders = sorted(place.parent for place in run.glob("*/*/eval"))
+    longest = max((len(_rounds_of(folder)) for folder in folders), default=0)
+    for folder in folders:
+        seed, name = folder.parent.name, folder.name
+        found = _rounds_of(folder)
+        if name == "sipf" and (folder / "eval/sft.jsonl.manifest.json").exists():
+            arm = arms.setdefault("sft", Arm("sft"))
+            arm.seeds.append(seed)
+            _add(arm, seed, 0, folder / "eval/sft.jsonl")
+        if len(found) < longest:
+            continue
+        arm = arms.setdefault(name, Arm(name))
+        arm.seeds.append(seed)
+        for number, file in enumerate(found, 1):
+            _add(arm, seed, number, file)
+            arm.costs[seed, number - 1] = _costs(folder / f"r{number - 1}")
+    if "sft" not in arms or "sipf" not in arms:
+        raise UsageError(f"{run} holds no finished arm sipf", "Run reproduce.sh first.")
+    return arms
+
+
+def _rounds_of(folder: Path) -> list[Path]:
+    files: list[Path] = []
+    while read_manifest(str(file := folder / f"eval/round{len(files) + 1}.jsonl")) is not None:
+        files.append(file)
+    return files
+
+
+def _costs(folder: Path) -> dict[str, object]:
+    made = {name: read_manifest(str(folder / f"{name}.jsonl")) or {} for name in ("paths", "labels")}
+    counts = {name: dict(manifest.get("counts", {})) for name, manifest in made.items()}
+    return {
+        **round_costs(folder),
+        "tokens drawn": counts["paths"].get(Count.TOKENS, 0),
+        "tokens rolled out": counts["labels"].get(Count.ROLLOUT_TOKENS, 0),
+        "settings": dict(made["labels"].get("options", {})),
+    }
+
+
+def _add(arm: Arm, seed: str, round_number: int, file: Path) -> None:
+    for problem in all_results(str(file)):
+        split = str(getattr(problem, "split", "test"))
+        result = arm.results.setdefault((round_number, split), Result())
+        key = f"{seed}/{problem.id}"
+        result.right[key] = bool(first_answer(problem).correct)
+        trace = right_trace(problem)
+        if trace is not None:
+            result.sound[key] = trace
+
+
+def percent(value: float) -> str:
+    """`43.6`, or nothing."""
+    return "" if math.isnan(value) else f"{100 * value:.1f}"
+
+
+def title(name: str) -> str:
+    """An arm's name for people."""
+    head, _, value = name.rpartition("-")
+    known = {"beta": "SIPF, beta", "k": "SIPF, K", "share": "SIPF, share of problems labelled", "shuffled": "SIPF by the paper's rule, share of pairs by shuffled scores"}  # fmt: skip
+    return TITLES.get(name) or (f"{known[head]} {value}" if head in known else name)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A markdown table."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)) + "\n"
+
+
+def _tokens(arm: Arm) -> str:
+    drawn, rolled = arm.cost("tokens drawn") / 1e6, arm.cost("tokens rolled out") / 1e6
+    return f"{drawn + rolled:.2f}" if not math.isnan(rolled) else f"{drawn:.2f}"
+
+
+def accuracy_rows(arms: Mapping[str, Arm], names: Sequence[str]) -> list[list[str]]:
+    """A row an arm: accuracy by round, trace accuracy, out of domain, pairs, tokens, gain over SFT."""
+    sft = arms["sft"]
+    rows = []
+    for name in names:
+        arm = arms.get(name)
+        if arm is None:
+            continue
+        test = arm.at("test")
+        low, high = wilson(sum(test.right.values()), len(test.right))
+        rounds = [percent(arm.at("test", number).rate()) for number in range(1, arm.rounds + 1)]
+        seeds = ", ".join(percent(test.of_seed(seed)) for seed in arm.seeds)
+        gain = "" if name == "sft" else _gain(difference(test.right, sft.at("test").right))
+        rows.append(
+            [title(name), *(rounds or [""] * max(one.rounds for one in arms.values()))]
+            + [f"{percent(low)} to {percent(high)}", seeds, gain, percent(test.rate(sound=True)), percent(arm.at("ood").rate())]  # fmt: skip
+            + (["", ""] if name == "sft" else [f"{arm.last('pairs') or 0:,.0f}".replace("nan", ""), _tokens(arm)])
+        )
+        if name == "sft":
+            rows[-1][1] = percent(test.rate())
+    return rows
+
+
+def _gain(found: Difference) -> str:
+    return f"{100 * found.gain:+.1f} (p {found.p:.2g})"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim: what the paper says, and which two results show whether it holds."""
+
+    text: str
+    paper: str
+    better: tuple[str, int | None]
+    """Arm and round; None: the last."""
+    than: tuple[str, int | None]
+    split: str = "test"
+    sound: bool = False
+
+
+def claims(rounds: int) -> list[Claim]:
+    """The paper's claims about a run of so many rounds."""
+    last, sft = None, ("sft", 0)
+    sipf, paper = ("sipf", last), ("sipf-paper", last)
+    return [
+        Claim("SIPF is above SFT", "+12.4", sipf, sft),
+        Claim("the same by the paper's rule", "+12.4", paper, sft),
+        Claim("SIPF is above SFT out of domain", "+5.1", sipf, sft, split="ood"),
+        Claim("SIPF is above SIOF, at equal pairs", "yes", sipf, ("siof", last)),
+        Claim("SIPF is above SIOF, at equal tokens", "", sipf, ("siof-tokens", last)),
+        Claim("SIPF by the paper's rule is above SIOF, at equal pairs", "yes", paper, ("siof", last)),
+        Claim("SIPF's right answers have right steps more often than SIOF's (trace accuracy)", "", sipf, ("siof", last), sound=True),
+        Claim("SIPF is above RFT, at equal pairs", "yes", sipf, ("rft", last)),
+        Claim("SIPF is above RFT, at equal tokens", "", sipf, ("rft-tokens", last)),
+        Claim("SIPF is above SRF, at equal pairs", "yes", sipf, ("srf", last)),
+        Claim("SIPF is above SRF, at equal tokens", "", sipf, ("srf-tokens", last)),
+        Claim("SIPF is above STaR", "yes", sipf, ("star", last)),
+        Claim("SFT is above SRF: DPO lowers the chosen path's probability", "yes", sft, ("srf", last)),
+        Claim(f"SIPF still rises in round {rounds}", "yes", sipf, ("sipf", rounds - 1)),
+        Claim(f"SIOF falls in round {rounds}", "yes", ("siof", rounds - 1), ("siof", last)),
+        Claim(f"RFT falls in round {rounds}", "yes", ("rft", rounds - 1), ("rft", last)),
+        Claim("without process feedback is worse", "yes", sipf, ("siof", last)),
+        Claim("without the odds-ratio term is worse", "yes", sipf, ("without-or", last)),
+        Claim("without both is worse", "yes", sipf, ("without-both", last)),
+        Claim("a process reward model is better than an outcome reward model", "yes", sipf, ("orm", last)),
+        Claim("beta 0.1 is better than 0.01", "yes", sipf, ("beta-0.01", last)),
+        Claim("beta 0.1 is better than 1.0", "yes", sipf, ("beta-1.0", last)),
+        Claim("a restart from M0 is better than going on", "yes", sipf, ("continue", last)),
+        Claim("open: a stronger simulator helps", "?", ("teacher-simulator", last), sipf),
+        Claim("open: a stronger simulator and reward model help", "?", ("teacher", last), sipf),
+        Claim("open: with a teacher, process feedback beats imitating it", "?", ("teacher", last), ("distilled", last)),
+        Claim("open: K = 32 is better than K = 2", "?", ("k-32", last), ("k-2", last)),
+        Claim("open: labels of more problems help", "?", ("share-0.3", last), sipf),
+        Claim("open: a better reward model helps (true above shuffled scores)", "?", paper, ("shuffled-1.0", last)),
+    ]  # fmt: skip
+
+
+def claim_rows(arms: Mapping[str, Arm], code: Mapping[str, Arm] | None) -> list[list[str]]:
+    """A row a claim; those whose arms were not run are left out."""
+    rows = []
+    rounds = arms["sipf"].rounds
+    every: list[tuple[Mapping[str, Arm], Claim]] = [(arms, one) for one in claims(rounds)]
+    if code is not None:
+        every.append((code, Claim("SIPF is above SFT on code", "+4.0", ("sipf", None), ("sft", 0))))
+        every.append((code, Claim("SIPF is above SIOF on code, at equal pairs", "yes", ("sipf", None), ("siof", None))))
+    for where, claim in every:
+        sides = []
+        for name, number in (claim.better, claim.than):
+            result = where[name].at(claim.split, number) if name in where else Result()
+            sides.append(result.sound if claim.sound else result.right)
+        if not all(sides):
+            continue
+        found = difference(sides[0], sides[1])
+        seeds = ", ".join(f"{100 * gain:+.1f}" for gain in found.by_seed.values())
+        interval = f"{100 * found.low:+.1f} to {100 * found.high:+.1f}"
+        verdict = found.verdict()
+        rows.append(
+            [claim.text, claim.paper, f"{100 * found.gain:+.1f}", interval, seeds, f"{found.p:.2g}"]
+            + [f"**{verdict}**" if verdict != "not shown" else verdict]
+        )
+    return rows
+
+
+def model_rows(arms: Mapping[str, Arm]) -> list[list[str]]:
+    """A row an arm with labels: what they cost, the reward model's held-out figures, and the final accuracy."""
+    rows = []
+    for name, arm in arms.items():
+        settings = next((dict(cost["settings"]) for cost in arm.costs.values() if cost.get("settings")), None)  # type: ignore[call-overload]  # a mapping, by _costs
+        if settings is None:
+            continue
+        shown = [str(settings.get(key, "")) for key in ("strategy", "share", "k", "delta")]
+        figures = [arm.last(key) for key in ("PRM AUC", "PRM pair accuracy", "PRM first error")]
+        rows.append(
+            [title(name), *shown, f"{arm.cost('rollouts'):,.0f}", f"{arm.cost('tokens rolled out') / 1e6:.2f}"]
+            + ["" if math.isnan(figure) else f"{figure:.3f}" for figure in figures]
+            + [percent(arm.at("test").rate())]
+        )
+    return rows
+
+
+def page(run: Path, arms: Mapping[str, Arm], code: Mapping[str, Arm] | None) -> str:
+    """The whole page, in markdown."""
+    rounds, seeds = arms["sipf"].rounds, arms["sipf"].seeds
+    own = [name for name in arms if not name.endswith("-tokens") and name not in HELPED + NOT_SIPF and name != "sft"]
+    order = [name for name in TITLES if name in own] + sorted(name for name in own if name not in TITLES)
+    head = ["arm", *(f"round {i}" for i in range(1, rounds + 1)), "95 %", "by seed", "over SFT", "trace", "out of domain", "pairs, last round", "million tokens"]  # fmt: skip
+    partial = {name: arm for name, arm in arms.items() if len(arm.seeds) < len(arms["sft"].seeds)}
+    test = arms["sft"].at("test")
+    parts = [
+        "# Claims\n",
+        "Written by `examples/reproduce.sh` (`make reproduce`); do not edit.\n",
+        f"{rounds} rounds, seeds {', '.join(seeds)}, {len(test.right) // max(1, len(arms['sft'].seeds)):,} test problems a seed, greedy answers, figures in percent. "
+        "Test problems were looked at once; every setting was chosen on validation problems. Rates are means over seeds with 95 % Wilson intervals of all "
+        "answers together; they leave out that another training seed moves an arm by about a point. p: exact McNemar test over (seed, problem). "
+        "A claim holds if p is below 0.05 and every seed has the same sign. SIPF always means pairs chosen with a reward model's scores, and a simulator and reward model that are the policy itself.\n",
+        "## What the paper claims\n",
+        table(["claim", "paper", "points", "95 %", "by seed", "p", ""], claim_rows(arms, code)),
+        "## At equal pairs\n",
+        "Every arm trains on as many pairs as SIPF, those by fine-tuning on as many paths. `trace`: right answers by right steps.\n",
+        table(head, accuracy_rows(arms, ["sft", *order])),
+        "## At equal tokens\n",
+        "These arms draw so many paths that they generate as many tokens as SIPF with its rollouts, and train on all pairs that these give.\n",
+        table(head, accuracy_rows(arms, ["sipf", *(name for name in arms if name.endswith("-tokens"))])),
+    ]
+    if any(name in arms for name in NOT_SIPF):
+        parts += ["## Without a reward model\n", table(head, accuracy_rows(arms, ["sipf", *NOT_SIPF]))]
+    if any(name in arms for name in HELPED):
+        helped = "A teacher is help from outside: none of these rows is self-fed. Its tokens count as generated ones.\n"
+        parts += ["## With a teacher\n", helped, table(head, accuracy_rows(arms, ["sipf", *HELPED]))]
+    model_head = ["arm", "strategy", "share", "K", "delta", "rollouts", "million tokens", "AUC", "right above wrong", "first error", "final accuracy"]  # fmt: skip
+    parts += [
+        "## Labels and reward model\n",
+        "Rollouts and tokens over all rounds. The reward model's figures are those of the last round on problems held out of its training, against Monte Carlo labels.\n",
+        table(model_head, model_rows(arms)),
+    ]
+    if code is not None:
+        parts += ["## Code\n", table(head, accuracy_rows(code, ["sft", *(name for name in code if name != "sft")]))]
+    if partial:
+        left = ", ".join(f"{title(name)} ({len(arm.seeds)} seeds)" for name, arm in partial.items())
+        parts.append(f"Not finished for every seed: {left}.\n")
+    return "\n".join(parts)
+
+
+def main(read: Callable[[Path], dict[str, Arm]] = read_arms) -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--code", type=Path, help="a run on a code task")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    given = parser.parse_args()
+    try:
+        text = page(given.run, read(given.run), read(given.code) if given.code else None)
+    except SipfError as error:
+        parser.exit(2, f"claims.py: {error}\n")
+    given.output.write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# What the paper claims, tested: its method, baselines and ablations (arms.sh) for several seeds, and at the end one page
+# with every claim, what was found, and how sure that is. It resumes: what is complete is not run again.
+#
+#   bash reproduce.sh                                   three rounds of the arms below, two seeds, on the embedded world
+#   FULL=1 bash reproduce.sh                            five seeds, and the open questions too
+#   SEEDS="0 1 2" bash reproduce.sh --model google/gemma-2b --task gsm8k --config gsm8k.toml
+set -euo pipefail
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+export OUT=${OUT:-runs/reproduce}
+FULL=${FULL:-} ROUNDS=${ROUNDS:-3}
+SEEDS=${SEEDS:-$([ -n "$FULL" ] && echo 0 1 2 3 4 || echo 0 1)}
+DEFAULT="sipf sipf-paper siof rft srf without-or siof-tokens rft-tokens srf-tokens"
+MORE="orm prft star rpo without-both beta-0.01 beta-1.0 labels fork frequent k-2 k-32 share-0.1 share-0.3 shuffled-0.5
+shuffled-1.0 teacher teacher-simulator teacher-labels teacher-likelihood distilled continue siof-continue"
+export ARMS=${ARMS:-$DEFAULT${FULL:+ $MORE}}
+export SFT_N=${SFT_N:-72} QUESTIONS_N=${QUESTIONS_N:-1600} TEST_N=${TEST_N:-1000} OOD_N=${OOD_N:-500}
+JOBS=${JOBS:-$(getconf _NPROCESSORS_ONLN)} # seeds side by side; one GPU takes one
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+began=$(date +%s)
+[ $# -gt 0 ] || set -- --config "$HERE/demo.toml"
+mkdir -p "$OUT"
+
+read -ra seeds <<< "$SEEDS"
+read -ra names <<< "$ARMS"
+# An arm takes about six minutes for three rounds on one core of the embedded world.
+waves=$(((${#seeds[@]} + JOBS - 1) / JOBS))
+echo "${#names[@]} arms, ${#seeds[@]} seeds, $ROUNDS rounds: about $((waves * ${#names[@]} * ROUNDS * ${MINUTES:-2})) minutes on the embedded world" >&2
+
+one() { OUT=$OUT/$1 TEST_SEED=$((2000 + $1)) bash "$HERE/arms.sh" --rounds "$ROUNDS" --seed "$1" "${@:2}" > "$OUT/$1.log" 2>&1; }
+trap 'kill $(jobs -p) 2> /dev/null || true' EXIT
+for seed in "${seeds[@]}"; do
+  while [ "$(jobs -rp | wc -l)" -ge "$JOBS" ]; do wait -n || exit 1; done
+  echo "seed $seed writes to $OUT/$seed.log" >&2
+  one "$seed" "$@" &
+done
+while [ -n "$(jobs -rp)" ]; do wait -n || { echo "reproduce.sh: an arm failed; see $OUT/*.log" >&2; exit 1; }; done
+trap - EXIT
+python3 "$HERE/claims.py" "$OUT" -o "${CLAIMS:-$OUT/claims.md}"
+echo "took $(($(date +%s) - began)) seconds" >&2
