@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,6 +49,12 @@ TITLES = {
     "siof-tokens": "SIOF",
     "rft-tokens": "RFT",
     "srf-tokens": "SRF",
+}
+SERIES = {
+    "beta": "SIPF, beta",
+    "k": "SIPF, K",
+    "share": "SIPF, share of problems labelled",
+    "shuffled": "SIPF by the paper's rule, share of pairs by shuffled scores",
 }
 HELPED = ("teacher", "teacher-simulator", "teacher-labels", "teacher-likelihood", "distilled")
 NOT_SIPF = ("labels", "fork", "frequent")
@@ -223,8 +229,7 @@ def percent(value: float) -> str:
 def title(name: str) -> str:
     """An arm's name for people."""
     head, _, value = name.rpartition("-")
-    known = {"beta": "SIPF, beta", "k": "SIPF, K", "share": "SIPF, share of problems labelled", "shuffled": "SIPF by the paper's rule, share of pairs by shuffled scores"}  # fmt: skip
-    return TITLES.get(name) or (f"{known[head]} {value}" if head in known else name)
+    return TITLES.get(name) or (f"{SERIES[head]} {value}" if head in SERIES else name)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -238,25 +243,28 @@ def _tokens(arm: Arm) -> str:
 
 
 def accuracy_rows(arms: Mapping[str, Arm], names: Sequence[str]) -> list[list[str]]:
-    """A row an arm: accuracy by round, trace accuracy, out of domain, pairs, tokens, gain over SFT."""
-    sft = arms["sft"]
-    rows = []
+    """A row an arm: its accuracy by round and seed, gain over SFT, trace accuracy, out of domain, and what it cost."""
+    sft, rows = arms["sft"], []
+    rounds = range(1, arms["sipf"].rounds + 1)
     for name in names:
         arm = arms.get(name)
         if arm is None:
             continue
-        test = arm.at("test")
+        test, pairs = arm.at("test"), arm.last("pairs")
         low, high = wilson(sum(test.right.values()), len(test.right))
-        rounds = [percent(arm.at("test", number).rate()) for number in range(1, arm.rounds + 1)]
-        seeds = ", ".join(percent(test.of_seed(seed)) for seed in arm.seeds)
-        gain = "" if name == "sft" else _gain(difference(test.right, sft.at("test").right))
         rows.append(
-            [title(name), *(rounds or [""] * max(one.rounds for one in arms.values()))]
-            + [f"{percent(low)} to {percent(high)}", seeds, gain, percent(test.rate(sound=True)), percent(arm.at("ood").rate())]  # fmt: skip
-            + (["", ""] if name == "sft" else [f"{arm.last('pairs') or 0:,.0f}".replace("nan", ""), _tokens(arm)])
+            [
+                title(name),
+                *(percent(arm.at("test", number).rate()) if number <= arm.rounds else "" for number in rounds),
+                f"{percent(test.rate())} ({percent(low)} to {percent(high)})",
+                ", ".join(percent(test.of_seed(seed)) for seed in arm.seeds),
+                "" if name == "sft" else _gain(difference(test.right, sft.at("test").right)),
+                percent(test.rate(sound=True)),
+                percent(arm.at("ood").rate()),
+                "" if math.isnan(pairs) else f"{pairs:,.0f}",
+                _tokens(arm) if arm.costs else "",
+            ]
         )
-        if name == "sft":
-            rows[-1][1] = percent(test.rate())
     return rows
 
 
@@ -288,7 +296,7 @@ def claims(rounds: int) -> list[Claim]:
         Claim("SIPF is above SIOF, at equal pairs", "yes", sipf, ("siof", last)),
         Claim("SIPF is above SIOF, at equal tokens", "", sipf, ("siof-tokens", last)),
         Claim("SIPF by the paper's rule is above SIOF, at equal pairs", "yes", paper, ("siof", last)),
-        Claim("SIPF's right answers have right steps more often than SIOF's (trace accuracy)", "", sipf, ("siof", last), sound=True),
+        Claim("SIPF is above SIOF in trace accuracy, at equal pairs", "", sipf, ("siof", last), sound=True),
         Claim("SIPF is above RFT, at equal pairs", "yes", sipf, ("rft", last)),
         Claim("SIPF is above RFT, at equal tokens", "", sipf, ("rft-tokens", last)),
         Claim("SIPF is above SRF, at equal pairs", "yes", sipf, ("srf", last)),
@@ -311,7 +319,7 @@ def claims(rounds: int) -> list[Claim]:
         Claim("open: K = 32 is better than K = 2", "?", ("k-32", last), ("k-2", last)),
         Claim("open: labels of more problems help", "?", ("share-0.3", last), sipf),
         Claim("open: a better reward model helps (true above shuffled scores)", "?", paper, ("shuffled-1.0", last)),
-    ]  # fmt: skip
+    ]
 
 
 def claim_rows(arms: Mapping[str, Arm], code: Mapping[str, Arm] | None) -> list[list[str]]:
@@ -333,10 +341,8 @@ def claim_rows(arms: Mapping[str, Arm], code: Mapping[str, Arm] | None) -> list[
         seeds = ", ".join(f"{100 * gain:+.1f}" for gain in found.by_seed.values())
         interval = f"{100 * found.low:+.1f} to {100 * found.high:+.1f}"
         verdict = found.verdict()
-        rows.append(
-            [claim.text, claim.paper, f"{100 * found.gain:+.1f}", interval, seeds, f"{found.p:.2g}"]
-            + [f"**{verdict}**" if verdict != "not shown" else verdict]
-        )
+        cells = [claim.text, claim.paper, f"{100 * found.gain:+.1f}", interval, seeds, f"{found.p:.2g}"]
+        rows.append([*cells, f"**{verdict}**" if verdict != "not shown" else verdict])
     return rows
 
 
@@ -357,50 +363,81 @@ def model_rows(arms: Mapping[str, Arm]) -> list[list[str]]:
     return rows
 
 
-def page(run: Path, arms: Mapping[str, Arm], code: Mapping[str, Arm] | None) -> str:
+INTRODUCTION = """# Claims
+
+Written by `examples/reproduce.sh` (`make reproduce`); do not edit.
+
+{rounds} rounds, seeds {seeds}, {problems:,} test problems a seed, greedy answers, figures in percent. Test problems
+were looked at once; settings were chosen on validation problems. Rates are over all seeds together, with 95 % Wilson
+intervals, which leave out that another training seed moves an arm by about a point. p is that of an exact McNemar
+test over (seed, problem). A claim holds if p is below 0.05 and the sign is the same in every seed. SIPF always means
+pairs chosen with a reward model's scores, with the policy itself as simulator and as the base of the reward model.
+"""
+EQUAL_PAIRS = """## At equal pairs
+
+Every arm trains on at most as many pairs as SIPF, those by fine-tuning on as many paths. `trace`: right answers by
+right steps.
+"""
+EQUAL_TOKENS = """## At equal tokens
+
+These arms draw so many paths that they generate as many tokens as SIPF with its rollouts, and train on all pairs that
+these give.
+"""
+HELP = """## With a teacher
+
+A teacher is help from outside: none of these rows is self-fed. Its tokens count as generated ones.
+"""
+LABELS = """## Labels and reward model
+
+Rollouts and tokens are those of all rounds. The reward model's figures are those of the last round, on problems held
+out of its training, against Monte Carlo labels.
+"""
+COST_HEAD = (
+    "last round (95 %)",
+    "by seed",
+    "over SFT",
+    "trace",
+    "out of domain",
+    "pairs, last round",
+    "million tokens",
+)
+MODEL_HEAD = ("arm", "strategy", "share", "K", "delta", "rollouts", "million tokens")
+QUALITY_HEAD = ("AUC", "right above wrong", "first error", "final accuracy")
+
+
+def page(arms: Mapping[str, Arm], code: Mapping[str, Arm] | None) -> str:
     """The whole page, in markdown."""
-    rounds, seeds = arms["sipf"].rounds, arms["sipf"].seeds
-    own = [name for name in arms if not name.endswith("-tokens") and name not in HELPED + NOT_SIPF and name != "sft"]
-    order = [name for name in TITLES if name in own] + sorted(name for name in own if name not in TITLES)
-    head = ["arm", *(f"round {i}" for i in range(1, rounds + 1)), "95 %", "by seed", "over SFT", "trace", "out of domain", "pairs, last round", "million tokens"]  # fmt: skip
-    partial = {name: arm for name, arm in arms.items() if len(arm.seeds) < len(arms["sft"].seeds)}
-    test = arms["sft"].at("test")
+    sipf, sft = arms["sipf"], arms["sft"]
+    equal = [name for name in arms if not name.endswith("-tokens") and name not in (*HELPED, *NOT_SIPF, "sft")]
+    equal.sort(key=lambda name: (list(TITLES).index(name) if name in TITLES else len(TITLES), name))
+    tokens = [name for name in arms if name.endswith("-tokens")]
+    head = ["arm", *(f"round {i}" for i in range(1, sipf.rounds + 1)), *COST_HEAD]
+    problems = len(sft.at("test").right) // len(sft.seeds)
     parts = [
-        "# Claims\n",
-        "Written by `examples/reproduce.sh` (`make reproduce`); do not edit.\n",
-        f"{rounds} rounds, seeds {', '.join(seeds)}, {len(test.right) // max(1, len(arms['sft'].seeds)):,} test problems a seed, greedy answers, figures in percent. "
-        "Test problems were looked at once; every setting was chosen on validation problems. Rates are means over seeds with 95 % Wilson intervals of all "
-        "answers together; they leave out that another training seed moves an arm by about a point. p: exact McNemar test over (seed, problem). "
-        "A claim holds if p is below 0.05 and every seed has the same sign. SIPF always means pairs chosen with a reward model's scores, and a simulator and reward model that are the policy itself.\n",
+        INTRODUCTION.format(rounds=sipf.rounds, seeds=", ".join(sft.seeds), problems=problems),
         "## What the paper claims\n",
-        table(["claim", "paper", "points", "95 %", "by seed", "p", ""], claim_rows(arms, code)),
-        "## At equal pairs\n",
-        "Every arm trains on as many pairs as SIPF, those by fine-tuning on as many paths. `trace`: right answers by right steps.\n",
-        table(head, accuracy_rows(arms, ["sft", *order])),
-        "## At equal tokens\n",
-        "These arms draw so many paths that they generate as many tokens as SIPF with its rollouts, and train on all pairs that these give.\n",
-        table(head, accuracy_rows(arms, ["sipf", *(name for name in arms if name.endswith("-tokens"))])),
+        table(("claim", "paper", "points", "95 %", "by seed", "p", ""), claim_rows(arms, code)),
+        EQUAL_PAIRS,
+        table(head, accuracy_rows(arms, ["sft", *equal])),
+        EQUAL_TOKENS,
+        table(head, accuracy_rows(arms, ["sipf", *tokens])),
     ]
     if any(name in arms for name in NOT_SIPF):
         parts += ["## Without a reward model\n", table(head, accuracy_rows(arms, ["sipf", *NOT_SIPF]))]
     if any(name in arms for name in HELPED):
-        helped = "A teacher is help from outside: none of these rows is self-fed. Its tokens count as generated ones.\n"
-        parts += ["## With a teacher\n", helped, table(head, accuracy_rows(arms, ["sipf", *HELPED]))]
-    model_head = ["arm", "strategy", "share", "K", "delta", "rollouts", "million tokens", "AUC", "right above wrong", "first error", "final accuracy"]  # fmt: skip
-    parts += [
-        "## Labels and reward model\n",
-        "Rollouts and tokens over all rounds. The reward model's figures are those of the last round on problems held out of its training, against Monte Carlo labels.\n",
-        table(model_head, model_rows(arms)),
-    ]
+        parts += [HELP, table(head, accuracy_rows(arms, ["sipf", *HELPED]))]
+    parts += [LABELS, table((*MODEL_HEAD, *QUALITY_HEAD), model_rows(arms))]
     if code is not None:
         parts += ["## Code\n", table(head, accuracy_rows(code, ["sft", *(name for name in code if name != "sft")]))]
+    partial = [
+        f"{title(name)} ({len(arm.seeds)} seeds)" for name, arm in arms.items() if len(arm.seeds) < len(sft.seeds)
+    ]
     if partial:
-        left = ", ".join(f"{title(name)} ({len(arm.seeds)} seeds)" for name, arm in partial.items())
-        parts.append(f"Not finished for every seed: {left}.\n")
+        parts.append(f"Not finished for every seed: {', '.join(partial)}.\n")
     return "\n".join(parts)
 
 
-def main(read: Callable[[Path], dict[str, Arm]] = read_arms) -> None:
+def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
@@ -408,7 +445,7 @@ def main(read: Callable[[Path], dict[str, Arm]] = read_arms) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     try:
-        text = page(given.run, read(given.run), read(given.code) if given.code else None)
+        text = page(read_arms(given.run), read_arms(given.code) if given.code else None)
     except SipfError as error:
         parser.exit(2, f"claims.py: {error}\n")
     given.output.write_text(text, encoding="utf-8")

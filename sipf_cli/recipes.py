@@ -36,16 +36,23 @@ class RecipeName(StrEnum):
     loop = "loop"
     gsm8k = "gsm8k"
     demo = "demo"
-    baselines = "baselines"
+    arms = "arms"
+    reproduce = "reproduce"
 
 
 RECIPES = {
     RecipeName.loop: Recipe("The whole loop on a model and task of your choice.", ("loop.sh",)),
     RecipeName.gsm8k: Recipe("The loop with the published settings for GSM8K, on one GPU.", ("loop.sh", "gsm8k.toml")),
-    RecipeName.demo: Recipe("Two rounds on the embedded world, on a laptop.", ("demo.sh", "demo.toml", "loop.sh")),
-    RecipeName.baselines: Recipe(
+    RecipeName.demo: Recipe(
+        "Two rounds on the embedded world, on a laptop.", ("demo.sh", "arms.sh", "demo.toml", "loop.sh")
+    ),
+    RecipeName.arms: Recipe(
         "The method beside RFT, STaR, DPO and its ablations, on a model and task of your choice.",
-        ("baselines.sh", "loop.sh", "demo.toml"),
+        ("arms.sh", "loop.sh", "demo.toml"),
+    ),
+    RecipeName.reproduce: Recipe(
+        "What the paper claims, tested: the arms for several seeds, and a page with every claim.",
+        ("reproduce.sh", "arms.sh", "loop.sh", "claims.py", "demo.toml"),
     ),
 }
 

@@ -282,9 +282,7 @@ def told_lines(state: int, operations: Sequence[Operation]) -> tuple[list[str], 
     return lines, state
 
 
-def _varied_lines(
-    rng: random.Random, state: int, run: list[Operation], furthest: int
-) -> tuple[list[str], int]:
+def _varied_lines(rng: random.Random, state: int, run: list[Operation], furthest: int) -> tuple[list[str], int]:
     """A run of additions and subtractions, written in another way at one place."""
     at = rng.randrange(len(run) - 1) if len(run) > 1 else 0
     here, two = run[at], run[at : at + 2]

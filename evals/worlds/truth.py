@@ -8,7 +8,8 @@
 A right quantity of a story is the stock after some of its changes, or the net of some of them. Additions and
 subtractions with no multiplication or division between them commute; nothing else does. No step takes a change back.
 Every number that a step uses must be told in the story or be the result of a step before; "twice that number" tells the
-double too, as one may double in one's head. A number may mean several things (two people who each give 5); a step is right if one reading of its numbers makes it so.
+double too, as one may double in one's head. A number may mean several things (two people who each give 5); a step is
+right if one reading of its numbers makes it so.
 
 Quantities are kept as linear forms in the start and the numbers of the operations, so 33+5 and 5+33, or 32*2 and 32+32,
 are the same, and a number that happens to be equal is not.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from itertools import pairwise
@@ -22,6 +23,8 @@ while [ $# -gt 0 ]; do
   shift
 done
 """
+# As many tokens were rolled out as drawn.
+MANIFEST = """echo '{"usage": {"tokens": 7}, "options": {"n": 4}}' > "$2.manifest.json" """
 
 
 @pytest.fixture
@@ -205,19 +208,62 @@ def test_a_policy_learns_by_other_methods_from_what_they_need(
     assert [line.split(f"{start} ")[1].split()[0] for line in trained] == ["on/m0", "on/m1"]
 
 
-def test_the_baselines_share_problems_m0_first_paths_and_the_number_of_pairs(place: Path) -> None:
-    lines = calls(place, "baselines.sh", "--rounds", "1", OUT="all")
-    arms = ["sipf", "siof", "rft", "star", "prft", "srf", "rpo", "without-or", "without-both"]
+def test_the_arms_share_problems_m0_first_paths_labels_and_the_number_of_pairs(place: Path) -> None:
+    lines = calls(place, "arms.sh", "--rounds", "1", OUT="all")
+    arms = ["sipf", "sipf-paper", "siof", "rft", "star", "prft", "srf", "rpo", "without-or", "without-both"]
     assert lines[-1] == "report " + " ".join(f"all/{arm}" for arm in arms)
     assert len(only(lines, "data")) == 4, "once for all"
     trained = [line for line in lines if "/m1" in line.split("-o ")[-1]]
-    assert [line.split()[0] for line in trained] == ["orpo", "orpo", "sft", "sft", "sft", "dpo", "dpo", "orpo", "orpo"]
-    assert ["(beta 0)" in line for line in trained] == [False] * 7 + [True, True]
+    kinds = ["orpo", "orpo", "orpo", "sft", "sft", "sft", "dpo", "dpo", "orpo", "orpo"]
+    assert [line.split()[0] for line in trained] == kinds
+    assert ["(beta 0)" in line for line in trained] == [False] * 8 + [True, True]
     for line in [*only(lines, "pairs"), *only(lines, "sft")[1:]]:
         assert ("--most 3" in line) == ("-o all/sipf/" not in line), line
-    for arm in ("siof", "prft", "without-both"):
+    for arm in ("sipf-paper", "siof", "prft", "without-both"):
         own, first = place / f"all/{arm}/r0/paths.jsonl", place / "all/sipf/r0/paths.jsonl"
         assert own.read_bytes() == first.read_bytes()
+    assert (place / "all/sipf-paper/r0/labels.jsonl.manifest.json").exists()
+    rules = {
+        line.split("-o all/")[1].split("/")[0]: line.split("--rule=")[1].split()[0] for line in only(lines, "pairs")
+    }
+    assert (rules["sipf"], rules["sipf-paper"], rules["siof"]) == ("consistent", "threshold", "outcome")
+
+
+def test_arms_of_equal_tokens_draw_for_the_rollouts_as_well(place: Path) -> None:
+    calls(place, "arms.sh", "--rounds", "2", OUT="all", ARMS="sipf")
+    for i, tokens in enumerate(((400, 500), (400, 90))):
+        for name, spent in zip(("paths", "labels"), tokens, strict=True):
+            manifest = {"usage": {"tokens": spent}, "options": {"n": 4}}
+            (place / f"all/sipf/r{i}/{name}.jsonl.manifest.json").write_text(json.dumps(manifest))
+    lines = calls(place, "arms.sh", "--rounds", "2", OUT="all", ARMS="siof-tokens rft-tokens")
+    for name in ("siof-tokens", "rft-tokens"):
+        draws = [line.split(" -n ")[1].split()[0] for line in only(lines, "sample") if f"all/{name}/" in line]
+        assert draws == ["9", "5"], "(400 + 500) / 400 * 4, and 4.9 rounded"
+    for line, most in zip(only(lines, "pairs"), ("9", "5"), strict=True):
+        assert f"--max-per-problem {most}" in line
+        assert "--most" not in line
+
+
+def test_each_arm_of_the_full_set_is_told_what_makes_it_different(place: Path) -> None:
+    calls(place, "arms.sh", "--rounds", "1", OUT="all", ARMS="sipf")
+    names = "teacher distilled labels beta-1.0 shuffled-0.25 teacher-likelihood continue"
+    lines = calls(place, "arms.sh", "--rounds", "1", OUT="all", ARMS=names)
+
+    def of(arm: str, stage: str) -> str:
+        (line,) = (line for line in only(lines, stage) if f"-o all/{arm}/" in line)
+        return line
+
+    assert "--model chain-teacher" in of("teacher", "simulate")
+    assert "--model chain-teacher" in of("teacher", "train-prm")
+    assert "--model chain-teacher" in of("distilled", "sample")
+    assert "--by labels" in of("labels", "pairs")
+    assert "--rule=shuffled:0.25 --rule=threshold:0.75" in of("shuffled-0.25", "pairs")
+    assert "(beta 1.0)" in of("beta-1.0", "orpo")
+    assert "--by likelihood --model chain-teacher" in of("teacher-likelihood", "score")
+    assert "--continue-from all/sipf/m0" in of("continue", "orpo")
+    unknown = ["bash", str(EXAMPLES / "arms.sh"), "--rounds", "1"]
+    done = subprocess.run(unknown, cwd=place, env={**os.environ, "ARMS": "best"}, capture_output=True, text=True)
+    assert (done.returncode, "there is no arm best" in done.stderr) == (2, True)
 
 
 def test_several_processes_train_through_accelerate_and_nothing_else_does(place: Path) -> None:
@@ -234,12 +280,16 @@ def test_several_processes_train_through_accelerate_and_nothing_else_does(place:
     assert not (place / "calls.launched").exists()
 
 
-def test_the_demos_outcome_arm_gets_as_many_pairs_from_the_same_first_paths(place: Path) -> None:
+def test_the_demo_shows_outcome_feedback_at_equal_pairs_and_at_equal_tokens(place: Path) -> None:
+    (place / "bin" / "sipf").write_text(NOTES.replace('touch "$2.manifest.json"', MANIFEST))
     lines = calls(place, "demo.sh", OUT=str(place / "demo"), SEED="2")
-    other = [line for line in lines if f"{place}/demo/outcome" in line]
-    assert not [line for line in other if line.split()[0] in ("sft", "simulate", "train-prm", "score")]
-    assert all("--rule=outcome" in line and "--most 3" in line for line in only(other, "pairs"))
-    assert (place / "demo/outcome/r0/paths.jsonl").read_bytes() == (place / "demo/process/r0/paths.jsonl").read_bytes()
+    pairs, tokens = ([line for line in lines if f"-o {place}/demo/{arm}/" in line] for arm in ("siof", "siof-tokens"))
+    for other in (pairs, tokens):
+        assert not [line for line in other if line.split()[0] in ("sft", "simulate", "train-prm", "score")]
+        assert all("--rule=outcome" in line for line in only(other, "pairs"))
+    assert all("--most 3" in line for line in only(pairs, "pairs"))
+    assert [" -n 8 " in line for line in only(tokens, "sample")] == [True, True]
+    assert (place / "demo/siof/r0/paths.jsonl").read_bytes() == (place / "demo/sipf/r0/paths.jsonl").read_bytes()
     tests = [line for line in lines if "--split test" in line or "--split ood" in line]
     assert all("--seed 1002" in line for line in tests), "test problems depend on the demo's seed"
 

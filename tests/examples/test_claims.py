@@ -1,0 +1,106 @@
+"""The page of claims, from results that are written here and counted by hand."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ANSWER = {"text": "1", "steps": ["1"], "answer": "1", "source": "eval"}
+SCRIPT = Path(__file__).parents[2] / "examples" / "claims.py"
+
+
+@pytest.fixture(scope="module")
+def claims() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("claims", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["claims"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def write(run: Path, seed: str, arm: str, policy: str, right: str) -> None:
+    """Results of one policy: a problem per letter of `right`, "r" is right; the last one is out of domain."""
+    folder = run / seed / arm / "eval"
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [
+        {
+            "id": f"p{i}", "task": "math", "question": "?", "answer": "1",
+            "split": "ood" if i == len(right) - 1 else "test",
+            "paths": [{**ANSWER, "id": f"p{i}/0", "correct": letter == "r"}],
+        }
+        for i, letter in enumerate(right)
+    ]  # fmt: skip
+    file = folder / f"{policy}.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    Path(f"{file}.manifest.json").write_text(json.dumps({"complete": True, "stage": "eval", "counts": {}}))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    for seed in ("0", "1"):
+        write(tmp_path, seed, "sipf", "sft", "rwwwwwwwww" + "w")
+        write(tmp_path, seed, "sipf", "round1", "rrrrwwwwww" + "w")
+        write(tmp_path, seed, "sipf", "round2", "rrrrrrrrww" + "r")
+        write(tmp_path, seed, "siof", "round1", "rrwwwwwwww" + "w")
+        write(tmp_path, seed, "siof", "round2", "wrwwwwwrrr" + "w")
+    write(tmp_path, "0", "rft", "round1", "rrrwwwwwww" + "w")
+    write(tmp_path, "0", "rft", "round2", "rrrwwwwwww" + "w")
+    write(tmp_path, "1", "rft", "round1", "rrrrrrrrrr" + "r")
+    return tmp_path
+
+
+def test_the_comparison_is_paired_and_stratified_by_seed(claims: ModuleType, run: Path) -> None:
+    arms = claims.read_arms(run)
+    found = claims.difference(arms["sipf"].at("test").right, arms["siof"].at("test").right)
+    # Of 10 problems a seed SIPF has 8 right, SIOF 4; 6 are right for SIPF alone, 2 for SIOF alone.
+    assert found.gain == pytest.approx(0.4)
+    assert found.p == pytest.approx(0.0768127, abs=1e-6), "12 to 4: 2 * P(X <= 4), X binomial of 16 and 1/2"
+    assert found.by_seed == {"0": pytest.approx(0.4), "1": pytest.approx(0.4)}
+    assert (found.low, found.high) == (pytest.approx(0.4 - 0.35063, abs=1e-4), pytest.approx(0.4 + 0.35063, abs=1e-4))
+    assert found.verdict() == "not shown", "p is above 0.05"
+    assert claims.difference(arms["sipf"].at("test").right, arms["sft"].at("test").right).verdict() == "holds"
+    assert claims.difference(arms["sft"].at("test").right, arms["sipf"].at("test").right).verdict() == "the opposite"
+
+
+def test_seeds_that_disagree_show_nothing(claims: ModuleType) -> None:
+    better = {f"0/{i}": True for i in range(30)} | {f"1/{i}": i < 1 for i in range(10)}
+    than = {f"0/{i}": False for i in range(30)} | {f"1/{i}": i < 2 for i in range(10)}
+    found = claims.difference(better, than)
+    assert found.p < 1e-6
+    assert found.verdict() == "not shown"
+
+
+def test_the_page_holds_each_claim_whose_arms_have_run(claims: ModuleType, run: Path) -> None:
+    text = claims.page(claims.read_arms(run), None)
+    (row,) = (line for line in text.splitlines() if line.startswith("| SIPF is above SFT |"))
+    assert [cell.strip() for cell in row.split("|")[1:-1]] == [
+        "SIPF is above SFT", "+12.4", "+70.0", "+49.9 to +90.1", "+70.0, +70.0", "0.00012", "**holds**",
+    ]  # fmt: skip
+    (row,) = (line for line in text.splitlines() if "still rises in round 2" in line)
+    assert "+40.0" in row
+    assert "SIPF is above SRF" not in text, "that arm has not run"
+    (row,) = (line for line in text.splitlines() if line.startswith("| SIOF: outcome feedback |"))
+    assert [cell.strip() for cell in row.split("|")[2:5]] == ["20.0", "40.0", "40.0 (21.9 to 61.3)"]
+
+
+def test_an_unfinished_seed_is_left_out_and_said(claims: ModuleType, run: Path) -> None:
+    arms = claims.read_arms(run)
+    assert arms["rft"].seeds == ["0"]
+    assert arms["rft"].at("test").rate() == pytest.approx(0.3)
+    assert "Not finished for every seed: RFT (1 seeds)." in claims.page(arms, None)
+
+
+def test_a_folder_without_results_is_one_line(tmp_path: Path) -> None:
+    line = [sys.executable, str(SCRIPT), str(tmp_path), "-o", str(tmp_path / "page.md")]
+    done = subprocess.run(line, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "holds no finished arm sipf" in done.stderr
+    assert "Traceback" not in done.stderr
