@@ -98,6 +98,20 @@ def first_error(world: Mapping[str, Any], path: Written) -> tuple[str, int] | No
     return ("calculation" if all(true_steps(world, meant)) else "reading and calculation"), at
 
 
+def starts_from_state(world: Mapping[str, Any], steps: Sequence[str], at: int) -> bool:
+    """Whether a step starts from the stock as it was last written, and not from another number of the story.
+
+    Only then is its result a state, which the next step starts from: the first number of `9*2=18` is told.
+    """
+    found = re.match(r"\d+", steps[at].strip())
+    state = str(world["start"])
+    for step in steps[:at]:
+        first, result = re.match(r"\d+", step.strip()), step.rpartition("=")[2].strip()
+        if first is not None and first[0] == state:
+            state = result
+    return found is not None and found[0] == state
+
+
 def _value(expression: str) -> float:
     """The value of an expression of numbers and signs."""
     total, product, sign = 0.0, 0.0, 1
@@ -119,7 +133,7 @@ def share(part: int, whole: int) -> str:
 
 def errors(lines: Sequence[Problem]) -> list[tuple[str, str]]:
     """Rows about answers: accuracy, format, kinds of first errors, and what follows an error."""
-    kinds, follow = Counter[str](), Counter[str]()
+    kinds, follow = Counter[str](), Counter[tuple[str, bool]]()
     right = malformed = unsound = n = 0
     for line in lines:
         world = world_of(line)
@@ -136,14 +150,16 @@ def errors(lines: Sequence[Problem]) -> list[tuple[str, str]]:
             if at + 1 < len(path.steps):
                 result = path.steps[at].rpartition("=")[2]
                 used = re.findall(r"\d+", path.steps[at + 1].rpartition("=")[0])
-                follow["followed" if result in used else "not"] += 1
+                what = "state" if starts_from_state(world, path.steps, at) else "sum"
+                follow[what, result in used] += 1
     wrong = sum(kinds.values())
     rows = [
         ("right", share(right, n)),
         ("malformed", share(malformed, n)),
         ("right answers with a wrong step", share(unsound, right)),
         ("first errors: reading or reasoning", share(sum(kinds[kind] for kind in READING), wrong)),
-        ("next step uses the wrong result", share(follow["followed"], sum(follow.values()))),
+        ("next step uses a wrong state", share(follow["state", True], follow["state", True] + follow["state", False])),
+        ("next step uses another wrong result", share(follow["sum", True], follow["sum", True] + follow["sum", False])),
     ]
     return rows + [(f"first errors: {kind}", share(count, wrong)) for kind, count in kinds.most_common()]
 
