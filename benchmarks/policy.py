@@ -1,6 +1,6 @@
 """What the labelling benchmarks share: a policy made when needed, sampled lines, and a stage run over them.
 
-The policy is the embedded base after the demo's short fine-tuning on 300 problems. benchmarks/world.py measures it.
+The policy is the embedded base after the demo's short fine-tuning on 72 problems. benchmarks/world.py measures it.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from stages.strategies.run_budget import RunBudget
 
 Clock = Callable[[], float]
 
-DEMO = TrainSettings(epochs=3, lr=1e-4, batch=16, group_by_length=True, device="cpu", dtype="float32")
+DEMO = TrainSettings(epochs=2, lr=5e-5, batch=16, group_by_length=True, device="cpu", dtype="float32")
 
 
 def make_policy(folder: Path) -> str:
     """The folder of the fine-tuned policy."""
     quiet_libraries()
     out = folder / "policy"
-    run_sft(chain.problems("train", 300, 100), model="chain-base", out=str(out), options=DEMO)
+    run_sft(chain.problems("train", 72, 100), model="chain-base", out=str(out), options=DEMO)
     return str(out)
 
 

@@ -29,7 +29,7 @@ from evals.metrics import auc, first_wrong_step, pair_accuracy, wilson
 from evals.records import Path as Written
 from evals.records import Problem
 from evals.worlds import chain
-from evals.worlds.truth import sound, true_steps
+from evals.worlds.truth import first_error, sound, true_steps
 from stages.counts import Tally
 from stages.engines.base import Engine
 from stages.eval import Evaluation
@@ -78,15 +78,14 @@ def world_of(problem: Problem) -> dict[str, Any]:
     return dict((problem.model_extra or {})["world"])
 
 
-def first_error(world: Mapping[str, Any], path: Written) -> tuple[str, int] | None:
+def first_mistake(world: Mapping[str, Any], path: Written) -> tuple[str, int] | None:
     """The kind and place of a path's first error; None if there is none."""
-    flags = true_steps(world, path.steps)
-    at = first_wrong_step(flags)
+    at = first_error(world, path.steps)
     if at < 0:
-        if sound(world, path.steps):
-            last = path.steps[-1].rpartition("=")[2]
-            return None if path.correct else ("another answer than its last step's", len(flags)) if last else None
-        return "a step left out", len(flags)
+        return None if path.correct else ("another answer than its last step's", len(path.steps))
+    flags = true_steps(world, path.steps)
+    if at == len(flags) or flags[at]:
+        return "a step left out", at
     found = re.fullmatch(r"(\d+)([-+*/]\d+(?:[-+*/]\d+)*)=(\d+)", path.steps[at].strip())
     if found is None:
         return "no equation", at
@@ -141,7 +140,7 @@ def errors(lines: Sequence[Problem]) -> list[tuple[str, str]]:
             n += 1
             right += bool(path.correct)
             malformed += WELL_FORMED.fullmatch(path.text) is None
-            error = first_error(world, path)
+            error = first_mistake(world, path)
             unsound += bool(path.correct) and error is not None
             if error is None:
                 continue
@@ -184,7 +183,7 @@ def labels(lines: Sequence[Problem], k: int, only_reached: bool) -> list[tuple[s
                 end = first_wrong_step(said)
                 said = said if end < 0 else [*said[:end], *[False] * (len(said) - end)]
                 steps += [a == b for a, b in zip(said, truth, strict=True)]
-                firsts.append(first_wrong_step(said) == first_wrong_step(truth))
+                firsts.append(first_wrong_step(said) == _in_steps(first_error(world, path.steps), path))
                 if path.correct:
                     good = sound(world, path.steps)
                     true += good
@@ -198,6 +197,11 @@ def labels(lines: Sequence[Problem], k: int, only_reached: bool) -> list[tuple[s
             (f"delta {delta}: unsound among the kept right answers", share(false_kept, kept)),
         ]
     return rows
+
+
+def _in_steps(error: int, path: Written) -> int:
+    """-1 where the error is that the path stops too early: no step's label can say so."""
+    return -1 if error == len(path.steps) else error
 
 
 def reward_model(base: str, labelled: list[Problem], lines: list[Problem], folder: Path) -> list[tuple[str, str]]:

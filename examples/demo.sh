@@ -9,7 +9,7 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export OUT=${OUT:-runs/demo}
 SEED=${SEED:-0} MODE=${MODE:-restart}
 # The seed decides the test and out-of-domain problems too. No setting was chosen by looking at them.
-export SFT_N=${SFT_N:-300} QUESTIONS_N=${QUESTIONS_N:-1600} TEST_N=${TEST_N:-1000} OOD_N=${OOD_N:-500}
+export SFT_N=${SFT_N:-72} QUESTIONS_N=${QUESTIONS_N:-1600} TEST_N=${TEST_N:-1000} OOD_N=${OOD_N:-500}
 export TEST_SEED=$((1000 + SEED))
 # The arms run side by side, each on half of the cores.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((($(getconf _NPROCESSORS_ONLN) + 1) / 2))}

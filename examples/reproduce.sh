@@ -14,7 +14,7 @@ DEFAULT="sipf sipf-paper siof rft srf without-or siof-tokens rft-tokens srf-toke
 MORE="orm prft star rpo without-both beta-0.01 beta-1.0 labels fork frequent k-2 k-32 share-0.1 share-0.3 shuffled-0.5
 shuffled-1.0 teacher teacher-simulator teacher-labels teacher-likelihood distilled continue siof-continue"
 export ARMS=${ARMS:-$DEFAULT${FULL:+ $MORE}}
-export SFT_N=${SFT_N:-300} QUESTIONS_N=${QUESTIONS_N:-1600} TEST_N=${TEST_N:-1000} OOD_N=${OOD_N:-500}
+export SFT_N=${SFT_N:-72} QUESTIONS_N=${QUESTIONS_N:-1600} TEST_N=${TEST_N:-1000} OOD_N=${OOD_N:-500}
 JOBS=${JOBS:-$(getconf _NPROCESSORS_ONLN)} # seeds side by side; one GPU takes one
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 began=$(date +%s)

@@ -230,7 +230,7 @@ _HARD = ("+", "+", "-", "-", "again+", "again-", "twice+", "twice-")
 
 
 def solution_lines(
-    rng: random.Random, start: int, operations: Sequence[Operation], varied: float = VARIED, furthest: int = 1
+    rng: random.Random, start: int, operations: Sequence[Operation], varied: float = VARIED
 ) -> list[str]:
     """A right solution, one equation a line, in one of the ways in which it can be written.
 
@@ -241,7 +241,6 @@ def solution_lines(
 
     Args:
         varied: chance that a run of additions and subtractions is not written as the story tells it.
-        furthest: by how many places another order may put a change off.
     """
     lines: list[str] = []
     state, rest = start, list(operations)
@@ -253,20 +252,10 @@ def solution_lines(
             run = max(run, 1)
             written, state = told_lines(state, rest[:run])
         else:
-            written, state = _varied_lines(rng, state, rest[:run], furthest)
+            written, state = _varied_lines(rng, state, rest[:run])
         lines += written
         rest = rest[run:]
     return lines
-
-
-def _stays_a_state(state: int, operations: Sequence[Operation]) -> bool:
-    """Whether the state is one after each of the operations."""
-    for one in operations:
-        after = one.after(state)
-        if after is None:
-            return False
-        state = after
-    return True
 
 
 def told_lines(state: int, operations: Sequence[Operation]) -> tuple[list[str], int]:
@@ -282,7 +271,7 @@ def told_lines(state: int, operations: Sequence[Operation]) -> tuple[list[str], 
     return lines, state
 
 
-def _varied_lines(rng: random.Random, state: int, run: list[Operation], furthest: int) -> tuple[list[str], int]:
+def _varied_lines(rng: random.Random, state: int, run: list[Operation]) -> tuple[list[str], int]:
     """A run of additions and subtractions, written in another way at one place."""
     at = rng.randrange(len(run) - 1) if len(run) > 1 else 0
     here, two = run[at], run[at : at + 2]
@@ -298,11 +287,9 @@ def _varied_lines(rng: random.Random, state: int, run: list[Operation], furthest
         after = apply(apply(state, here.sign, here.amount), two[1].sign, two[1].amount)
         parts = "".join(f"{one.sign}{one.number}" + (f"*{one.times}" if one.times > 1 else "") for one in two)
         way = rng.choice(("order", "joined", "added first"))
-        put_off = rng.randint(1, furthest) if furthest > 1 else 1
-        others = run[at + 1 : at + 1 + put_off]
-        if way == "order" and _stays_a_state(state, others):
-            two = [here, *others]
-            lines, after = told_lines(state, [*others, here])
+        swapped = two[1].after(state)
+        if way == "order" and swapped is not None:
+            lines, after = told_lines(state, two[::-1])
         elif way == "added first" and here.sign == two[1].sign:
             total = here.amount + two[1].amount
             lines = [f"{parts[1:]}={total}".replace("-", "+"), f"{state}{here.sign}{total}={after}"]

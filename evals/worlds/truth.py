@@ -20,7 +20,8 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from itertools import groupby, product
@@ -49,16 +50,57 @@ def true_steps(world: Mapping[str, Any], steps: Sequence[str]) -> list[bool]:
     Returns:
         One flag per step: True up to the first wrong step, then False.
     """
-    return _read(world, steps)[0]
+    right = len(_read(world, steps).meant)
+    return [True] * right + [False] * (len(steps) - right)
 
 
 def sound(world: Mapping[str, Any], steps: Sequence[str]) -> bool:
     """Whether every step is right and together they reach the story's last state."""
-    flags, complete = _read(world, steps)
-    return complete and all(flags)
+    return _read(world, steps).sound
 
 
-def _read(world: Mapping[str, Any], steps: Sequence[str]) -> tuple[list[bool], bool]:
+def first_error(world: Mapping[str, Any], steps: Sequence[str]) -> int:
+    """Where the path as a whole first goes wrong, as a reader would mark it; -1 if it is sound.
+
+    That is the first wrong step, or before it the step that passes over a change which is never made up for:
+
+        33, loses 6, gets 5, loses 2:     33-6=27  27-2=25  25+7=32      goes wrong at 27-2
+                                          33-6=27  27-2=25  25+5=30      does not: losses and gains commute
+
+    The number of steps, if all are right but stop before the end.
+    """
+    reading = _read(world, steps)
+    if reading.sound:
+        return -1
+    made = {i for forms in reading.meant for form in forms for i, number in enumerate(form) if i and number}
+    runs: list[range] = []
+    for adds, run in groupby(range(1, len(reading.operations) + 1), key=lambda i: reading.operations[i - 1].adds):
+        places = list(run)
+        if adds:
+            runs.append(range(places[0], places[-1] + 1))
+    for at, forms in enumerate(reading.meant):
+        if all(form[0] and _passes_over(form, runs, made) for form in forms):
+            return at
+    return len(reading.meant)
+
+
+def _passes_over(form: Form, runs: Sequence[range], made: Collection[int]) -> bool:
+    """Whether a state has a change in it that comes after one which is never made, in the same run."""
+    return any(
+        form[later] and any(earlier not in made for earlier in range(run[0], later)) for run in runs for later in run
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What the steps of a path mean, up to the first wrong one."""
+
+    operations: tuple[Operation, ...]
+    meant: list[set[Form]]
+    sound: bool
+
+
+def _read(world: Mapping[str, Any], steps: Sequence[str]) -> _Reading:
     operations = tuple(Operation(*one) for one in world["operations"])
     right, last = _quantities(operations)
     known: dict[int, set[Form]] = defaultdict(set)
@@ -66,12 +108,14 @@ def _read(world: Mapping[str, Any], steps: Sequence[str]) -> tuple[list[bool], b
         known[value].add(form)
     for one, form in zip(operations, _told(operations)[1:], strict=True):
         known[one.amount].add(_scaled(form, one.times))
-    for done, step in enumerate(steps):
+    found: list[set[Form]] = []
+    for step in steps:
         meant = _meanings(step, known) & right
         if not meant:
-            return [True] * done + [False] * (len(steps) - done), False
+            return _Reading(operations, found, False)
+        found.append(meant)
         known[int(step.rpartition("=")[2])] |= meant
-    return [True] * len(steps), any(last in forms for forms in known.values())
+    return _Reading(operations, found, any(last in forms for forms in known.values()))
 
 
 def _told(operations: Sequence[Operation]) -> list[Form]:

@@ -28,7 +28,7 @@ class Mix:
 
     `hard` stories are hard to read, `misread` ones have one sentence misread and carried on from, `ood` ones are
     worded as the out-of-domain split, `sums` are no stories at all. `doubled` is the share of the misread stories whose
-    misread sentence is taken for a doubled number, which has a line of its own. `varied` and `furthest` are those of
+    misread sentence is taken for a doubled number, which has a line of its own. `varied` is that of
     `chain.solution_lines`.
     """
 
@@ -39,7 +39,6 @@ class Mix:
     sums: float = 0.15
     story_learned: float = 0.3
     varied: float = chain.VARIED
-    furthest: int = 1
     doubled: float = 0.0
 
 
@@ -58,7 +57,7 @@ def text(rng: random.Random, mix: Mix) -> list[Part]:
     tail = PROMPT_TAIL if head == PROMPT else rng.choice(TAILS)
     lines = _misread(rng, story, mix.doubled) if rng.random() < mix.misread else None
     if lines is None:
-        written = chain.solution_lines(rng, story.start, story.chain.operations, mix.varied, mix.furthest)
+        written = chain.solution_lines(rng, story.start, story.chain.operations, mix.varied)
         lines = [(line, True) for line in written]
     answer = lines[-1][0].rpartition("=")[2]
     return [

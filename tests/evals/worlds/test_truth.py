@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evals.worlds.chain import Operation, draw_story, solution_lines, told_lines
-from evals.worlds.truth import sound, true_steps
+from evals.worlds.truth import first_error, sound, true_steps
 from evals.worlds.wordings import OOD, SPLITS
 
 
@@ -128,3 +128,20 @@ def test_drawn_solutions_are_sound_and_a_changed_number_is_found() -> None:
             other = re.sub(rf"\b{number}\b", "997", left, count=1)
             assert true_steps(told, [*lines[:at], f"{other}={result}"])[-1] is False
             assert true_steps(told, [*lines[:at], f"{left}={int(result) + 1}"])[-1] is False
+
+
+@pytest.mark.parametrize(
+    ("way", "error"),
+    [
+        ("33-6=27 27+5=32 32*2=64 9*2=18 64-18=46 46-4=42", -1),
+        ("33+5=38 38-6=32 32*2=64 64-18=46 46-4=42", -1),  # the loss is put off, not left out
+        ("33+5=38 38*2=76", 0),  # the loss of 6 is never taken up
+        ("33-6=27 27+5=32 32*2=64 64-4=60 60*2=120", 3),  # neither is the doubled 9
+        ("33-6=27 27+5=32 32*2=64 64-4=60 60-18=42", -1),
+        ("33-6=27 27+6=33", 1),  # every change before the error was made
+        ("33-6=27 27+5=32 32*2=64", 3),  # stops too early
+        ("9*2=18 33-6=27 27+5=33", 2),  # a sum of its own passes over nothing
+    ],
+)
+def test_a_change_that_is_never_made_is_an_error_where_it_is_passed_over(way: str, error: int) -> None:
+    assert first_error(STORY, way.split()) == error
