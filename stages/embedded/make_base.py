@@ -58,8 +58,6 @@ TRUNK = (
 """What both models have read first."""
 SETTLED = Mix(hard=0.1, sums=0.25, ood=0.3, long_ood=0.8, misread=0.3, doubled=0.3, varied=0.1)
 """Mostly plain stories, more of them misread and carried on from, and long ones in the out-of-domain wordings."""
-FOLLOWED = Mix(hard=0.9, misread=0.25, doubled=0.2)
-"""Hard stories, more of them misread and carried on from: what is written is followed, so wrong prefixes fail."""
 PHASES = {
     "trunk": TRUNK,
     "base": (*TRUNK, Phase(SETTLED, updates=400, planned=400, lr=1.2e-3, stream=2, warmup=10)),
@@ -67,7 +65,6 @@ PHASES = {
         *TRUNK,
         Phase(Mix(hard=1.0), updates=1200, planned=1200, lr=2.5e-3, stream=0, batch=32, warmup=30),
         Phase(Mix(hard=1.0), updates=1600, planned=1600, lr=2.5e-3, stream=1, batch=32, warmup=30),
-        Phase(FOLLOWED, updates=600, planned=600, lr=1.5e-3, stream=2, batch=32, warmup=20),
     ),
 }
 SHARPER = {"trunk": 1.0, "base": 1.25, "teacher": 1.0}
