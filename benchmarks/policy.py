@@ -1,6 +1,7 @@
 """What the labelling benchmarks share: a policy made when needed, sampled lines, and a stage run over them.
 
-The policy is the embedded base after the demo's short fine-tuning on 72 problems. benchmarks/world.py measures it.
+The policy is an embedded base after the demo's short fine-tuning on 72 problems of its world. benchmarks/world.py and
+benchmarks/functions.py measure it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from evals.records import Problem
-from evals.worlds import chain
+from evals.worlds import chain, functions
 from stages.counts import Tally
 from stages.engines.base import Engine
 from stages.engines.hf.engine import HFEngine
@@ -27,13 +28,14 @@ from stages.strategies.run_budget import RunBudget
 Clock = Callable[[], float]
 
 DEMO = TrainSettings(epochs=2, lr=5e-5, batch=16, group_by_length=True, device="cpu", dtype="float32")
+WORLDS = {"chain": chain.problems, "functions": functions.problems}
 
 
-def make_policy(folder: Path) -> str:
-    """The folder of the fine-tuned policy."""
+def make_policy(folder: Path, world: str = "chain") -> str:
+    """The folder of the fine-tuned policy of a world."""
     quiet_libraries()
     out = folder / "policy"
-    run_sft(chain.problems("train", 72, 100), model="chain-base", out=str(out), options=DEMO)
+    run_sft(WORLDS[world]("train", 72, 100), model=f"{world}-base", out=str(out), options=DEMO)
     return str(out)
 
 

@@ -56,7 +56,10 @@ def answers(engine: Engine, problems: Iterable[Problem], settings: EvalSettings)
 
     async def draw() -> list[Problem]:
         stage = Evaluation(engine, settings)
-        made = await asyncio.gather(*[stage(one.model_copy(deep=True), Tally()) for one in problems])
+        try:
+            made = await asyncio.gather(*[stage(one.model_copy(deep=True), Tally()) for one in problems])
+        finally:
+            await stage.verdicts.close()
         return [line[0] for line in made]
 
     return asyncio.run(draw())

@@ -3,12 +3,13 @@
 #
 #   bash loop.sh --model google/gemma-2b --task gsm8k --rounds 3 --config gsm8k.toml --out runs/gemma
 #   bash loop.sh --model chain-base --task chain --rounds 2 --config demo.toml --out runs/chain
+#   bash loop.sh --task functions --rounds 2 --config demo.toml --out runs/functions
 #
 # A stage that is complete is not run again, so the same command resumes where it was stopped. Every file has its
 # manifest beside it. Settings belong in the config file (one table per command) or in SIPF_<COMMAND>_<OPTION> variables.
 set -euo pipefail
 
-MODEL=chain-base TASK=chain ROUNDS=2 MODE=restart BASE="" RULES=() BY=scores SCORE_BY=prm SCORER="" REFERENCE="" CONFIG="" OUT=runs/loop DATA=hub SFT_FROM="" SEED=0
+MODEL="" TASK=chain ROUNDS=2 MODE=restart BASE="" RULES=() BY=scores SCORE_BY=prm SCORER="" REFERENCE="" CONFIG="" OUT=runs/loop DATA=hub SFT_FROM="" SEED=0
 LEARN=orpo SIMULATOR=policy PRM_BASE="" ENGINE="" PROCESSES=1 PATHS_OF="" LABELS_OF="" SAMPLER=policy PAIRS_OF="" TOKENS_OF=""
 SFT_N=${SFT_N:-500} QUESTIONS_N=${QUESTIONS_N:-1000} TEST_N=${TEST_N:-1000} OOD_N=${OOD_N:-500}
 TEST_SEED=${TEST_SEED:-0}
@@ -16,13 +17,13 @@ TEST_SEED=${TEST_SEED:-0}
 usage() {
   cat <<USAGE
 usage: loop.sh [options]
-  --model NAME         the policy's base: folder, hub name or chain-base   (chain-base)
-  --task chain|gsm8k|mbpp   where the problems come from                   (chain)
+  --model NAME         the policy's base: folder, hub name or embedded model   (the embedded one of chain or functions)
+  --task chain|functions|gsm8k|mbpp   where the problems come from         (chain)
   --data DIR           GSM8K's train.jsonl and test.jsonl, or mbpp.jsonl, instead of the hub
   --rounds N           rounds of sample ... orpo                           (2)
   --restart            training starts from --base in every round (default)
   --continue           training continues from the previous round's policy
-  --base model|m0      what --restart restarts from: --model itself, as the paper does (gsm8k, mbpp), or the fine-tuned M0 (chain, DPO)
+  --base model|m0      what --restart restarts from: --model itself, as the paper does (gsm8k, mbpp), or the fine-tuned M0 (chain, functions, DPO)
   --learn METHOD       how the policy learns: orpo, dpo or rpo from pairs, rft, star or prft:T from its own right paths (orpo)
                        (star draws again with the answer in sight; prft:T takes paths whose every step scores at least T)
   --rule RULE[:SHARE]  how pairs are made, see sipf pairs --help; may be given again  (widest)
@@ -77,10 +78,14 @@ while [ $# -gt 0 ]; do
     *) echo "loop.sh: unknown option $1" >&2; usage >&2; exit 2 ;;
   esac
 done
-case $TASK in chain | gsm8k | mbpp) ;; *) echo "loop.sh: --task is chain, gsm8k or mbpp, not $TASK" >&2; exit 2 ;; esac
+case $TASK in
+  chain | functions) EMBEDDED=yes MODEL=${MODEL:-$TASK-base} ;;
+  gsm8k | mbpp) EMBEDDED="" MODEL=${MODEL:-chain-base} ;;
+  *) echo "loop.sh: --task is chain, functions, gsm8k or mbpp, not $TASK" >&2; exit 2 ;;
+esac
 case $LEARN in orpo | dpo | rpo | rft | star | prft:*) ;; *) echo "loop.sh: --learn is orpo, dpo, rpo, rft, star or prft:T, not $LEARN" >&2; exit 2 ;; esac
 # DPO holds the policy to the model that it starts from, which therefore has to be a fine-tuned one.
-if [ -z "$BASE" ]; then case $TASK/$LEARN in chain/* | */dpo | */rpo) BASE=m0 ;; *) BASE=model ;; esac; fi
+if [ -z "$BASE" ]; then case ${EMBEDDED:-no}/$LEARN in yes/* | */dpo | */rpo) BASE=m0 ;; *) BASE=model ;; esac; fi
 case $BASE in model | m0) ;; *) echo "loop.sh: --base is model or m0, not $BASE" >&2; exit 2 ;; esac
 
 IFS=, read -ra SIMULATORS <<< "$SIMULATOR"
@@ -132,18 +137,18 @@ PY
 path() { if [ "$DATA" = hub ]; then echo hub; else echo "$DATA/$1.jsonl"; fi; }
 mkdir -p "$OUT/data" "$OUT/eval"
 
-# data: problems, one per line. Takes seconds. The splits of the chain world share no problem; GSM8K and MBPP train on their train split.
+# data: problems, one per line. Takes seconds. The splits of an embedded world share no problem; GSM8K and MBPP train on their train split.
 if [ -n "$SFT_FROM" ]; then
   SOURCE=$SFT_FROM
 else
   SOURCE=$OUT
-  if [ "$TASK" = chain ]; then
-    sipf data chain --split train -n "$SFT_N" --seed "$((100 + SEED))" -o "$OUT/data/sft.jsonl"
-    sipf data chain --split test -n "$TEST_N" --seed "$TEST_SEED" -o "$OUT/data/test.jsonl"
-    sipf data chain --split ood -n "$OOD_N" --seed "$TEST_SEED" -o "$OUT/data/ood.jsonl"
+  if [ -n "$EMBEDDED" ]; then
+    sipf data "$TASK" --split train -n "$SFT_N" --seed "$((100 + SEED))" -o "$OUT/data/sft.jsonl"
+    sipf data "$TASK" --split test -n "$TEST_N" --seed "$TEST_SEED" -o "$OUT/data/test.jsonl"
+    sipf data "$TASK" --split ood -n "$OOD_N" --seed "$TEST_SEED" -o "$OUT/data/ood.jsonl"
     cat "$OUT/data/test.jsonl" "$OUT/data/ood.jsonl" > "$OUT/data/eval.jsonl"
     for i in $(seq 0 $((ROUNDS - 1))); do  # new questions for every round
-      sipf data chain --split train -n "$QUESTIONS_N" --seed "$((200 + 10 * SEED + i))" -o "$OUT/data/questions.$i.jsonl"
+      sipf data "$TASK" --split train -n "$QUESTIONS_N" --seed "$((200 + 10 * SEED + i))" -o "$OUT/data/questions.$i.jsonl"
     done
   elif [ "$TASK" = mbpp ]; then
     sipf data mbpp --split train --path "$(path mbpp)" -o "$OUT/data/sft.jsonl"

@@ -23,7 +23,7 @@ from sipf_cli.configuration import DEBUG, checked
 from stages.files.interrupts import sigterm_interrupts
 
 COMMANDS = {
-    "data": "Write problems, one per line: the chain world, published sets, or a file of your own.",
+    "data": "Write problems, one per line: an embedded world, published sets, or a file of your own.",
     "sft": "Fine-tune a model on gold solutions, or on right paths that a policy has drawn.",
     "sample": "Draw reasoning paths for every problem.",
     "simulate": "Label every step of the paths: right if a rollout from its prefix still reaches the answer.",

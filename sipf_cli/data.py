@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sipf_cli import options as o
 from sipf_cli.app import COMMANDS
@@ -10,7 +13,6 @@ from sipf_cli.generated import new_app
 from sipf_cli.problems import write, write_rows
 from stages.settings.data import (
     HUB,
-    ChainSettings,
     CuttingSettings,
     FileSource,
     Gsm8kSettings,
@@ -20,13 +22,17 @@ from stages.settings.data import (
     MmluSettings,
     ProcessBenchSource,
     RowSettings,
+    WorldSettings,
 )
+
+if TYPE_CHECKING:
+    from evals.records import Problem
 
 app = new_app(help=COMMANDS["data"])
 
 
 @app.command()
-def chain(output: o.Output, settings: ChainSettings, console: o.ConsoleOptions, overwrite: o.Overwrite = False) -> None:
+def chain(output: o.Output, settings: WorldSettings, console: o.ConsoleOptions, overwrite: o.Overwrite = False) -> None:
     """Generate problems of the chain world: word problems solved by a chain of arithmetic steps.
 
     The same seed gives the same problems; a smaller -n gives the first of them. The problems of the out-of-domain split
@@ -36,12 +42,27 @@ def chain(output: o.Output, settings: ChainSettings, console: o.ConsoleOptions, 
     Example:
       sipf data chain --split test -n 100 --seed 1 -o test.jsonl
     """
-    from dataclasses import asdict
-
     from evals.worlds import chain as world
 
-    problems = world.problems(settings.split, settings.n, settings.seed)
-    write(problems, output, {"task": "chain", **asdict(settings)}, overwrite=overwrite, json=console.json)
+    _generate("chain", world.problems, output, settings, console, overwrite)
+
+
+@app.command()
+def functions(
+    output: o.Output, settings: WorldSettings, console: o.ConsoleOptions, overwrite: o.Overwrite = False
+) -> None:
+    """Generate problems of the functions world: small Python functions, their tests and a program, a line per step.
+
+    The same seed gives the same problems; a smaller -n gives the first of them. The problems of the out-of-domain split
+    (ood) have more operations than those of any other split, and are worded differently.
+
+    \b
+    Example:
+      sipf data functions --split test -n 100 --seed 1 -o test.jsonl
+    """
+    from evals.worlds import functions as world
+
+    _generate("functions", world.problems, output, settings, console, overwrite)
 
 
 @app.command()
@@ -196,3 +217,18 @@ def math_shepherd(output: o.Output, source: MathShepherdSource, rows: RowSetting
     write_rows(
         lambda bad: math_shepherd_problems(path, bad), path, output, {"set": "math-shepherd"}, rows, json=console.json
     )
+
+
+def _generate(
+    task: str,
+    problems: Callable[[str, int, int], Iterable[Problem]],
+    output: Path,
+    settings: WorldSettings,
+    console: o.ConsoleOptions,
+    overwrite: bool,
+) -> None:
+    """Write problems of an embedded world."""
+    from dataclasses import asdict
+
+    made = problems(settings.split, settings.n, settings.seed)
+    write(made, output, {"task": task, **asdict(settings)}, overwrite=overwrite, json=console.json)

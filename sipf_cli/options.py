@@ -39,7 +39,7 @@ Model = Annotated[
     str,
     typer.Option(
         "--model", "-m", metavar="TEXT", rich_help_panel=Panel.MAIN,
-        help="Folder, adapter folder, hub name, or 'chain-base' or 'chain-teacher' (embedded).",
+        help="Folder, adapter folder, hub name, or 'chain-base', 'chain-teacher' or 'functions-base' (embedded).",
     ),
 ]  # fmt: skip
 Base = Annotated[

@@ -18,6 +18,7 @@ TASKS = {
     "mbpp": "evals.tasks.code:MBPP",
     "humaneval": "evals.tasks.code:HUMANEVAL",
     "code": "evals.tasks.code:CODE",
+    "functions": "evals.tasks.code:FUNCTIONS",
     "mmlu_math": "evals.tasks.mmlu:MMLU",
 }
 """Name on the line -> module and object."""

@@ -151,3 +151,5 @@ MBPP = CodeTask(
 HUMANEVAL = CodeTask(name="humaneval", templates={"plain": "{question}"}, stop=COMPLETION_STOP)
 CODE = CodeTask(name="code", templates={"plain": "{question}"}, stop=(DONE,))
 """A user's own code file."""
+FUNCTIONS = CodeTask(name="functions", templates={"plain": "{question}"}, stop=(DONE,), max_tokens=192)
+"""The embedded world of small functions."""

@@ -1,1 +1,1 @@
-"""The embedded base model of the `chain` world, and the script that made it."""
+"""The models of the embedded worlds, and the script that made them."""

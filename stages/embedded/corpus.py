@@ -1,4 +1,4 @@
-"""The texts that the embedded models are pre-trained on: stories of the chain world with their solutions, and sums.
+"""The texts that the chain world's models are pre-trained on: stories with their solutions, and sums.
 
 A text is a list of parts, each with a flag: whether the model learns to write it.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from evals.worlds import chain
 from evals.worlds.chain import Operation, Story
-from evals.worlds.wordings import OOD, SPLITS
+from evals.worlds.wordings import ITEMS, OOD, PEOPLE, PRONOUNS, SPLITS
 
 Part = tuple[str, bool]
 
@@ -18,6 +18,8 @@ PROMPT = "Question: {question}\nAnswer:\n"
 HEADS = ("{question}\n", "{question}\nSteps:\n", PROMPT)
 TAILS = ("That leaves {answer} {item}.", "So {who} ends up with {answer}.")
 PROMPT_TAIL = "The answer is {answer}"
+PIECES = r" ?\p{L}+|\p{N}{1,2}| |\n|[^\s\p{L}\p{N}]"
+"""What the tokenizer cuts texts into: words, numbers of up to two digits, signs."""
 HARD_STORY = 0.5
 """Chance that a sentence of a hard story is hard to read; a plain story has no such sentence."""
 
@@ -27,9 +29,9 @@ class Mix:
     """What a text is made from; all are shares of texts.
 
     `hard` stories are hard to read, `misread` ones have one sentence misread and carried on from, `ood` ones are
-    worded as the out-of-domain split, `sums` are no stories at all. `doubled` is the share of the misread stories whose
-    misread sentence is taken for a doubled number, which has a line of its own. `varied` is that of
-    `chain.solution_lines`.
+    worded as the out-of-domain split, `sums` are drills: sums, or programs of one operation. `doubled` is the share of
+    the misread stories whose misread sentence is taken for a doubled number, which has a line of its own. `varied` is
+    that of `chain.solution_lines`. The last two are the chain world's alone.
     """
 
     hard: float
@@ -119,3 +121,28 @@ def _sums(rng: random.Random) -> str:
         else:
             lines.append(f"{state}{sign}{number}={result}")
     return "\n".join(lines)
+
+
+def vocabulary() -> list[str]:
+    """Texts whose pieces become tokens."""
+    sentences = [
+        wording.format(She=she, her=her, O=name, T=name, item=item, item2=item, n=1)
+        for wordings in (SPLITS, OOD)
+        for group in (*wordings.plain.values(), *wordings.hard.values(), wordings.asides)
+        for wording in group
+        for name, item in zip(PEOPLE, ITEMS, strict=True)
+        for she, her in [PRONOUNS[name]]
+    ]
+    ends = [
+        f" How many {item} does {name} have? {name} has 1 {item}." for name, item in zip(PEOPLE, ITEMS, strict=True)
+    ]
+    frames = [part.format(question="", answer=1, item="", who="") for part in (*HEADS, *TAILS, PROMPT_TAIL)]
+    # A word is one token with a space before it; those that begin a line are one token without it as well.
+    return [
+        *(f" {one}" for one in sentences),
+        *ends,
+        *(f" {one}" for one in frames),
+        *frames,
+        *PEOPLE,
+        *map(str, range(100)),
+    ]

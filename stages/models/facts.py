@@ -24,7 +24,7 @@ def named_model(settings: EngineSettings) -> str:
     """
     if settings.model is None:
         raise UsageError(
-            f"--engine {settings.engine} needs --model", "A folder, a hub name, chain-base or chain-teacher."
+            f"--engine {settings.engine} needs --model", "A folder, a hub name, or an embedded model (chain-base)."
         )
     return settings.model
 

@@ -17,7 +17,7 @@ from typing import Any
 from evals.errors import DataError, ModelError, UsageError
 from stages.models.hub import pinned, snapshot
 
-EMBEDDED = {"chain-base": "base", "chain-teacher": "teacher"}
+EMBEDDED = {"chain-base": "base", "chain-teacher": "teacher", "functions-base": "functions"}
 """Aliases of the embedded models, and their folders in `stages/embedded`."""
 CARD = "sipf.json"
 # What decides how a model behaves: weights, configuration, tokenizer, chat template.

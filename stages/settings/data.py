@@ -29,8 +29,8 @@ class RowSettings:
 
 
 @dataclass(frozen=True)
-class ChainSettings:
-    """Which problems of the chain world are generated."""
+class WorldSettings:
+    """Which problems of an embedded world are generated."""
 
     split: Literal["train", "validation", "test", "ood"] = setting(
         MISSING, "Split to write; splits never share a problem."

@@ -18,8 +18,8 @@ class WriterSettings:
 
     model: str | None = setting(
         None,
-        "Folder, adapter folder, hub name, or 'chain-base' or 'chain-teacher' (embedded); for a server, its name for "
-        "the model.",
+        "Folder, adapter folder, hub name, or 'chain-base', 'chain-teacher' or 'functions-base' (embedded); for a "
+        "server, its name for the model.",
         flags=("-m", "--model"), panel=Panel.MODEL,
     )  # fmt: skip
     engine: EngineName = setting("hf", "Engine that writes the text.", panel=Panel.MODEL)

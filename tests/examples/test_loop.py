@@ -100,7 +100,20 @@ def test_mbpp_trains_on_its_train_split_and_is_measured_on_its_test_split(place:
     assert only(lines, "sample")[0].startswith("sample run/data/sft.jsonl")
 
 
-@pytest.mark.parametrize(("task", "base"), [("chain", "run/m0"), ("gsm8k", "my/base"), ("mbpp", "my/base")])
+def test_each_embedded_world_has_its_own_problems_and_base(place: Path) -> None:
+    for world in ("chain", "functions"):
+        lines = calls(place, "loop.sh", "--out", "run", "--task", world, "--rounds", "1")
+        assert [line.split()[:4] for line in only(lines, "data")] == [
+            ["data", world, "--split", split] for split in ("train", "test", "ood", "train")
+        ]
+        assert only(lines, "sft") == [f"sft run/data/sft.jsonl --model {world}-base -o run/m0"]
+        assert only(lines, "sample")[0].startswith("sample run/data/questions.0.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("task", "base"),
+    [("chain", "run/m0"), ("functions", "run/m0"), ("gsm8k", "my/base"), ("mbpp", "my/base")],
+)
 def test_published_tasks_restart_from_the_base_as_the_paper_does(place: Path, task: str, base: str) -> None:
     lines = calls(place, "loop.sh", "--out", "run", "--task", task, "--data", "here", "--model", "my/base")
     assert [f"--model {base} -o" in line for line in only(lines, "orpo")] == [True, True]
@@ -309,7 +322,7 @@ def test_an_unknown_option_is_wrong_usage(place: Path) -> None:
     assert "unknown option --rouns" in done.stderr
     done = subprocess.run(["bash", str(EXAMPLES / "loop.sh"), "--task", "gsm9k"], capture_output=True, text=True)
     assert done.returncode == 2
-    assert "chain, gsm8k or mbpp" in done.stderr
+    assert "chain, functions, gsm8k or mbpp" in done.stderr
     done = subprocess.run(["bash", str(EXAMPLES / "loop.sh"), "--base", "m1"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "--base is model or m0, not m1" in done.stderr

@@ -36,6 +36,8 @@ TRAIN = "--device cpu --dtype float32 --epochs 1 --lr 5e-4 --batch 8 --logging-s
 COMMANDS = f"""
 data chain --split train -n 12 --seed 3 -o problems.jsonl
 data chain --split ood -n 6 -o ood.jsonl.gz
+data functions --split train -n 12 --seed 3 -o functions.jsonl
+data functions --split ood -n 6 -o functions-ood.jsonl
 data gsm8k --path train.jsonl --split train -o gsm8k.jsonl
 data gsm8k --path train.jsonl --split train --annotations strip -n 4 -o gsm8k-plain.jsonl
 data math --path own.jsonl -o math.jsonl

@@ -21,15 +21,16 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
-def test_chain_problems_depend_on_seed_and_split_alone(sipf: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("world", ["chain", "functions"])
+def test_problems_of_an_embedded_world_depend_on_seed_and_split_alone(sipf: Any, tmp_path: Path, world: str) -> None:
     for name, n in (("a", "20"), ("b", "20"), ("c", "5")):
-        result = sipf("data", "chain", "--split", "train", "-n", n, "--seed", "3", "-o", f"{name}.jsonl")
+        result = sipf("data", world, "--split", "train", "-n", n, "--seed", "3", "-o", f"{name}.jsonl")
         assert result.returncode == 0, result.stderr
     a, b, c = (lines(tmp_path / f"{name}.jsonl") for name in "abc")
     assert a == b
     assert a[:5] == c
     assert len({row["question"] for row in a}) == 20
-    assert Problem.from_row(a[0]).task == "chain"
+    assert Problem.from_row(a[0]).task == world
 
 
 def test_lines_on_stdout_come_alone_and_the_summary_goes_to_stderr(sipf: Any) -> None:

@@ -14,7 +14,7 @@ from evals.worlds.chain import Story
 from evals.worlds.truth import sound, true_steps
 from stages.embedded import corpus
 from stages.embedded.corpus import Mix, Part, text
-from stages.embedded.make_base import PHASES, build_tokenizer
+from stages.embedded.make_base import CORPORA, PHASES, build_tokenizer
 from stages.models.naming import EMBEDDED, resolve
 
 EQUATION = re.compile(r"[-+*/0-9]+=\d+")
@@ -91,7 +91,7 @@ def test_the_shipped_models_have_the_scripts_tokenizer_and_are_small(name: str) 
 
     folder = Path(resolve(name))
     shipped = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-    made = json.loads(build_tokenizer().backend_tokenizer.to_str())
+    made = json.loads(build_tokenizer(CORPORA.get(name, corpus)).backend_tokenizer.to_str())
     assert shipped["model"] == made["model"]
     assert shipped["pre_tokenizer"] == made["pre_tokenizer"]
     assert (folder / "model.safetensors").stat().st_size < 4_000_000
