@@ -22,6 +22,7 @@ from evals.programs.steps import StepRule
 from evals.reading.letters import LETTERS
 from evals.records import Problem
 from evals.tasks.mmlu import Mode
+from stages.files.inputs import bare_name
 from stages.files.manifest import hash_file
 from stages.files.reading import BadLines
 from stages.files.records import Parse, Place, RecordReader, records_of
@@ -49,7 +50,7 @@ def mbpp_problems(
         return mbpp.problem_of_split(row, split, steps)
 
     if path != HUB:
-        return _from_file(path, parse, bad, listed=sanitized)
+        return _from_file(path, parse, bad)
     part = "sanitized" if sanitized else "full"
     return _from_hub("google-research-datasets/mbpp", part, split, parse, bad)
 
@@ -80,7 +81,7 @@ def code_problems(path: str, steps: StepRule, bad: BadLines) -> Iterator[Problem
 
 def processbench_problems(path: str, bad: BadLines) -> Iterator[Problem]:
     """An official file of ProcessBench: one JSON list, or lines."""
-    return _from_file(path, lambda row, _: processbench.problem(row), bad, listed=True)
+    return _from_file(path, lambda row, _: processbench.problem(row), bad)
 
 
 def math_shepherd_problems(path: str, bad: BadLines) -> Iterator[Problem]:
@@ -166,8 +167,8 @@ def _nothing(bad: BadLines | None) -> DataError:
     return DataError(f"there is no problem to write: {bad.count} of {bad.count} rows are bad", bad.first.advice)
 
 
-def _from_file(path: str, parse: Parse[Problem], bad: BadLines, *, listed: bool = False) -> Iterator[Problem]:
-    return bad.good(RecordReader(path, parse, id_of=lambda problem: problem.id, listed=listed))
+def _from_file(path: str, parse: Parse[Problem], bad: BadLines) -> Iterator[Problem]:
+    return bad.good(RecordReader(path, parse, id_of=lambda problem: problem.id))
 
 
 def _from_hub(name: str, configuration: str, split: str, parse: Parse[Problem], bad: BadLines) -> Iterator[Problem]:
@@ -222,6 +223,6 @@ def _csv_rows(source: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def _stem_of(source: str) -> str:
-    """The file's name without `.jsonl` or `.jsonl.gz`."""
-    name = Path(source).name.removesuffix(".gz")
+    """The file's name without `.jsonl`, `.jsonl.gz` and the like."""
+    name = bare_name(source)
     return name.rpartition(".")[0] or name
