@@ -86,7 +86,7 @@ def processbench_problems(path: str, bad: BadLines) -> Iterator[Problem]:
 
 def math_shepherd_problems(path: str, bad: BadLines) -> Iterator[Problem]:
     """A file in Math-Shepherd's format."""
-    return _from_file(path, lambda row, place: math_shepherd.problem(row, place.row), bad)
+    return _from_file(path, lambda row, place: math_shepherd.problem(row, f"math-shepherd/{place.row}"), bad)
 
 
 def mmlu_problems(

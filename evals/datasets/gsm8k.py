@@ -33,6 +33,11 @@ def problems(rows: Iterable[Mapping[str, Any]], split: str, annotations: Annotat
             raise error.at(f"row {n}") from error
 
 
+def is_row(row: Mapping[str, Any]) -> bool:
+    """Whether a row has GSM8K's own form rather than that of a line."""
+    return "task" not in row and isinstance(row.get("question"), str) and "####" in str(row.get("answer"))
+
+
 def problem(row: Mapping[str, Any], split: str, n: int, annotations: Annotations = "keep") -> Problem:
     """One row, the n-th of its split, as a problem. Raises DataError (`field: what is wrong`)."""
     for name in ("question", "answer"):

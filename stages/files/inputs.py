@@ -1,4 +1,4 @@
-"""Where lines come from: a file, packed or not, a table, a pipe, or `-` for stdin. Read as bytes, and never all at once.
+"""Where lines come from: a file (packed or not), a table, a pipe, or `-` for stdin. Read as bytes, never all at once.
 
 A file is told by its first bytes (gzip, Zstandard, Parquet, Arrow), only CSV by its name. A row of a table is read as
 the line of JSON that it would be (`stages.files.tables`).

@@ -117,6 +117,10 @@ class RecordReader(Generic[T]):
                 if self.shard is None or self.shard.holds(line.n):
                     yield line
 
+    def place_of(self, line: Line[T]) -> str:
+        """Where a line that was just read stands, in words."""
+        return f"{self.source}: item {line.n + 1}" if self.listed else f"{self.source}:{line.n + 1}"
+
     def reread(self, raw: bytes, start: int) -> Line[T]:
         """A line that was read before, from the byte it starts at; its id is not checked again."""
         with _Records(self._parse, None) as records:
