@@ -58,7 +58,18 @@ def named(row: Mapping[str, Any]) -> Form | None:
     present = {key for key, value in row.items() if value is not None}
     if {"id", "task", "question"} <= present:
         return None  # a problem, with whatever else somebody put beside it
+    if is_rlhflow(row):
+        return Form("a row of step labels in RLHFlow's form", _STEPS)
     return next((form for keys, form in _FORMS if keys <= present), None)
+
+
+def is_rlhflow(row: Mapping[str, Any]) -> bool:
+    """Whether a row is a conversation in which the assistant says nothing but + and -, as RLHFlow labels steps."""
+    turns = row.get("conversations", row.get("messages"))
+    if not isinstance(turns, list) or not all(isinstance(turn, Mapping) for turn in turns):
+        return False
+    said = [turn.get("content", turn.get("value")) for turn in turns if turn.get("role") == "assistant"]
+    return bool(said) and all(isinstance(text, str) and text.strip() in ("+", "-") for text in said)
 
 
 def refusal(row: Mapping[str, Any], error: DataError, readers: str) -> DataError:

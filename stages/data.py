@@ -16,8 +16,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evals.datasets import code_file, gsm8k, humaneval, math_file, math_shepherd, mbpp, mmlu, processbench
+from evals.datasets import (
+    code_file,
+    gsm8k,
+    humaneval,
+    math_file,
+    math_shepherd,
+    mbpp,
+    mmlu,
+    processbench,
+    step_labels,
+)
 from evals.errors import DataError, UsageError
+from evals.forms import refusal
 from evals.programs.steps import StepRule
 from evals.reading.letters import LETTERS
 from evals.records import Problem
@@ -26,6 +37,7 @@ from stages.files.inputs import bare_name
 from stages.files.manifest import hash_file
 from stages.files.reading import BadLines
 from stages.files.records import Parse, Place, RecordReader, records_of
+from stages.references import References
 from stages.runs.whole_file import WholeFile
 from stages.settings.data import HUB
 
@@ -38,7 +50,9 @@ def gsm8k_problems(path: str, split: str, annotations: gsm8k.Annotations, bad: B
     def parse(row: Any, place: Place) -> Problem:
         return gsm8k.problem(row, split, place.row, annotations)
 
-    return _from_hub("openai/gsm8k", "main", split, parse, bad) if path == HUB else _from_file(path, parse, bad)
+    return (
+        _from_hub("openai/gsm8k", "main", split, parse, bad) if path == HUB else _from_file(path, parse, bad, "gsm8k")
+    )
 
 
 def mbpp_problems(
@@ -50,7 +64,7 @@ def mbpp_problems(
         return mbpp.problem_of_split(row, split, steps)
 
     if path != HUB:
-        return _from_file(path, parse, bad)
+        return _from_file(path, parse, bad, "mbpp")
     part = "sanitized" if sanitized else "full"
     return _from_hub("google-research-datasets/mbpp", part, split, parse, bad)
 
@@ -64,29 +78,46 @@ def humaneval_problems(path: str | None, steps: StepRule, bad: BadLines) -> Iter
             raise DataError("task_id: must be a text", "Is this a file of HumanEval problems?")
         return humaneval.problem(identity, row, steps)
 
-    return humaneval.problems(None, steps) if path is None else _from_file(path, parse, bad)
+    return humaneval.problems(None, steps) if path is None else _from_file(path, parse, bad, "humaneval")
 
 
 def math_problems(path: str, bad: BadLines) -> Iterator[Problem]:
     """The user's own math file; a problem without an id gets the file's name and its line number, from 0."""
     stem = _stem_of(path)
-    return _from_file(path, lambda row, place: math_file.problem(row, f"{stem}/{place.line}"), bad)
+    return _from_file(path, lambda row, place: math_file.problem(row, f"{stem}/{place.line}"), bad, "math")
 
 
-def code_problems(path: str, steps: StepRule, bad: BadLines) -> Iterator[Problem]:
-    """The user's own code file; a problem without an id gets the file's name and its line number, from 0."""
+def code_problems(path: str, steps: StepRule, bad: BadLines, references: References | None = None) -> Iterator[Problem]:
+    """The user's own code file; a problem without an id gets the file's name and its line number, from 0.
+
+    Args:
+        references: tries each problem's tests on its solution; None: nothing is run.
+    """
     stem = _stem_of(path)
-    return _from_file(path, lambda row, place: code_file.problem(row, f"{stem}/{place.line}", steps), bad)
+
+    def parse(row: Any, place: Place) -> Problem:
+        made = code_file.problem(row, f"{stem}/{place.line}", steps)
+        return made if references is None else references.tried(made, place.words)
+
+    return _from_file(path, parse, bad, "code")
 
 
 def processbench_problems(path: str, bad: BadLines) -> Iterator[Problem]:
     """An official file of ProcessBench: one JSON list, or lines."""
-    return _from_file(path, lambda row, _: processbench.problem(row), bad)
+    return _from_file(path, lambda row, _: processbench.problem(row), bad, "processbench")
+
+
+def step_label_problems(path: str, bad: BadLines) -> Iterator[Problem]:
+    """A file of step labels in one of the published forms; a problem gets the file's name and its line number."""
+    stem = _stem_of(path)
+    return _from_file(path, lambda row, place: step_labels.problem(row, f"{stem}/{place.line}"), bad, "steps")
 
 
 def math_shepherd_problems(path: str, bad: BadLines) -> Iterator[Problem]:
     """A file in Math-Shepherd's format."""
-    return _from_file(path, lambda row, place: math_shepherd.problem(row, f"math-shepherd/{place.row}"), bad)
+    return _from_file(
+        path, lambda row, place: math_shepherd.problem(row, f"math-shepherd/{place.row}"), bad, "math-shepherd"
+    )
 
 
 def mmlu_problems(
@@ -167,8 +198,20 @@ def _nothing(bad: BadLines | None) -> DataError:
     return DataError(f"there is no problem to write: {bad.count} of {bad.count} rows are bad", bad.first.advice)
 
 
-def _from_file(path: str, parse: Parse[Problem], bad: BadLines) -> Iterator[Problem]:
-    return bad.good(RecordReader(path, parse, id_of=lambda problem: problem.id))
+def _from_file(path: str, parse: Parse[Problem], bad: BadLines, command: str) -> Iterator[Problem]:
+    """The problems of a file; a row that looks like what another command reads is named as such.
+
+    Args:
+        command: whose rows they are to be.
+    """
+
+    def named(row: Any, place: Place) -> Problem | None:
+        try:
+            return parse(row, place)
+        except DataError as error:
+            raise refusal(row, error, f"sipf data {command}") from error
+
+    return bad.good(RecordReader(path, named, id_of=lambda problem: problem.id))
 
 
 def _from_hub(name: str, configuration: str, split: str, parse: Parse[Problem], bad: BadLines) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from evals.datasets.messages import Message, from_turns, is_conversation, last_turn, messages
 from evals.errors import DataError
+from evals.forms import is_rlhflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class Demonstration:
 
 def is_demonstration(row: Mapping[str, Any]) -> bool:
     """Whether a row has the keys of one of the forms read here, and is no problem."""
+    if is_rlhflow(row):
+        return False
     present = {key for key, value in row.items() if value is not None}
     forms = (
         {"messages"}, {"conversations"}, {"conversation"}, {"query", "response"}, {"instruction", "output"},

@@ -49,7 +49,9 @@ def problem(row: Mapping[str, Any], split: str, n: int, annotations: Annotations
         raise DataError(f"answer: {error}", "Official rows end with a line such as `#### 72`.") from error
     if annotations == "strip":
         solution = [equations.strip_annotations(line) for line in solution]
-    return Problem(id=f"gsm8k/{split}/{n}", task="gsm8k", question=row["question"], answer=answer, solution=solution)
+    more = {name: value for name, value in row.items() if name not in Problem.model_fields}
+    made = {"id": f"gsm8k/{split}/{n}", "task": "gsm8k", "question": row["question"], "answer": answer}
+    return Problem.from_row({**made, "solution": solution, **more})
 
 
 def parted(text: str) -> tuple[list[str], str]:

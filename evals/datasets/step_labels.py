@@ -1,6 +1,6 @@
 """Step labels as others publish them, as problems with labelled paths.
 
-    OpenR      {"question": "3 bags of 4?", "process": "Step 1: 3*4 = 12 \u043a\u0438\\nStep 2: ...", "label": ["+", ...]}
+    OpenR      {"question": "3 bags of 4?", "process": "Step 1: 12 \u043a\u0438\\nStep 2: ...", "label": ["+", ...]}
     RLHFlow    {"conversations": [{"role": "user", "content": "3 bags of 4? Step 1: 3*4=12"},
                                   {"role": "assistant", "content": "+"}, ...]}
     PRM800K    {"question": {"problem": "..."}, "label": {"steps": [{"completions": [{"text": "...", "rating": 1}],
@@ -184,7 +184,7 @@ def _completions(step: Any, field: str) -> tuple[list[tuple[str, Verdict]], tupl
             raise DataError(f"{where}.text: must be a text")
         if part.get("rating") not in (None, -1, 0, 1):
             raise DataError(f"{where}.rating: must be -1, 0 or 1")
-        rated.append((part["text"].strip(), {1: True, -1: False}.get(part.get("rating"))))
+        rated.append((part["text"], {1: True, -1: False}.get(part.get("rating"))))
     at, human = step.get("chosen_completion"), step.get("human_completion")
     if at is not None:
         if not isinstance(at, int) or not 0 <= at < len(rated):
@@ -195,7 +195,7 @@ def _completions(step: Any, field: str) -> tuple[list[tuple[str, Verdict]], tupl
     text = human.get("text") if isinstance(human, Mapping) else human
     if not isinstance(text, str) or not text.strip():
         raise DataError(f"{field}.human_completion: must be a text")
-    return rated, (text.strip(), True)
+    return rated, (text, True)
 
 
 def made_problem(

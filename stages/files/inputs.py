@@ -200,8 +200,8 @@ def _plain(source: str) -> Iterator[bytes]:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What is known of a file before it is read: hash, size, time of change, number of lines (None: packed, a table, or one
-    JSON list)."""
+    """What is known of a file before it is read: hash, size, time of change, number of lines (None: packed, a table,
+    or one JSON list)."""
 
     sha256: str
     stamp: tuple[int, int]
