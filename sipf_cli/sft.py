@@ -35,7 +35,8 @@ def sft(
 
     from evals.records import Problem
     from sipf_cli.training import train
-    from stages.sft import read_lines, run_sft
+    from stages.sft import run_sft
+    from stages.training.sft_rows import read_lines
     from stages.training.start import check_policy_start
 
     found, bad = read_lines(str(lines), strict=files.strict)
