@@ -1,6 +1,7 @@
 """Tables as lines of JSON: Parquet, Arrow (a file or a stream, as `datasets` saves them), and CSV with a header.
 
     for line in table_lines("train.parquet", "parquet"): ...     # b'{"question": "1+1?", "answer": "2"}\\n'
+    parquet_of(b'{"question": "1+1?", "answer": "2"}\\n')          # the bytes of a Parquet file
 
 A null in a table is a field that is missing: columns are there for every row, so it cannot mean more than that. A CSV
 file's cells are texts, an empty one is missing, and a row counts as the line that it begins on.
@@ -39,6 +40,26 @@ def table_lines(source: str, kind: Literal["parquet", "arrow", "arrow stream"]) 
     except (pyarrow.ArrowException, OSError, EOFError, TypeError) as error:
         said = " ".join(str(error).split())[:200]
         raise DataError(f"{source}:{row + 1}: the {kind} data cannot be read here ({said})") from error
+
+
+def parquet_of(lines: bytes) -> bytes:
+    """Lines of JSON as a Parquet file with a column for every key; a key that a line lacks is null there.
+
+    Raises:
+        DataError: a key has values of several types, which no column holds.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    rows = [json.loads(line) for line in lines.splitlines()]
+    sink = pyarrow.BufferOutputStream()
+    try:
+        parquet.write_table(pyarrow.Table.from_struct_array(pyarrow.array(rows)), sink)
+    except (pyarrow.ArrowException, TypeError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise DataError(f"the lines are no table ({said})", "Write them as lines: -o FILE.jsonl.") from error
+    written: bytes = sink.getvalue().to_pybytes()
+    return written
 
 
 def _batches(source: str, kind: str) -> Iterator[Any]:

@@ -40,24 +40,30 @@ def read_lines(source: str, *, strict: bool = False) -> tuple[Located[Line], lis
     Raises:
         DataError: the first bad line, with `strict`; or there is no good one.
     """
-    stem = bare_name(source)
-
-    def parse(row: Any, place: Place) -> Line:
-        if is_demonstration(row):
-            return demonstration(row)
-        if gsm8k.is_row(row):
-            return gsm8k.problem(row, stem, place.row)
-        try:
-            problem = Problem.from_row(row)
-        except DataError as error:
-            raise refusal(row, error, "sipf sft") from error
-        check_problem(problem)
-        return problem
-
     reader: RecordReader[Line] = RecordReader(
-        source, parse, id_of=lambda line: line.id if isinstance(line, Problem) else None
+        source,
+        lambda row, place: parse_line(row, place, source),
+        id_of=lambda line: line.id if isinstance(line, Problem) else None,
     )
     return read_all(reader, strict=strict)
+
+
+def parse_line(row: Any, place: Place, source: str) -> Line:
+    """A parsed line of any kind.
+
+    Raises:
+        DataError: `field: what is wrong`, or what the line looks like instead.
+    """
+    if is_demonstration(row):
+        return demonstration(row)
+    if gsm8k.is_row(row):
+        return gsm8k.problem(row, bare_name(source), place.row)
+    try:
+        problem = Problem.from_row(row)
+    except DataError as error:
+        raise refusal(row, error, "sipf sft") from error
+    check_problem(problem)
+    return problem
 
 
 def kind_of_line(line: Line) -> Kind:
