@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evals.datasets.messages import Message, from_turns, is_conversation, last_turn, messages
+from evals.datasets.messages import Message, conversation, is_conversation, last_turn, messages, refuse_system
 from evals.errors import DataError
 from evals.forms import is_rlhflow
 
@@ -49,9 +49,10 @@ def demonstration(row: Mapping[str, Any]) -> Demonstration:
     Raises:
         DataError: `field: what is wrong`.
     """
-    conversation = messages(row["messages"], "messages") if row.get("messages") is not None else from_turns(row)
-    if conversation is not None:
-        return _of_conversation(conversation)
+    found = conversation(row)
+    if found is not None:
+        return _of_conversation(found)
+    refuse_system(row)
     first, then = ("prompt", "completion") if row.get("prompt") is not None else ("input", "output")
     prompt, completion = row[first], row[then]
     if is_conversation(completion):
@@ -69,16 +70,16 @@ def demonstration(row: Mapping[str, Any]) -> Demonstration:
     return Demonstration(((prompt, completion),))
 
 
-def _of_conversation(conversation: list[Message], begun: int = 1) -> Demonstration:
+def _of_conversation(whole: list[Message], begun: int = 1) -> Demonstration:
     """Every turn of the assistant from message `begun` on, after all that stands before it."""
-    last_turn(conversation, "messages")
+    last_turn(whole, "messages")
     turns = []
-    for n, message in enumerate(conversation):
+    for n, message in enumerate(whole):
         if n < begun or message["role"] != "assistant":
             continue
         if not (message["content"] or "").strip():
             raise DataError(f"messages.{n}: the assistant's message has no text (tool calls cannot be learnt)")
-        turns.append((conversation[:n], str(message["content"])))
+        turns.append((whole[:n], str(message["content"])))
     if not turns:
         raise DataError("messages: there is no turn of the assistant after another's message")
     return Demonstration(tuple(turns))

@@ -16,6 +16,7 @@ from evals.errors import DataError
 Message = dict[str, Any]
 _ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bing": "assistant", "bard": "assistant"}
 """ShareGPT's names of the roles."""
+_UNSEEN = ("tools", "images", "videos", "audios")
 
 
 def is_conversation(value: Any) -> bool:
@@ -34,6 +35,37 @@ def messages(value: Any, field: str) -> list[Message]:
     return [_message(part, f"{field}.{n}") for n, part in enumerate(value)]
 
 
+def conversation(row: Mapping[str, Any]) -> list[Message] | None:
+    """The conversation in a row: its `messages`, or one of the forms of ShareGPT, ms-swift and Alpaca, with the row's
+    `system` text before it; None if the row has none.
+
+    Raises:
+        DataError: `field: what is wrong`; tools or pictures, which no prompt here would show.
+    """
+    found = messages(row["messages"], "messages") if row.get("messages") is not None else _turns(row)
+    if found is None:
+        return None
+    for name in _UNSEEN:
+        if row.get(name):
+            raise DataError(f"{name}: only texts can be learnt here, and a prompt would lack them")
+    system = row.get("system")
+    if system is not None and not isinstance(system, str):
+        raise DataError("system: must be a text")
+    if system and found[0]["role"] == "system":
+        raise DataError("system: the conversation has a system message, too")
+    return [{"role": "system", "content": system}, *found] if system else found
+
+
+def refuse_system(row: Mapping[str, Any]) -> None:
+    """Refuse a system text beside a prompt, which would not hold it.
+
+    Raises:
+        DataError: there is one.
+    """
+    if row.get("system"):
+        raise DataError("system: is no part of the prompt", "Put it into the prompt, as a message or as text.")
+
+
 def last_turn(conversation: list[Message], field: str) -> tuple[list[Message], str]:
     """A conversation that ends in the assistant's turn, as what stands before that turn, and its text.
 
@@ -48,31 +80,20 @@ def last_turn(conversation: list[Message], field: str) -> tuple[list[Message], s
     return before, str(last["content"])
 
 
-def from_turns(row: Mapping[str, Any]) -> list[Message] | None:
-    """The conversation in a row of one of the forms without `messages`: ShareGPT's, ms-swift's `conversation` and
-    query-response, Alpaca's; None if it has none of them.
-
-    Raises:
-        DataError: `field: what is wrong`.
-    """
+def _turns(row: Mapping[str, Any]) -> list[Message] | None:
     if row.get("conversations") is not None:
-        found = messages(row["conversations"], "conversations")
-    elif row.get("conversation") is not None:
-        found = _exchanges(row["conversation"], "conversation", ("human", "assistant"))
-    elif row.get("query") is not None and row.get("response") is not None:
+        return messages(row["conversations"], "conversations")
+    if row.get("conversation") is not None:
+        return _exchanges(row["conversation"], "conversation", ("human", "assistant"))
+    if row.get("query") is not None and row.get("response") is not None:
         earlier = _exchanges(row.get("history") or [], "history", (0, 1))
-        found = [*earlier, *_exchange(row["query"], row["response"], "query")]
-    elif row.get("instruction") is not None and row.get("output") is not None:
+        return [*earlier, *_exchange(row["query"], row["response"], "query")]
+    if row.get("instruction") is not None and row.get("output") is not None:
         asked = [row["instruction"], row.get("input")]
         if not all(isinstance(part, str) for part in asked if part is not None):
             raise DataError("instruction: it and input must be texts")
-        found = _exchange("\n".join(part for part in asked if part), row["output"], "instruction")
-    else:
-        return None
-    system = row.get("system")
-    if system is not None and not isinstance(system, str):
-        raise DataError("system: must be a text")
-    return [{"role": "system", "content": system}, *found] if system else found
+        return _exchange("\n".join(part for part in asked if part), row["output"], "instruction")
+    return None
 
 
 def _message(part: Mapping[str, Any], field: str) -> Message:

@@ -13,7 +13,7 @@ import os.path
 from collections.abc import Mapping
 from typing import Any
 
-from evals.datasets.messages import Message, from_turns, is_conversation, last_turn, messages
+from evals.datasets.messages import Message, conversation, is_conversation, last_turn, messages, refuse_system
 from evals.errors import DataError
 
 FORM = 'A pair is {"prompt", "chosen", "rejected"}, texts or messages; docs/formats.md has the other forms.'
@@ -39,7 +39,11 @@ def pair(row: Mapping[str, Any]) -> dict[str, Any]:
 def is_plain(row: Mapping[str, Any]) -> bool:
     """Whether nothing has to be changed: two texts, and a prompt or what stands for it in a line of `sipf pairs`."""
     texts = isinstance(row.get("chosen"), str) and isinstance(row.get("rejected"), str)
-    return texts and ("question" in row or bool(isinstance(row.get("prompt"), str) and row["prompt"]))
+    return (
+        texts
+        and not row.get("system")
+        and ("question" in row or bool(isinstance(row.get("prompt"), str) and row["prompt"]))
+    )
 
 
 def _sides(row: Mapping[str, Any]) -> tuple[str | list[Message], str, str]:
@@ -56,13 +60,14 @@ def _sides(row: Mapping[str, Any]) -> tuple[str | list[Message], str, str]:
         return _texts(row, chosen, str(rejected))
     sides = [messages([side] if isinstance(side, Mapping) else side, name)
              for name, side in (("chosen", chosen), ("rejected", rejected))]  # fmt: skip
-    return _conversations(_given_prompt(row), *sides)
+    return _conversations(row, _given_prompt(row), *sides)
 
 
 def _given_prompt(row: Mapping[str, Any]) -> str | list[Message] | None:
     prompt = row.get("prompt")
     if not prompt and (prompt is None or isinstance(prompt, str | list)):
-        return from_turns(row)
+        return conversation(row)
+    refuse_system(row)
     if isinstance(prompt, str):
         return prompt
     if not is_conversation(prompt):
@@ -74,6 +79,7 @@ def _texts(row: Mapping[str, Any], chosen: str, rejected: str) -> tuple[str | li
     prompt = _given_prompt(row)
     if prompt is not None:
         return prompt, chosen, rejected
+    _refuse_other_prompts(row)
     common = os.path.commonprefix([chosen, rejected])  # noqa: RUF071  # letter by letter is what is meant
     turn = common.rfind(_HH)
     # A word is never cut, and the space before it belongs to it, as in TRL.
@@ -97,8 +103,15 @@ def _one_of_each(row: Mapping[str, Any], chosen: Any, rejected: Any) -> tuple[st
     return prompt, texts[0], texts[1]
 
 
+def _refuse_other_prompts(row: Mapping[str, Any]) -> None:
+    """Where the prompt is what both sides begin with, nothing else in the row may be meant as a part of it."""
+    for name in ("instruction", "input", "query", "question", "system", "tools", "images"):
+        if row.get(name):
+            raise DataError(f"{name}: is not read as a prompt, and there is no other", FORM)
+
+
 def _conversations(
-    prompt: str | list[Message] | None, chosen: list[Message], rejected: list[Message]
+    row: Mapping[str, Any], prompt: str | list[Message] | None, chosen: list[Message], rejected: list[Message]
 ) -> tuple[list[Message], str, str]:
     if isinstance(prompt, list):
         return prompt, _after(prompt, chosen, "chosen"), _after(prompt, rejected, "rejected")
@@ -106,6 +119,7 @@ def _conversations(
     while shared < min(len(chosen), len(rejected)) - 1 and chosen[shared] == rejected[shared]:
         shared += 1
     before = chosen[:shared]
+    _refuse_other_prompts(row)
     if prompt is not None and not any(message["content"] == prompt for message in before):
         what = "chosen and rejected are messages that do not begin with it" if before else "chosen has messages"
         raise DataError(f"prompt: is text, and {what}", "Give the prompt as messages, too.")
@@ -128,12 +142,12 @@ def _after(prompt: list[Message], side: list[Message], name: str) -> str:
 
 
 def _swift(row: Mapping[str, Any], key: str) -> tuple[list[Message], str, str]:
-    conversation = messages(row["messages"], "messages") if row.get("messages") is not None else from_turns(row)
-    if conversation is None:
+    found = conversation(row)
+    if found is None:
         raise DataError("messages: missing", FORM)
     if key == "rejected_messages":
-        return _conversations(None, conversation, messages(row[key], key))
-    prompt, chosen = last_turn(conversation, "messages")
+        return _conversations(row, None, found, messages(row[key], key))
+    prompt, chosen = last_turn(found, "messages")
     if not isinstance(row[key], str):
         raise DataError(f"{key}: must be a text")
     if not prompt:
