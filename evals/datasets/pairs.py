@@ -39,11 +39,8 @@ def pair(row: Mapping[str, Any]) -> dict[str, Any]:
 def is_plain(row: Mapping[str, Any]) -> bool:
     """Whether nothing has to be changed: two texts, and a prompt or what stands for it in a line of `sipf pairs`."""
     texts = isinstance(row.get("chosen"), str) and isinstance(row.get("rejected"), str)
-    return (
-        texts
-        and not row.get("system")
-        and ("question" in row or bool(isinstance(row.get("prompt"), str) and row["prompt"]))
-    )
+    asked = "question" in row or (isinstance(row.get("prompt"), str) and bool(row["prompt"]))
+    return texts and asked and not row.get("system")
 
 
 def _sides(row: Mapping[str, Any]) -> tuple[str | list[Message], str, str]:
