@@ -35,8 +35,8 @@ def table_lines(source: str, kind: Literal["parquet", "arrow", "arrow stream"]) 
     try:
         for batch in _batches(source, kind):
             for value in batch.to_pylist():
-                row += 1
                 yield _line(value)
+                row += 1
     except (pyarrow.ArrowException, OSError, EOFError, TypeError) as error:
         said = " ".join(str(error).split())[:200]
         raise DataError(f"{source}:{row + 1}: the {kind} data cannot be read here ({said})") from error

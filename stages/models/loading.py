@@ -10,6 +10,7 @@ embeddings are never resized.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -174,7 +175,10 @@ def load_weights(
                 # for what only a policy has.
                 learned.task_type = None
             folder = resolve(name, weights=True)
-            model = PeftModel.from_pretrained(model, folder, is_trainable=trainable, config=learned)
+            with warnings.catch_warnings():
+                # what it warns of is what `merge_adapter` takes care of
+                warnings.filterwarnings("ignore", "Model has `tie_word_embeddings=True`")
+                model = PeftModel.from_pretrained(model, folder, is_trainable=trainable, config=learned)
             if not load_in_4bit and not trainable:
                 model = merge_adapter(model).requires_grad_(True)  # PEFT froze the base, which may be trained
         return model if load_in_4bit else model.to(device)

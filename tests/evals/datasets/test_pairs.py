@@ -42,7 +42,7 @@ def test_a_pair_of_messages_has_one_prompt_and_two_texts_in_every_form(row: dict
     [
         ("The sky is blue.", "The sky is green.", "The sky is"),
         ("The sky is blue.", "The sky is black.", "The sky is"),
-        ("\n\nHuman: Hi\n\nAssistant: Hello you", "\n\nHuman: Hi\n\nAssistant: Hello all", "\n\nHuman: Hi\n\nAssistant:"),
+        ("\n\nHuman: Hi\n\nAssistant: Oh you", "\n\nHuman: Hi\n\nAssistant: Oh no", "\n\nHuman: Hi\n\nAssistant:"),
     ],
     ids=["trl's own", "within a word", "hh-rlhf"],
 )  # fmt: skip
@@ -69,13 +69,13 @@ def test_earlier_turns_and_a_system_text_belong_to_the_prompt() -> None:
     [
         ({"prompt": [ASK], "chosen": [TWO, ASK, TWO], "rejected": [THREE]}, "chosen: has 3 messages after the prompt"),
         ({"chosen": [ASK, TWO, ASK, TWO], "rejected": [ASK, THREE, ASK, THREE]}, "chosen: has 3 messages"),
-        ({"prompt": [ASK], "chosen": [TWO], "rejected": [ASK, ASK]}, "rejected: its last message is of the role 'user'"),
+        ({"prompt": [ASK], "chosen": [TWO], "rejected": [ASK, ASK]}, "rejected: its last message is of the role"),
         ({"prompt": [ASK], "chosen": [TWO], "rejected": [ASK]}, "rejected: has no message after the prompt"),
         ({"messages": [TWO, ASK], "rejected_response": "3"}, "messages: its last message is of the role 'user'"),
         ({"messages": [TWO], "rejected_response": "3"}, "messages: has nothing before"),
         ({"messages": [ASK, TWO], "rejected_response": 3}, "rejected_response: must be a text"),
         ({"prompt": "1+1?", "chosen": [TWO], "rejected": [THREE]}, "prompt: is text, and chosen has messages"),
-        ({"prompt": "else", "chosen": [ASK, TWO], "rejected": [ASK, THREE]}, "prompt: is text, and chosen and rejected"),
+        ({"prompt": "else", "chosen": [ASK, TWO], "rejected": [ASK, THREE]}, "prompt: is text, and chosen and"),
         ({"prompt": "1+1?", "chosen": [ASK, TWO], "rejected": "3"}, "rejected: chosen and rejected must both be text"),
         ({"chosen": [TWO], "rejected": [THREE]}, "prompt: missing"),
         ({"chosen": "abc", "rejected": "xyz"}, "prompt: missing"),
