@@ -91,7 +91,7 @@ def test_without_a_solution_nothing_is_run_and_tests_may_be_called_weak_by_hand(
     assert faults == []
     assert [bool((problem.tests or {}).get("weak")) for problem in problems] == [False, True]
     assert counts == {"tests not tried: no solution": 2}
-    _, faults, _, _ = read(tmp_path, [row("f", tests, None, weak="yes")])
+    _, faults, _, _ = read(tmp_path, [row("f", WEAK["date"][1], None, weak="yes")])
     assert faults == ["in.jsonl:1: weak: must be true or false"]
 
 
