@@ -22,7 +22,6 @@ _PAIRS, _STEPS, _SFT = "sipf orpo or sipf dpo", "sipf train-prm, or sipf data st
 _FORMS: tuple[tuple[frozenset[str], Form], ...] = tuple(
     (frozenset(keys.split()), Form(what, reader))
     for keys, what, reader in (
-        ("task question paths", "a problem with paths", "sipf simulate, score or pairs"),
         ("task_id canonical_solution test", "a row of HumanEval", "sipf data humaneval --path FILE"),
         ("task_id test_list code", "a row of MBPP", "sipf data mbpp --path FILE"),
         ("prompt tests entry_point", "a problem of a code file", "sipf data code --path FILE"),
@@ -56,7 +55,7 @@ _FORMS: tuple[tuple[frozenset[str], Form], ...] = tuple(
 def named(row: Mapping[str, Any]) -> Form | None:
     """The form that a row has by its keys; None if it is none of those that are known here."""
     present = {key for key, value in row.items() if value is not None}
-    if {"id", "task", "question"} <= present:
+    if {"task", "question"} <= present:
         return None  # a problem, with whatever else somebody put beside it
     if is_rlhflow(row):
         return Form("a row of step labels in RLHFlow's form", _STEPS)

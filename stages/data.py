@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from evals.errors import DataError, UsageError
 from evals.forms import refusal
 from evals.programs.steps import StepRule
 from evals.reading.letters import LETTERS
-from evals.records import Problem
+from evals.records import Problem, Shot
 from evals.tasks.mmlu import Mode
 from stages.files.inputs import bare_name
 from stages.files.manifest import hash_file
@@ -130,20 +131,32 @@ def mmlu_problems(
         counts: receives the numbers of items left out or damaged, as the problems are taken.
 
     Raises:
-        DataError: a file is missing, or a worked example is malformed.
+        DataError: a file is missing.
     """
 
     def rows(subject: str, part: str) -> Iterator[tuple[str, list[str]]]:
         return _mmlu_hub_rows(subject, part) if path == HUB else _csv_rows(_mmlu_file(path, subject, part))
 
     for subject in subjects:
-        dev = [] if mode == "number" else [row for _, row in rows(subject, "dev")]
-        shots = mmlu.shots_of(dev, subject, mode)
+        shots = [] if mode == "number" else _mmlu_shots(rows(subject, "dev"), subject, bad if split != "dev" else None)
 
         def parse(row: Any, place: Place, subject: str = subject, shots: Sequence[Any] = shots) -> Problem | None:
             return mmlu.problem_of(row, place.row, subject, split, mode, shots, counts)
 
         yield from bad.good(records_of(rows(subject, split), parse))
+
+
+def _mmlu_shots(rows: Iterable[tuple[str, list[str]]], subject: str, bad: BadLines | None) -> list[Shot]:
+    """The first good rows as worked examples.
+
+    Args:
+        bad: receives the bad ones before them; None: they are told elsewhere.
+    """
+
+    def parse(row: Any, place: Place) -> Shot:
+        return mmlu.shot(row, subject, place.row)
+
+    return list(islice((bad or BadLines()).good(records_of(rows, parse)), mmlu.SHOTS))
 
 
 def mmlu_input(path: str, split: str, subjects: Sequence[str]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from evals.records import Path, Problem, StepLabel
 from evals.tasks import check_steps, task_of
 from stages.files.problems import read_problems
 from stages.files.reading import BadLines
-from stages.files.records import RecordReader
+from stages.files.records import Place, RecordReader
 from stages.models.templates import exported_prompt
 from stages.runs.whole_file import WholeFile
 from stages.settings.export import PairFormSettings, SftFormSettings, StepwiseSettings
@@ -59,8 +59,12 @@ def export_stepwise(
     kind = LabelKind.parse(settings.labels)
     counts: Counter[str] = Counter({"paths": 0, "steps": 0})
 
+    def check(problem: Problem) -> None:
+        check_steps(problem)
+        exported_prompt(problem, settings.template)
+
     def rows() -> Iterator[dict[str, Any]]:
-        for problem in read_problems(source, bad, check=check_steps):
+        for problem in read_problems(source, bad, check=check):
             yield from _step_rows(problem, kind, settings, counts)
         if not counts["paths"]:
             raise bad.first or DataError("no path is labelled", "Run sipf simulate on the lines first.")
@@ -83,8 +87,16 @@ def export_pairs(
     """Write preference pairs of any form that `orpo` reads in the form asked for; see `export_stepwise`."""
     counts: Counter[str] = Counter(pairs=0)
 
+    def parse(row: Any, _: Place) -> dict[str, Any]:
+        line = parse_pair(row)
+        problem = problem_in(line)
+        if problem is not None:
+            exported_prompt(problem, _template(settings))  # refuses a template that the task has not
+        return line
+
     def rows() -> Iterator[dict[str, Any]]:
-        for line in bad.good(RecordReader(source, parse_pair)):
+        for line in bad.good(RecordReader(source, parse)):
+            counts["pairs"] += 1
             yield _pair(line, settings, counts)
         _refuse_nothing(counts["pairs"], bad, "pair")
 
@@ -104,10 +116,15 @@ def export_sft(
     """Write gold solutions, and demonstrations of any form that `sft` reads, in the form asked for; see
     `export_stepwise`. A conversation with several turns of the assistant becomes a row per turn."""
     counts: Counter[str] = Counter(rows=0)
+
+    def parse(row: Any, place: Place) -> Line:
+        line = parse_line(row, place, source)
+        if isinstance(line, Problem):
+            exported_prompt(line, _template(settings))  # refuses a template that the task has not
+        return line
+
     reader: RecordReader[Line] = RecordReader(
-        source,
-        lambda row, place: parse_line(row, place, source),
-        id_of=lambda line: line.id if isinstance(line, Problem) else None,
+        source, parse, id_of=lambda line: line.id if isinstance(line, Problem) else None
     )
 
     def rows() -> Iterator[dict[str, Any]]:
@@ -183,7 +200,6 @@ def _pair(line: Mapping[str, Any], settings: PairFormSettings, counts: Counter[s
         chosen, rejected = prefix + chosen, prefix + rejected
         counts["prefixes in both sides"] += 1
     counts["sides that were cut off"] += [line.get("chosen_finish"), line.get("rejected_finish")].count("length")
-    counts["pairs"] += 1
     return pair_row(settings.form, prompt, chosen, rejected)
 
 

@@ -166,7 +166,7 @@ def test_a_bad_mmlu_row_is_told_by_its_line(sipf: Any, tmp_path: Path) -> None:
         (tmp_path / "mmlu" / split / f"a_{split}.csv").write_text("\n".join(rows) + "\n")
     result = sipf("data", "mmlu", "--path", "mmlu", "--split", "test", "--subjects", "a", "-o", "p.jsonl")
     assert result.returncode == 3
-    assert "mmlu/test/a_test.csv:3: 3 fields instead of question" in result.stderr
+    assert "mmlu/test/a_test.csv:3: row: 3 fields instead of question" in result.stderr
     assert [row["id"] for row in lines(tmp_path / "p.jsonl")] == ["mmlu/test/a/0", "mmlu/test/a/2"]
 
 
