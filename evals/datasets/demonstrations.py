@@ -17,6 +17,18 @@ from evals.datasets.messages import Message, conversation, is_conversation, last
 from evals.errors import DataError
 from evals.forms import is_rlhflow
 
+_FORMS = [
+    frozenset(keys.split())
+    for keys in (
+        "messages", "conversations", "conversation", "query response", "instruction output", "prompt completion",
+        "input output",
+    )
+]  # fmt: skip
+_OTHERS = [
+    frozenset(keys.split()) for keys in ("chosen", "rejected_response", "rejected_messages", "label", "task_id")
+]  # fmt: skip
+"""Keys of rows that are something else, whatever keys they have besides."""
+
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
@@ -32,15 +44,14 @@ class Demonstration:
 
 def is_demonstration(row: Mapping[str, Any]) -> bool:
     """Whether a row has the keys of one of the forms read here, and is no problem."""
-    if is_rlhflow(row):
+    if row.get("task") is not None and row.get("question") is not None:
         return False
     present = {key for key, value in row.items() if value is not None}
-    forms = (
-        {"messages"}, {"conversations"}, {"conversation"}, {"query", "response"}, {"instruction", "output"},
-        {"prompt", "completion"}, {"input", "output"},
-    )  # fmt: skip
-    others = ({"task", "question"}, {"chosen"}, {"rejected_response"}, {"rejected_messages"}, {"label"}, {"task_id"})
-    return any(form <= present for form in forms) and not any(other <= present for other in others)
+    return (
+        any(form <= present for form in _FORMS)
+        and not any(other <= present for other in _OTHERS)
+        and not is_rlhflow(row)
+    )
 
 
 def demonstration(row: Mapping[str, Any]) -> Demonstration:

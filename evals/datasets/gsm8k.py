@@ -12,6 +12,8 @@ from evals.errors import DataError
 from evals.reading import answers, equations
 from evals.records import Problem
 
+_FIELDS = frozenset(Problem.model_fields)
+"""Keys that are a problem's own; all others of a row are kept."""
 Annotations = Literal["keep", "strip"]
 
 
@@ -49,7 +51,7 @@ def problem(row: Mapping[str, Any], split: str, n: int, annotations: Annotations
         raise DataError(f"answer: {error}", "Official rows end with a line such as `#### 72`.") from error
     if annotations == "strip":
         solution = [equations.strip_annotations(line) for line in solution]
-    more = {name: value for name, value in row.items() if name not in Problem.model_fields}
+    more = {name: value for name, value in row.items() if name not in _FIELDS} if len(row) > 2 else {}
     made = {"id": f"gsm8k/{split}/{n}", "task": "gsm8k", "question": row["question"], "answer": answer}
     return Problem.from_row({**made, "solution": solution, **more})
 

@@ -26,6 +26,7 @@ from evals.records import Problem
 TAG = "\u043a\u0438"
 """The mark, two Cyrillic letters."""
 _FIRST = re.compile(r"(?:^|(?<=\s))Step 1:", re.IGNORECASE)
+_SPACE = re.compile(r"\s*")
 _VERDICT = re.compile(r"\s*([+-])")
 _KEPT = re.compile(rf"\s*{TAG}\s*([+-])")
 ADVICE = "A row is {input: question and steps with a mark after each, label: the same with + and -, task}."
@@ -92,15 +93,15 @@ def _marked(text: str, label: str) -> tuple[list[str], list[str]]:
     for found in re.finditer(TAG, text):
         piece = text[begun : found.start()].strip()
         piece = piece.removeprefix("?").strip() if pieces else piece
-        place = there + len(label[there:]) - len(label[there:].lstrip())
+        place = _after_space(label, there)
         if not label.startswith(piece, place):
             raise DataError(f"label: is not the text of input before mark {len(pieces)}")
-        sign = _sign(label, place + len(piece), text[found.end() :])
+        sign = _sign(label, place + len(piece), text, found.end())
         if sign is not None:
             pieces.append(piece)
             verdicts.append(sign[1])
             begun, there = found.end(), sign.end()
-        elif not label[place + len(piece) :].lstrip().startswith(TAG):
+        elif not label.startswith(TAG, _after_space(label, place + len(piece))):
             raise DataError(f"label: no + or - after step {len(pieces)}")
         # else the letters belong to the text, which has them in both
     if label[there:].strip():
@@ -108,16 +109,25 @@ def _marked(text: str, label: str) -> tuple[list[str], list[str]]:
     return pieces, verdicts
 
 
-def _sign(label: str, at: int, following: str) -> re.Match[str] | None:
+def _after_space(text: str, at: int) -> int:
+    """Where the white space at a place ends."""
+    found = _SPACE.match(text, at)
+    return found.end() if found else at
+
+
+def _sign(label: str, at: int, text: str, after: int) -> re.Match[str] | None:
     """The verdict at a place of `label`, where the mark itself may have been kept before it.
 
     Args:
-        following: what `input` has after the mark's letters. Where a sign stands there, too, or the mark itself, the
-            letters belong to the text.
+        text, after: `input`, and where the mark's letters end in it. Where a sign or another mark follows them there,
+            they belong to the text.
     """
+    plain = _VERDICT.match(label, at)
+    if plain is not None:
+        return plain
     kept = _KEPT.match(label, at)
-    in_text = kept is not None and following.lstrip().startswith((kept[1], TAG))
-    return _VERDICT.match(label, at) or (None if in_text else kept)
+    in_text = kept is not None and text.startswith((kept[1], TAG), _after_space(text, after))
+    return None if in_text else kept
 
 
 def _parts(pieces: list[str], verdicts: list[str]) -> tuple[str, list[str], list[str]]:

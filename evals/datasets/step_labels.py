@@ -69,9 +69,9 @@ def verdict(value: Any, field: str) -> Verdict:
 
 
 def _form(row: Mapping[str, Any]) -> str | None:
-    present = {key for key, value in row.items() if value is not None}
-    if "task" in present and "question" in present:
+    if row.get("task") is not None and row.get("question") is not None:
         return None
+    present = {key for key, value in row.items() if value is not None}
     if {"question", "process"} <= present:
         return "openr"
     if "conversations" in present and not {"chosen", "rejected"} & present:

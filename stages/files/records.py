@@ -25,8 +25,10 @@ from stages.files.shards import Shard
 
 T = TypeVar("T")
 
-_SUSPECT = re.compile(r"\\u[dD][89a-fA-F]|\d[eE]\+?\d{3}|\d{309}")
-"""Half a surrogate pair, or a number too large for a double: Python reads them, JSON writers cannot write them back."""
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+_POWER = re.compile(r"[eE]\+?[0-9]{3}")
+_DIGITS = 309
+_LONG = re.compile(rf"[0-9]{{{_DIGITS}}}")
 _MAX_DEPTH = 200
 """The JSON writer gives up at about 250 levels."""
 
@@ -235,9 +237,17 @@ def _value(text: str) -> dict[str, Any]:
         raise DataError("nested too deeply") from error
     if not isinstance(value, dict):
         raise DataError(f"a line must be a JSON object, this one is {type(value).__name__}")
-    if _SUSPECT.search(text) is not None or text.count("[") + text.count("{") > _MAX_DEPTH:
+    if _suspect(text) or text.count("[") + text.count("{") > _MAX_DEPTH:
         _check_value(value)
     return value
+
+
+def _suspect(text: str) -> bool:
+    """Whether there may be half a surrogate pair, or a number too large for a double: Python reads them, JSON writers
+    cannot write them back. Three searches that each begin at a rare letter take a third of the time of one for all."""
+    if "\\u" in text and _HALF.search(text):
+        return True
+    return bool(_POWER.search(text) or (len(text) >= _DIGITS and _LONG.search(text)))
 
 
 def _check_value(value: Any) -> None:

@@ -46,18 +46,6 @@ class Stepwise(Record):
     completions: list[str] = Field(min_length=1)
     labels: list[bool | float | None]
 
-    @model_validator(mode="before")
-    @classmethod
-    def _signs(cls, row: Any) -> Any:
-        """`+` and `-` are right and wrong."""
-        labels = row.get("labels") if isinstance(row, dict) else None
-        if isinstance(labels, list) and any(label in ("+", "-") for label in labels):
-            return {
-                **row,
-                "labels": [_SIGNS.get(label, label) if isinstance(label, str) else label for label in labels],
-            }
-        return row
-
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(self.labels) != len(self.completions):
@@ -103,6 +91,9 @@ def parse_example(row: Mapping[str, Any], identity: str = "line") -> Example:
         DataError: `field: what is wrong`, or what the line looks like instead.
     """
     if "completions" in row:
+        labels = row.get("labels")
+        if isinstance(labels, list) and ("+" in labels or "-" in labels):
+            row = {**row, "labels": [_SIGNS.get(label, label) if isinstance(label, str) else label for label in labels]}
         return Stepwise.from_row(row)
     if is_foreign(row):
         return imported(row, identity)
@@ -133,9 +124,10 @@ def read_examples(source: str, *, strict: bool = False) -> tuple[Located[Example
     Raises:
         DataError: the first bad line, with `strict`; or there is no good one.
     """
+    stem = bare_name(source)
     reader: RecordReader[Example] = RecordReader(
         source,
-        lambda row, place: parse_example(row, f"{bare_name(source)}/{place.line}"),
+        lambda row, place: parse_example(row, f"{stem}/{place.line}"),
         id_of=lambda example: example.id if isinstance(example, Problem) else None,
     )
     examples, faults = read_all(reader, strict=strict)
