@@ -25,7 +25,7 @@ from evals.records import Problem
 
 TAG = "\u043a\u0438"
 """The mark, two Cyrillic letters."""
-_FIRST = re.compile(r"(?:^|(?<=\s))Step 1:", re.IGNORECASE)
+_FIRST = re.compile(r"[Ss](?:tep|TEP) 1:")
 _SPACE = re.compile(r"\s*")
 _VERDICT = re.compile(r"\s*([+-])")
 _KEPT = re.compile(rf"\s*{TAG}\s*([+-])")
@@ -65,7 +65,7 @@ def question_and_first(text: str, field: str) -> tuple[str, str]:
     Raises:
         DataError: neither tells where the question ends, or one of the two is empty.
     """
-    found = [match.start() for match in _FIRST.finditer(text)]
+    found = _first_steps(text)
     if found:
         at = found[-1]
     elif text.count("?") == 1:
@@ -78,6 +78,12 @@ def question_and_first(text: str, field: str) -> tuple[str, str]:
     if not step:
         raise DataError(f"{field}: the first step is empty")
     return question, step
+
+
+def _first_steps(text: str) -> list[int]:
+    """Where `Step 1:` stands in a text, at its beginning or behind white space."""
+    found = (match.start() for match in _FIRST.finditer(text))
+    return [at for at in found if not at or text[at - 1].isspace()]
 
 
 def _marked(text: str, label: str) -> tuple[list[str], list[str]]:
@@ -132,7 +138,7 @@ def _sign(label: str, at: int, text: str, after: int) -> re.Match[str] | None:
 
 def _parts(pieces: list[str], verdicts: list[str]) -> tuple[str, list[str], list[str]]:
     """Question, steps and their verdicts. Marks before the piece that holds `Step 1:` stand in the question."""
-    first = next((n for n, piece in enumerate(pieces) if _FIRST.search(piece)), 0)
+    first = next((n for n, piece in enumerate(pieces) if _first_steps(piece)), 0)
     question, step = question_and_first(" ".join(pieces[: first + 1]), "input")
     steps = [step, *pieces[first + 1 :]]
     if not all(steps):
