@@ -34,7 +34,7 @@ def test_rows_of_math_are_read_by_their_own_keys() -> None:
         "solution": r"So $1+1=\boxed{\frac{4}{2}}$.",
     }
     made = math_file.problem(row, "math/0")
-    assert (made.question, made.answer) == ("1+1?", r"\frac{4}{2}")
+    assert (made.question, made.answer) == ("What is $1+1$?", r"\frac{4}{2}")
     kept = json.loads(made.to_json())
     assert (kept["level"], kept["type"]) == ("Level 1", "Algebra")
     assert "problem" not in kept
