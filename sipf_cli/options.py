@@ -18,7 +18,7 @@ from sipf_cli.configuration import Config, Debug, on_preset
 from stages.settings.declare import Panel
 
 Input = Annotated[
-    Path, typer.Argument(allow_dash=True, metavar="LINES", help="Lines to read: .jsonl, .jsonl.gz, or - for stdin.")
+    Path, typer.Argument(allow_dash=True, metavar="LINES", help="Lines to read: .jsonl, packed or not, a table, or - for stdin.")
 ]
 Inputs = Annotated[list[Path], typer.Argument(metavar="LINES...", help="Files of lines, .jsonl or .jsonl.gz.")]
 Output = Annotated[
