@@ -113,7 +113,8 @@ def located_sft_rows(
     """`sft_rows` of lines with their places."""
     rows: list[Row] = []
     counts: Counter[str] = Counter(rows=0)
-    for encoded in (*_of_problems(lines, prompter, own, seed, counts, bad), *_of_demonstrations(lines, prompter, bad)):
+    told = _of_demonstrations(lines, prompter, loss, bad) if own is None else _no_paths(lines, counts)
+    for encoded in (*_of_problems(lines, prompter, own, seed, counts, bad), *told):
         if len(encoded.ids) > max_length:
             counts["too long"] += 1
             continue
@@ -143,15 +144,26 @@ def _of_problems(
                 bad.add(error.at(place))
 
 
-def _of_demonstrations(lines: Sequence[tuple[str, Line]], prompter: Prompter, bad: BadLines) -> Iterator[Encoded]:
+def _of_demonstrations(
+    lines: Sequence[tuple[str, Line]], prompter: Prompter, loss: str, bad: BadLines
+) -> Iterator[Encoded]:
     for place, line in lines:
         if isinstance(line, Demonstration):
+            turns = line.turns[-1:] if loss == "all" else line.turns  # the last one holds all that stands before it
             try:
-                encoded = [prompter.encode_raw(prompt, text, end=True) for prompt, text in line.turns]
+                encoded = [prompter.encode_raw(prompt, text, end=True) for prompt, text in turns]
             except DataError as error:
                 bad.add(error.at(place))
                 continue
             yield from encoded
+
+
+def _no_paths(lines: Sequence[tuple[str, Line]], counts: Counter[str]) -> tuple[()]:
+    """Count the lines that have no paths, where paths are to be learnt."""
+    left_out = sum(isinstance(line, Demonstration) for _, line in lines)
+    if left_out:
+        counts["left out: demonstrations have no paths"] += left_out
+    return ()
 
 
 def _gold(problems: Iterable[Problem], counts: Counter[str]) -> Iterable[Written]:
