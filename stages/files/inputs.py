@@ -21,12 +21,21 @@ from evals.errors import DataError, UsageError
 _CHUNK = 1 << 16
 Kind = Literal["lines", "gzip", "zstd", "parquet", "arrow", "arrow stream"]
 _FIRST_BYTES: dict[bytes, Kind] = {
-    b"\x1f\x8b": "gzip",
+    b"\x1f\x8b\x08": "gzip",
     b"\x28\xb5\x2f\xfd": "zstd",
     b"PAR1": "parquet",
     b"ARROW1": "arrow",
-    b"\xff\xff\xff\xff": "arrow stream",
 }
+_STREAM = b"\xff\xff\xff\xff"
+"""What an Arrow stream begins with, before the length of its first message."""
+_NOT_READ = {
+    b"PK\x03\x04": ("a zip archive (or .xlsx)", "Unpack it, or save the table as CSV."),
+    b"BZh91AY&": ("packed by bzip2", "Unpack it; gzip and Zstandard are read."),
+    b"\xfd7zXZ\x00": ("packed by xz", "Unpack it; gzip and Zstandard are read."),
+    b"\xff\xfe{\x00": ("UTF-16 text", "Save it as UTF-8."),
+    b"\xff\xfe[\x00": ("UTF-16 text", "Save it as UTF-8."),
+}
+"""First bytes of what is named rather than read."""
 _PACKED = (".gz", ".zst")
 _MARK = b"\xef\xbb\xbf \t\r\n"
 """What may stand before the first letter of a text: a byte order mark, white space."""
@@ -59,9 +68,19 @@ def check_source(source: str) -> None:
 
 
 def kind_of(source: str) -> Kind:
-    """What a file holds, by its first bytes."""
+    """What a file holds, by its first bytes.
+
+    Raises:
+        DataError: something that is not read.
+    """
     with open(source, "rb") as file:
         first = file.read(8)
+    for magic, (what, advice) in _NOT_READ.items():
+        if first.startswith(magic):
+            raise DataError(f"{source}: is {what}, no lines", advice)
+    length = int.from_bytes(first[4:], "little")
+    if first.startswith(_STREAM) and 0 < length < _CHUNK**2 >> 4 and length % 8 == 0:
+        return "arrow stream"
     return next((kind for magic, kind in _FIRST_BYTES.items() if first.startswith(magic)), "lines")
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
 import datetime
 import decimal
 import gzip
 import io
 import json
+import lzma
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -170,3 +172,25 @@ def test_an_output_named_parquet_is_a_table_that_reads_back(tmp_path: Path) -> N
     with pytest.raises(DataError, match="the lines are no table"):
         write(tmp_path / "mixed.parquet", [{"a": 1}, {"a": "text"}])
     assert sorted(file.name for file in tmp_path.iterdir()) == ["out.parquet", "out.parquet.manifest.json"]
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"PK\x03\x04\x14\x00", "a zip archive"),
+        (bz2.compress(b"{}"), "packed by bzip2"),
+        (lzma.compress(b"{}"), "packed by xz"),
+        ('{"a": 1}'.encode("utf-16"), "UTF-16 text"),
+    ],
+)
+def test_what_is_not_read_is_named(tmp_path: Path, content: bytes, what: str) -> None:
+    (tmp_path / "in.jsonl").write_bytes(content)
+    with pytest.raises(DataError, match=rf"in\.jsonl: is {what}") as caught:
+        read_all(reader(tmp_path / "in.jsonl"))
+    assert caught.value.advice
+
+
+def test_bytes_that_only_begin_like_a_table_are_bad_lines(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_bytes(b"\xff" * 12 + b"\n" + b'{"a": 1}\n')
+    rows, faults = read_all(reader(tmp_path / "in.jsonl"))
+    assert (list(rows), len(faults)) == ([{"a": 1}], 1)
