@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import typer
@@ -32,6 +33,21 @@ def skipping_bad_lines(*, strict: bool) -> BadLines:
 
     bad = BadLines(strict=strict, tell=tell)
     return bad
+
+
+def notes() -> Callable[[str], None]:
+    """Says on stderr what is worth knowing of a line that is used; only the first ones."""
+    told = 0
+
+    def tell(text: str) -> None:
+        nonlocal told
+        told += 1
+        if told <= SHOWN:
+            print(f"sipf: note: {text}", file=sys.stderr)
+        elif told == SHOWN + 1:
+            print(f"sipf: more than {SHOWN} notes; further ones are counted, not shown", file=sys.stderr)
+
+    return tell
 
 
 def end_after(count: int) -> None:

@@ -11,6 +11,7 @@ from sipf_cli import options as o
 from sipf_cli.app import COMMANDS
 from sipf_cli.generated import new_app
 from sipf_cli.problems import write, write_rows
+from stages.settings.checks import CheckSettings
 from stages.settings.data import (
     HUB,
     CuttingSettings,
@@ -22,6 +23,7 @@ from stages.settings.data import (
     MmluSettings,
     ProcessBenchSource,
     RowSettings,
+    StepLabelSource,
     WorldSettings,
 )
 
@@ -140,23 +142,36 @@ def humaneval(
 
 @app.command()
 def code(
-    output: o.Output, source: FileSource, cutting: CuttingSettings, rows: RowSettings, console: o.ConsoleOptions
+    output: o.Output,
+    source: FileSource,
+    cutting: CuttingSettings,
+    rows: RowSettings,
+    checks: CheckSettings,
+    console: o.ConsoleOptions,
 ) -> None:
     """Write the problems of a code file of your own.
 
     Each line is a JSON object with a prompt, tests (asserts, or a check(candidate) with the asserts in it) and an
-    entry_point; id and solution are optional, and other keys are kept.
+    entry_point; id and solution are optional, and other keys are kept. Each solution is run once: one that fails its
+    tests is a bad line, and tests that only work beside the program (they compare objects, or what is printed) are
+    marked weak.
 
     \b
     Example:
       echo '{"prompt": "Write add(a, b).", "tests": ["assert add(1, 2) == 3"], "entry_point": "add"}' > mine.jsonl
       sipf data code --path mine.jsonl -o problems.jsonl
     """
+    from sipf_cli.bad_lines import notes
     from stages.data import code_problems
+    from stages.references import References
 
-    path, rule = source.path, cutting.rule()
-    options = {"task": "code", "steps": str(rule)}
-    write_rows(lambda bad: code_problems(path, rule, bad), path, output, options, rows, json=console.json)
+    path, rule, counts = source.path, cutting.rule(), Counter[str]()
+    options = {"task": "code", "steps": str(rule), **checks.changed()}
+    with References(checks, counts, notes()) as references:
+        write_rows(
+            lambda bad: code_problems(path, rule, bad, references), path, output, options, rows,
+            json=console.json, more=counts,
+        )  # fmt: skip
 
 
 @app.command()
@@ -200,6 +215,24 @@ def processbench(output: o.Output, source: ProcessBenchSource, rows: RowSettings
     write_rows(
         lambda bad: processbench_problems(path, bad), path, output, {"set": "processbench"}, rows, json=console.json
     )
+
+
+@app.command()
+def steps(output: o.Output, source: StepLabelSource, rows: RowSettings, console: o.ConsoleOptions) -> None:
+    """Write published step labels as problems with labelled paths (for train-prm, eval-prm and the rest).
+
+    Reads the forms of Math-Shepherd, OpenR, RLHFlow, PRM800K and OpenRLHF, each row by its keys. train-prm reads them
+    as they are, too.
+
+    \b
+    Example:
+      echo '{"question": "1+1?", "process": "Step 1: 2 \u043a\u0438", "label": ["+"]}' > openr.jsonl
+      sipf data steps --path openr.jsonl -o labels.jsonl
+    """
+    from stages.data import step_label_problems
+
+    path = source.path
+    write_rows(lambda bad: step_label_problems(path, bad), path, output, {"set": "steps"}, rows, json=console.json)
 
 
 @app.command("math-shepherd")

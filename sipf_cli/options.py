@@ -18,7 +18,8 @@ from sipf_cli.configuration import Config, Debug, on_preset
 from stages.settings.declare import Panel
 
 Input = Annotated[
-    Path, typer.Argument(allow_dash=True, metavar="LINES", help="Lines to read: .jsonl, .jsonl.gz, or - for stdin.")
+    Path,
+    typer.Argument(allow_dash=True, metavar="LINES", help="Lines to read: .jsonl (packed too), a table, or -."),
 ]
 Inputs = Annotated[list[Path], typer.Argument(metavar="LINES...", help="Files of lines, .jsonl or .jsonl.gz.")]
 Output = Annotated[

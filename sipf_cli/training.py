@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sipf_cli.bad_lines import SHOWN, end_after, named
+from sipf_cli.bad_lines import end_after, skipping_bad_lines
 from sipf_cli.console import Reporter, Table, emit
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from evals.errors import SipfError
+    from evals.errors import DataError
     from sipf_cli.options import ConsoleOptions
     from stages.settings.training import TrainingFiles
 
@@ -68,24 +68,27 @@ def train(
     *,
     check: Callable[[], object],
     read: Mapping[str, int],
-    bad: Sequence[SipfError],
+    bad: Sequence[DataError],
 ) -> None:
     """Report the bad lines, train unless it is a dry run, show how it ended, and end with the right exit code.
 
     Args:
-        run: takes what all training stages take (out, stop, log and overwrite); everything else is bound already.
+        run: takes what all training stages take (out, stop, log, overwrite and bad); everything else is bound already.
         check: refuses what cannot be trained, for a dry run (the stage itself does so, too).
         read: what was read, for a dry run.
+        bad: what is wrong with the lines that could not be read; the stage may find more.
     """
-    tell_bad(bad)
+    lines = skipping_bad_lines(strict=files.strict)
+    for fault in bad:
+        lines.add(fault)
     if files.dry_run:
         check()
-        emit({"would write": str(output), **read, "bad lines": len(bad)}, json=console.json)
+        emit({"would write": str(output), **read, "bad lines": lines.count}, json=console.json)
     else:
         how = {"out": str(output), "overwrite": files.overwrite}
-        manifest = run_training(stage, lambda stop, log: run(**how, stop=stop, log=log))
-        show_training(manifest, output, json=console.json, bad=len(bad))
-    end_after(len(bad))
+        manifest = run_training(stage, lambda stop, log: run(**how, stop=stop, log=log, bad=lines))
+        show_training(manifest, output, json=console.json, bad=lines.count)
+    end_after(lines.count)
 
 
 def show_training(manifest: Mapping[str, Any], output: Path, *, json: bool, bad: int = 0) -> None:
@@ -100,13 +103,3 @@ def show_training(manifest: Mapping[str, Any], output: Path, *, json: bool, bad:
     rows += [(name, value) for name, value in manifest.get("result", {}).items()]
     rows += [(f"held-out {name}", value) for name, value in manifest.get("eval", {}).items()]
     emit(summary, Table(("", ""), rows), json=json)
-
-
-def tell_bad(bad: Sequence[SipfError]) -> None:
-    """Report the skipped lines on stderr."""
-    import sys
-
-    for error in bad[:SHOWN]:
-        named(error)
-    if len(bad) > SHOWN:
-        print(f"sipf: and {len(bad) - SHOWN} more bad lines", file=sys.stderr)

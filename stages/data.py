@@ -13,18 +13,32 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from evals.datasets import code_file, gsm8k, humaneval, math_file, math_shepherd, mbpp, mmlu, processbench
+from evals.datasets import (
+    code_file,
+    gsm8k,
+    humaneval,
+    math_file,
+    math_shepherd,
+    mbpp,
+    mmlu,
+    processbench,
+    step_labels,
+)
 from evals.errors import DataError, UsageError
+from evals.forms import refusal
 from evals.programs.steps import StepRule
 from evals.reading.letters import LETTERS
-from evals.records import Problem
+from evals.records import Problem, Shot
 from evals.tasks.mmlu import Mode
+from stages.files.inputs import bare_name
 from stages.files.manifest import hash_file
 from stages.files.reading import BadLines
 from stages.files.records import Parse, Place, RecordReader, records_of
+from stages.references import References
 from stages.runs.whole_file import WholeFile
 from stages.settings.data import HUB
 
@@ -37,7 +51,9 @@ def gsm8k_problems(path: str, split: str, annotations: gsm8k.Annotations, bad: B
     def parse(row: Any, place: Place) -> Problem:
         return gsm8k.problem(row, split, place.row, annotations)
 
-    return _from_hub("openai/gsm8k", "main", split, parse, bad) if path == HUB else _from_file(path, parse, bad)
+    return (
+        _from_hub("openai/gsm8k", "main", split, parse, bad) if path == HUB else _from_file(path, parse, bad, "gsm8k")
+    )
 
 
 def mbpp_problems(
@@ -49,7 +65,7 @@ def mbpp_problems(
         return mbpp.problem_of_split(row, split, steps)
 
     if path != HUB:
-        return _from_file(path, parse, bad, listed=sanitized)
+        return _from_file(path, parse, bad, "mbpp")
     part = "sanitized" if sanitized else "full"
     return _from_hub("google-research-datasets/mbpp", part, split, parse, bad)
 
@@ -63,29 +79,46 @@ def humaneval_problems(path: str | None, steps: StepRule, bad: BadLines) -> Iter
             raise DataError("task_id: must be a text", "Is this a file of HumanEval problems?")
         return humaneval.problem(identity, row, steps)
 
-    return humaneval.problems(None, steps) if path is None else _from_file(path, parse, bad)
+    return humaneval.problems(None, steps) if path is None else _from_file(path, parse, bad, "humaneval")
 
 
 def math_problems(path: str, bad: BadLines) -> Iterator[Problem]:
     """The user's own math file; a problem without an id gets the file's name and its line number, from 0."""
     stem = _stem_of(path)
-    return _from_file(path, lambda row, place: math_file.problem(row, f"{stem}/{place.line}"), bad)
+    return _from_file(path, lambda row, place: math_file.problem(row, f"{stem}/{place.line}"), bad, "math")
 
 
-def code_problems(path: str, steps: StepRule, bad: BadLines) -> Iterator[Problem]:
-    """The user's own code file; a problem without an id gets the file's name and its line number, from 0."""
+def code_problems(path: str, steps: StepRule, bad: BadLines, references: References | None = None) -> Iterator[Problem]:
+    """The user's own code file; a problem without an id gets the file's name and its line number, from 0.
+
+    Args:
+        references: tries each problem's tests on its solution; None: nothing is run.
+    """
     stem = _stem_of(path)
-    return _from_file(path, lambda row, place: code_file.problem(row, f"{stem}/{place.line}", steps), bad)
+
+    def parse(row: Any, place: Place) -> Problem:
+        made = code_file.problem(row, f"{stem}/{place.line}", steps)
+        return made if references is None else references.tried(made, place.words)
+
+    return _from_file(path, parse, bad, "code")
 
 
 def processbench_problems(path: str, bad: BadLines) -> Iterator[Problem]:
     """An official file of ProcessBench: one JSON list, or lines."""
-    return _from_file(path, lambda row, _: processbench.problem(row), bad, listed=True)
+    return _from_file(path, lambda row, _: processbench.problem(row), bad, "processbench")
+
+
+def step_label_problems(path: str, bad: BadLines) -> Iterator[Problem]:
+    """A file of step labels in one of the published forms; a problem gets the file's name and its line number."""
+    stem = _stem_of(path)
+    return _from_file(path, lambda row, place: step_labels.problem(row, f"{stem}/{place.line}"), bad, "steps")
 
 
 def math_shepherd_problems(path: str, bad: BadLines) -> Iterator[Problem]:
     """A file in Math-Shepherd's format."""
-    return _from_file(path, lambda row, place: math_shepherd.problem(row, place.row), bad)
+    return _from_file(
+        path, lambda row, place: math_shepherd.problem(row, f"math-shepherd/{place.row}"), bad, "math-shepherd"
+    )
 
 
 def mmlu_problems(
@@ -98,20 +131,32 @@ def mmlu_problems(
         counts: receives the numbers of items left out or damaged, as the problems are taken.
 
     Raises:
-        DataError: a file is missing, or a worked example is malformed.
+        DataError: a file is missing.
     """
 
     def rows(subject: str, part: str) -> Iterator[tuple[str, list[str]]]:
         return _mmlu_hub_rows(subject, part) if path == HUB else _csv_rows(_mmlu_file(path, subject, part))
 
     for subject in subjects:
-        dev = [] if mode == "number" else [row for _, row in rows(subject, "dev")]
-        shots = mmlu.shots_of(dev, subject, mode)
+        shots = [] if mode == "number" else _mmlu_shots(rows(subject, "dev"), subject, bad if split != "dev" else None)
 
         def parse(row: Any, place: Place, subject: str = subject, shots: Sequence[Any] = shots) -> Problem | None:
             return mmlu.problem_of(row, place.row, subject, split, mode, shots, counts)
 
         yield from bad.good(records_of(rows(subject, split), parse))
+
+
+def _mmlu_shots(rows: Iterable[tuple[str, list[str]]], subject: str, bad: BadLines | None) -> list[Shot]:
+    """The first good rows as worked examples.
+
+    Args:
+        bad: receives the bad ones before them; None: they are told elsewhere.
+    """
+
+    def parse(row: Any, place: Place) -> Shot:
+        return mmlu.shot(row, subject, place.row)
+
+    return list(islice((bad or BadLines()).good(records_of(rows, parse)), mmlu.SHOTS))
 
 
 def mmlu_input(path: str, split: str, subjects: Sequence[str]) -> dict[str, Any]:
@@ -166,8 +211,20 @@ def _nothing(bad: BadLines | None) -> DataError:
     return DataError(f"there is no problem to write: {bad.count} of {bad.count} rows are bad", bad.first.advice)
 
 
-def _from_file(path: str, parse: Parse[Problem], bad: BadLines, *, listed: bool = False) -> Iterator[Problem]:
-    return bad.good(RecordReader(path, parse, id_of=lambda problem: problem.id, listed=listed))
+def _from_file(path: str, parse: Parse[Problem], bad: BadLines, command: str) -> Iterator[Problem]:
+    """The problems of a file; a row that looks like what another command reads is named as such.
+
+    Args:
+        command: whose rows they are to be.
+    """
+
+    def named(row: Any, place: Place) -> Problem | None:
+        try:
+            return parse(row, place)
+        except DataError as error:
+            raise refusal(row, error, f"sipf data {command}") from error
+
+    return bad.good(RecordReader(path, named, id_of=lambda problem: problem.id))
 
 
 def _from_hub(name: str, configuration: str, split: str, parse: Parse[Problem], bad: BadLines) -> Iterator[Problem]:
@@ -222,6 +279,6 @@ def _csv_rows(source: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def _stem_of(source: str) -> str:
-    """The file's name without `.jsonl` or `.jsonl.gz`."""
-    name = Path(source).name.removesuffix(".gz")
+    """The file's name without `.jsonl`, `.jsonl.gz` and the like."""
+    name = bare_name(source)
     return name.rpartition(".")[0] or name

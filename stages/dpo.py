@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stages.files.interrupts import StopFlag
+from stages.files.reading import BadLines
 from stages.models.loading import quiet_libraries
 from stages.settings.training import DpoSettings, TrainSettings
 from stages.training.model_folder import Log
@@ -52,6 +53,7 @@ def run_dpo(
     stop: StopFlag | None = None,
     log: Log | None = None,
     overwrite: bool = False,
+    bad: BadLines | None = None,
 ) -> dict[str, Any]:
     """Train a policy on preference pairs.
 
@@ -60,7 +62,7 @@ def run_dpo(
         out: folder of the new model.
         beta: how strongly the policy is held to the reference.
         sft_weight: weight of the chosen completion's negative log-likelihood.
-        pairs, max_prompt_length, held_out_share: see `run_on_pairs`.
+        pairs, max_prompt_length, held_out_share, bad: see `run_on_pairs`.
         options, stop, log, overwrite: see `TrainingRun`.
 
     Returns:
@@ -85,6 +87,7 @@ def run_dpo(
         NAMES,
         max_prompt_length=max_prompt_length,
         held_out_share=held_out_share,
+        bad=bad,
     )
 
 

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from stages.files.interrupts import StopFlag
+from stages.files.reading import BadLines
 from stages.models.loading import quiet_libraries
 from stages.settings.training import NllTokens, OrpoSettings, TrainSettings
 from stages.training.model_folder import Log
@@ -51,6 +52,7 @@ def run_orpo(
     stop: StopFlag | None = None,
     log: Log | None = None,
     overwrite: bool = False,
+    bad: BadLines | None = None,
 ) -> dict[str, Any]:
     """Train a policy on preference pairs.
 
@@ -60,7 +62,7 @@ def run_orpo(
         beta: weight of the odds-ratio term; 0 leaves it out, even where the odds are infinite.
         sft_weight: weight of the NLL, w.
         nll: tokens of the NLL: those of prompt and chosen completion ("all"), or the completion's alone.
-        pairs, max_prompt_length, held_out_share: see `run_on_pairs`.
+        pairs, max_prompt_length, held_out_share, bad: see `run_on_pairs`.
         options, stop, log, overwrite: see `TrainingRun`.
 
     Returns:
@@ -88,6 +90,7 @@ def run_orpo(
         NAMES,
         max_prompt_length=max_prompt_length,
         held_out_share=held_out_share,
+        bad=bad,
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from evals.errors import DataError
 from evals.records import Path, Problem
-from evals.tasks import task_of
+from evals.tasks import check_steps, task_of
 from stages.counts import Count
 from stages.files.problems import read_problems
 from stages.files.reading import BadLines
@@ -103,9 +103,13 @@ def _check(problem: Problem, settings: PairSettings) -> None:
     """Refuse a problem whose paths are not judged.
 
     Raises:
-        DataError: `paths.N.correct: missing`, or a field that the task needs.
+        DataError: `paths.N.correct: missing`, a field that the task needs, a template that it has not, or steps that
+            are not those of their text, where a rule cuts it.
     """
     task_of(problem).check(problem)
+    exported_prompt(problem, settings.template)
+    if settings.reject == "step" or "fork" in settings.shares():
+        check_steps(problem)
     for number, path in enumerate(problem.paths):
         if path.correct is None and (settings.gold or path.source != "gold"):
             raise DataError(f"paths.{number}.correct: missing", "Pairs need paths made by sipf sample.")

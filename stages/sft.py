@@ -1,4 +1,5 @@
-"""Supervised fine-tuning on gold solutions (the paper's M0) or on a policy's own right paths, with TRL's SFTTrainer.
+"""Supervised fine-tuning on gold solutions (the paper's M0), on a policy's own right paths, or on anybody's
+demonstrations, with TRL's SFTTrainer.
 
     run_sft(problems, model="chain-base", out="runs/m0", options=TrainSettings(epochs=2, lr=5e-4, batch=32))
     run_sft(sampled, model="chain-base", out="runs/rft", options=..., own=OwnPaths())     # RFT, see `SftSettings`
@@ -9,27 +10,26 @@ samples, so TRL neither adds a BOS nor drops a row silently.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from evals.records import Problem
-from evals.tasks import task_of
 from stages.files.interrupts import StopFlag
+from stages.files.reading import BadLines, located
 from stages.models.devices import choose_device
-from stages.models.prompts import Prompter
 from stages.seeds import split_problems
 from stages.settings.training import OwnPaths, SftSettings, TrainSettings
+from stages.training.given_prompts import prompted
 from stages.training.model_folder import Log
-from stages.training.own_paths import Written, own_paths
 from stages.training.run import Method, TrainingRun
+from stages.training.sft_rows import Line, group_of, kind_of_line, located_sft_rows
 from stages.training.start import check_policy_start
-from stages.training.targets import IGNORED, completion_labels
+from stages.training.targets import IGNORED
 
 
 def run_sft(
-    problems: Iterable[Problem],
+    lines: Iterable[Line],
     *,
     model: str,
     out: str,
@@ -40,16 +40,19 @@ def run_sft(
     stop: StopFlag | None = None,
     log: Log | None = None,
     overwrite: bool = False,
+    bad: BadLines | None = None,
 ) -> dict[str, Any]:
-    """Fine-tune a policy on the problems' gold solutions, or on their right paths.
+    """Fine-tune a policy on the problems' gold solutions, on their right paths, or on demonstrations.
 
     Args:
-        problems: those without a solution are counted and left out.
+        lines: problems (those without a solution are counted and left out), or demonstrations, which bring their
+            prompts along.
         model: the policy to start from (folder, adapter folder, hub name or alias).
         out: folder of the new model.
         loss: "completion" or "all": on which tokens.
         held_out_share: share of problems kept out of training, to measure the loss on after each epoch.
         own: which paths to learn; None: gold solutions alone.
+        bad: receives the lines that cannot be used; None: the first one is raised.
         options, stop, log, overwrite: see `TrainingRun`.
 
     Returns:
@@ -60,12 +63,19 @@ def run_sft(
         DataError, UsageError, ModelError, Interrupted: see `TrainingRun.train`.
     """
     check_policy_start(model, options)
-    lines = list(problems)
-    run = TrainingRun("sft", model, out, options, stop, log, overwrite)
-    prompter = run.prompter(lines)
-    train, test = split_problems(lines, lambda problem: problem.id, options.seed, held_out_share)
-    rows, counts = sft_rows(train, prompter, options.max_length, loss, own, options.seed)
-    held_out, _ = sft_rows(test, prompter, options.max_length, loss, own, options.seed)
+    bad = BadLines(strict=True) if bad is None else bad
+    found, run, prompter = prompted(
+        TrainingRun("sft", model, out, options, stop, log, overwrite),
+        located(lines),
+        kind_of_line,
+        lambda line: line if isinstance(line, Problem) else None,
+        bad,
+    )
+    train, test = split_problems(found, lambda line: group_of(line[1]), options.seed, held_out_share)
+    how: dict[str, Any] = {"loss": loss, "own": own, "seed": options.seed, "bad": bad}
+    rows, counts = located_sft_rows(train, prompter, options.max_length, **how)
+    held_out, _ = located_sft_rows(test, prompter, options.max_length, **how)
+    bad.refuse_nothing(rows)
     if held_out:
         counts["held-out rows"] = len(held_out)
     method = Method(
@@ -76,43 +86,6 @@ def run_sft(
         held_out=held_out,
     )
     return run.train(method, prompter, rows, counts)
-
-
-def sft_rows(
-    problems: Iterable[Problem],
-    prompter: Prompter,
-    max_length: int,
-    loss: str = SftSettings.loss,
-    own: OwnPaths | None = None,
-    seed: int = TrainSettings.seed,
-) -> tuple[list[dict[str, list[int]]], Counter[str]]:
-    """Training rows of the problems that can be trained on.
-
-    Returns:
-        Rows {"input_ids", "labels"} (labels: EOS included, -100 on the prompt unless the loss is on "all"), and counts:
-        "rows", "no solution", "too long" (more than `max_length` tokens), and those of `own_paths`.
-    """
-    rows = []
-    counts: Counter[str] = Counter(rows=0)
-    for written in _gold(problems, counts) if own is None else own_paths(problems, own, seed, counts):
-        encoded = prompter.encode(written.problem, written.text, end=written.ended)
-        if len(encoded.ids) > max_length:
-            counts["too long"] += 1
-            continue
-        counts["rows"] += 1
-        rows.append(
-            {"input_ids": encoded.ids, "labels": list(encoded.ids) if loss == "all" else completion_labels(encoded)}
-        )
-    return rows, counts
-
-
-def _gold(problems: Iterable[Problem], counts: Counter[str]) -> Iterable[Written]:
-    for problem in problems:
-        text = task_of(problem).gold_text(problem)
-        if text:
-            yield Written(problem, text)
-        else:
-            counts["no solution"] += 1
 
 
 def sft_trainer(

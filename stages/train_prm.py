@@ -10,20 +10,22 @@ over the labelled steps of the whole optimiser step. Problems are split by id in
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from evals.errors import UsageError
 from evals.metrics import accuracy_at, auc, calibration_error, first_wrong_step, majority_accuracy, pair_accuracy
 from evals.records import Problem
 from stages.files.interrupts import StopFlag
+from stages.files.reading import BadLines, located
 from stages.seeds import held_out
 from stages.settings.labels import LabelKind
 from stages.settings.training import RewardModelSettings, TrainSettings
+from stages.training.given_prompts import prompted
 from stages.training.model_folder import Log
 from stages.training.run import BARE, Method, TrainingRun
 from stages.training.start import check_reward_start
-from stages.training.step_rows import Example, StepRow, step_rows
+from stages.training.step_rows import Example, StepRow, kind_of_example, located_step_rows
 from stages.training.targets import IGNORED
 
 HALF = 0.5
@@ -42,6 +44,7 @@ def run_train_prm(
     stop: StopFlag | None = None,
     log: Log | None = None,
     overwrite: bool = False,
+    bad: BadLines | None = None,
 ) -> dict[str, Any]:
     """Train a process (or, with `outcome`, an outcome) reward model.
 
@@ -52,6 +55,7 @@ def run_train_prm(
         labels: "hard", "soft", "threshold:T", "progress:R" or "advantage" (`stages.training.step_targets`).
         sigmoid_head: put a sigmoid before the head.
         held_out_share: share of problems kept out of training, to measure on after each epoch and at the end.
+        bad: receives the lines that cannot be used; None: the first one is raised.
         options, stop, log, overwrite: see `TrainingRun`.
 
     Returns:
@@ -66,13 +70,17 @@ def run_train_prm(
         raise UsageError(f"the held-out share is {held_out_share}", "Give a share of at least 0 and below 1.")
     kind = LabelKind.parse(labels)
     head = check_reward_start(model, options, sigmoid_head)
-    lines = list(examples)
-    problems = [line for line in lines if isinstance(line, Problem)]
-    if options.template == TrainSettings.template and not problems:
-        options = replace(options, template=next(iter(BARE)))
-    run = TrainingRun("train-prm", model, out, options, stop, log, overwrite)
-    prompter = run.prompter(problems)
-    rows, counts = step_rows(lines, prompter, kind, options.max_length, outcome)
+    bad = BadLines(strict=True) if bad is None else bad
+    lines, run, prompter = prompted(
+        TrainingRun("train-prm", model, out, options, stop, log, overwrite),
+        located(examples),
+        kind_of_example,
+        lambda line: line if isinstance(line, Problem) else None,
+        bad,
+        texts=next(iter(BARE)),
+    )
+    rows, counts = located_step_rows(lines, prompter, kind, options.max_length, outcome, bad)
+    bad.refuse_nothing(rows)
     train = [row for row in rows if not held_out(row.group, options.seed, held_out_share)]
     test = [row for row in rows if held_out(row.group, options.seed, held_out_share)]
     method = Method(

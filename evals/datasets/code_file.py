@@ -5,8 +5,8 @@
 
 `tests` are asserts (a list, or one text) or define HumanEval's `check(candidate)`. If a prompt begins the function
 itself (`def add(a, b):` at the left margin), the model continues it; any other prompt asks for a whole program. The
-model sees the prompt unchanged. `id` and `solution` (or `canonical_solution`) may be missing; keys that are not named
-here are kept.
+model sees the prompt unchanged. `id` and `solution` (or `canonical_solution`) may be missing; with `"weak": true` the
+tests run beside the program, for values that are not plain data. Keys that are not named here are kept.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from evals.programs.checks import CodeTests
 from evals.programs.steps import LINES, StepRule
 from evals.records import Problem
 
-READ = ("prompt", "tests", "entry_point", "solution", "canonical_solution", "id", "task", "question")
+READ = ("prompt", "tests", "entry_point", "solution", "canonical_solution", "weak", "id", "task", "question")
 """Keys that are read here; all others are kept."""
 
 
@@ -39,6 +39,8 @@ def problem(row: Mapping[str, Any], identity: str, steps: StepRule = LINES) -> P
     if row.get("task", "code") != "code":
         raise DataError(f"task: is {row['task']!r}, but this is a code file", "Rename your own key `task`.")
     prompt = row.get("prompt")
+    if row.get("question", prompt) != prompt:
+        raise DataError("question: a problem's question is its prompt", "Rename your own key `question`.")
     if not isinstance(prompt, str) or not prompt.strip():
         raise DataError("prompt: must be a text", "It is what the model sees.")
     given: Any = row.get("id", identity)
@@ -49,12 +51,14 @@ def problem(row: Mapping[str, Any], identity: str, steps: StepRule = LINES) -> P
         solution = "\n".join(solution)
     if solution is not None and not isinstance(solution, str):
         raise DataError("solution: must be one text or a list of lines")
-    tests = _tests(row.get("tests"), row.get("entry_point"))
+    tests = _tests(row.get("tests"), row.get("entry_point"), row.get("weak", False))
     more = {name: value for name, value in row.items() if name not in READ}
     return made_problem(given, "code", unix_lines(prompt), solution, tests, steps=steps, **more)
 
 
-def _tests(given: Any, entry: Any) -> CodeTests:
+def _tests(given: Any, entry: Any, weak: Any) -> CodeTests:
+    if not isinstance(weak, bool):
+        raise DataError("weak: must be true or false", "true: the tests run beside the program.")
     if not isinstance(entry, str) or not entry.isidentifier():
         raise DataError("entry_point: must be the name of a function", "It is what the tests call.")
     if isinstance(given, list) and given and all(isinstance(line, str) for line in given):
@@ -65,7 +69,7 @@ def _tests(given: Any, entry: Any) -> CodeTests:
     check = _defines_check(code)
     if not check and not re.search(rf"\b{re.escape(entry)}\b", code):
         raise DataError(f"tests: never use {entry}", "Tests that do not call the entry point prove nothing.")
-    return CodeTests(code, (entry,), entry if check else None)
+    return CodeTests(code, (entry,), entry if check else None, weak=weak)
 
 
 def _defines_check(code: str) -> bool:

@@ -12,6 +12,8 @@ from evals.errors import DataError
 from evals.reading import answers, equations
 from evals.records import Problem
 
+_FIELDS = frozenset(Problem.model_fields)
+"""Keys that are a problem's own; all others of a row are kept."""
 Annotations = Literal["keep", "strip"]
 
 
@@ -33,6 +35,11 @@ def problems(rows: Iterable[Mapping[str, Any]], split: str, annotations: Annotat
             raise error.at(f"row {n}") from error
 
 
+def is_row(row: Mapping[str, Any]) -> bool:
+    """Whether a row has GSM8K's own form rather than that of a line."""
+    return "task" not in row and isinstance(row.get("question"), str) and "####" in str(row.get("answer"))
+
+
 def problem(row: Mapping[str, Any], split: str, n: int, annotations: Annotations = "keep") -> Problem:
     """One row, the n-th of its split, as a problem. Raises DataError (`field: what is wrong`)."""
     for name in ("question", "answer"):
@@ -44,7 +51,9 @@ def problem(row: Mapping[str, Any], split: str, n: int, annotations: Annotations
         raise DataError(f"answer: {error}", "Official rows end with a line such as `#### 72`.") from error
     if annotations == "strip":
         solution = [equations.strip_annotations(line) for line in solution]
-    return Problem(id=f"gsm8k/{split}/{n}", task="gsm8k", question=row["question"], answer=answer, solution=solution)
+    more = {name: value for name, value in row.items() if name not in _FIELDS} if len(row) > 2 else {}
+    made = {"id": f"gsm8k/{split}/{n}", "task": "gsm8k", "question": row["question"], "answer": answer}
+    return Problem.from_row({**made, "solution": solution, **more})
 
 
 def parted(text: str) -> tuple[list[str], str]:

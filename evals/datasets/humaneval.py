@@ -36,14 +36,17 @@ def problems(path: str | None = None, steps: StepRule = LINES) -> Iterator[Probl
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a file of HumanEval problems ({error})", "Leave --path out.") from error
     for identity, row in rows.items():
-        yield problem(identity, row, steps)
+        try:
+            yield problem(identity, row, steps)
+        except DataError as error:
+            raise error.at(identity) from error
 
 
 def problem(identity: str, row: dict[str, Any], steps: StepRule = LINES) -> Problem:
-    """One row as a problem. Raises DataError: `id: field: what is wrong`."""
+    """One row as a problem. Raises DataError: `field: what is wrong`."""
     for name in ("prompt", "entry_point", "test", "canonical_solution"):
         if not isinstance(row.get(name), str) or not row[name].strip():
-            raise DataError(f"{identity}: {name}: must be a text")
+            raise DataError(f"{name}: must be a text")
     solution = row["canonical_solution"].removesuffix("\n")
     return made_problem(identity, "humaneval", row["prompt"], solution, humaneval_tests(row), steps=steps)
 

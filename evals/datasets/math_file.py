@@ -3,7 +3,8 @@
     {"question": "Two apples and three?", "answer": "5", "solution": ["2+3=5"], "source": "my notes"}
 
 `id` and `solution` may be missing, `solution` may be one string, `answer` may be a JSON number or a whole GSM8K-style
-solution that ends in `#### 5`. Keys that are not named here are kept.
+solution that ends in `#### 5`. Rows of MATH are read as they are: `problem` is the question, and where there is no
+`answer` it is what the last `\\boxed{}` of the solution holds. Keys that are not named here are kept.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ def problem(row: Mapping[str, Any], identity: str) -> Problem:
     Raises:
         DataError: `field: what is wrong`.
     """
+    if "problem" in row and "question" not in row:
+        row = {"question": row["problem"], **{name: value for name, value in row.items() if name != "problem"}}
     made = Problem.from_row({**row, "task": _task(row), "id": _id(row, identity), **_answer_and_solution(row)})
     if not made.question.strip():
         raise DataError("question: empty")
@@ -43,6 +46,8 @@ def _id(row: Mapping[str, Any], identity: str) -> Any:
 
 def _answer_and_solution(row: Mapping[str, Any]) -> dict[str, Any]:
     answer, solution = row.get("answer"), row.get("solution")
+    if answer is None and isinstance(solution, str):
+        answer = _boxed(solution)
     if _is_number(answer):
         answer = str(answer)
     if not isinstance(answer, str) or not answer.strip():
@@ -60,6 +65,17 @@ def _answer_and_solution(row: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(solution, str):
         raise DataError("solution: must be a list of lines or one text")
     return {"answer": answer, "solution": gsm8k.step_lines(solution)}
+
+
+def _boxed(solution: str) -> str | None:
+    """What the last `\\boxed{...}` holds; None if there is none, or it does not end."""
+    begin = solution.rfind(r"\boxed{")
+    depth = 0
+    for at in range(begin + len(r"\boxed"), len(solution) if begin >= 0 else 0):
+        depth += {"{": 1, "}": -1}.get(solution[at], 0)
+        if not depth:
+            return solution[begin + len(r"\boxed{") : at].strip()
+    return None
 
 
 def _is_number(value: object) -> bool:

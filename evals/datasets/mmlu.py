@@ -96,7 +96,15 @@ def shots_of(dev: Sequence[Sequence[str]], subject: str, mode: Mode) -> list[Sho
     Raises:
         DataError: `subject row N of dev: what is wrong`.
     """
-    return [] if mode == "number" else [_shot(row, subject, n) for n, row in enumerate(dev[:SHOTS])]
+    if mode == "number":
+        return []
+    made = []
+    for n, row in enumerate(dev[:SHOTS]):
+        try:
+            made.append(shot(row, subject, n))
+        except DataError as error:
+            raise error.at(f"{subject} dev row {n}") from error
+    return made
 
 
 def free_number(choice: str) -> str | None:
@@ -108,17 +116,19 @@ def free_number(choice: str) -> str | None:
 
 def _checked(row: Sequence[str]) -> Sequence[str]:
     if len(row) != len(letters.LETTERS) + 2:
-        raise DataError(f"{len(row)} fields instead of question, four choices and a letter")
+        raise DataError(f"row: {len(row)} fields instead of question, four choices and a letter")
     if len(row[-1]) != 1 or row[-1] not in letters.LETTERS:
-        raise DataError(f"{row[-1]!r} is not a letter A to D", "Is this the official MMLU file?")
+        raise DataError(f"letter: {row[-1]!r} is none of A to D", "Is this the official MMLU file?")
     if not row[0].strip():
-        raise DataError("the question is empty", "Is this the official MMLU file?")
+        raise DataError("question: empty", "Is this the official MMLU file?")
     return row
 
 
-def _shot(row: Sequence[str], subject: str, n: int) -> Shot:
-    try:
-        question, *choices, letter = _checked(row)
-    except DataError as error:
-        raise error.at(f"{subject} dev row {n}") from error
+def shot(row: Sequence[str], subject: str, n: int) -> Shot:
+    """The n-th row of a subject's dev split as a worked example.
+
+    Raises:
+        DataError: `field: what is wrong`.
+    """
+    question, *choices, letter = _checked(row)
     return Shot(id=f"mmlu/dev/{subject}/{n}", question=asked(question, choices), answer=letter)

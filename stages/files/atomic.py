@@ -22,6 +22,8 @@ from stages.files.interrupts import RUN_AGAIN, StopFlag
 from stages.files.manifest import manifest_path, sync_folder
 
 _CHUNK = 1 << 16
+PARQUET = ".parquet"
+"""What the name of an output that is a table ends in."""
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 """The error numbers of a write when the disk, or the user's quota on it, is full."""
 
@@ -36,13 +38,14 @@ def cannot_write(path: str, error: OSError) -> Interrupted:
 
 
 class AtomicFile:
-    """A file being written, compressed if its name ends in .gz. Counts lines and bytes, and hashes them.
+    """A file being written, compressed if its name ends in .gz, a table if it ends in .parquet. Counts lines and bytes,
+    and hashes them.
 
     The compressor gets pieces of one size, so the compressed bytes depend on the data alone.
     """
 
-    def __init__(self, path: str, packed: bool) -> None:
-        self._path, self._buffer = path, bytearray()
+    def __init__(self, path: str, packed: bool, table: bool = False) -> None:
+        self._path, self._buffer, self._table = path, bytearray(), table
         self.lines = self.bytes = 0
         self._hash = hashlib.sha256()
         try:
@@ -55,7 +58,7 @@ class AtomicFile:
         """Add whole lines."""
         self.lines += data.count(b"\n")
         self._buffer += data
-        while len(self._buffer) >= _CHUNK:
+        while not self._table and len(self._buffer) >= _CHUNK:
             self._send(bytes(self._buffer[:_CHUNK]))
             del self._buffer[:_CHUNK]
 
@@ -76,7 +79,12 @@ class AtomicFile:
 
     def close(self) -> None:
         """Flush everything to the disk, and close the file."""
-        self._send(bytes(self._buffer))
+        if self._table:
+            from stages.files.tables import parquet_of
+
+            self._send(parquet_of(bytes(self._buffer)))
+        else:
+            self._send(bytes(self._buffer))
         self._buffer.clear()
         if self._packer is not None:
             self._packer.close()
@@ -116,7 +124,7 @@ class _Tap:
 @contextmanager
 def atomic_file(path: str) -> Iterator[AtomicFile]:
     """Write `path` as a whole: it appears under its name if the block ends without an error, else not at all."""
-    sink = AtomicFile(f"{path}.tmp", path.endswith(".gz"))
+    sink = AtomicFile(f"{path}.tmp", path.endswith(".gz"), path.endswith(PARQUET))
     try:
         yield sink
         sink.close()

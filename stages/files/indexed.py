@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import IO, Any, Generic, Self, TypeVar
 
 from evals.errors import UsageError
-from stages.files.inputs import check_source, is_file
+from stages.files.inputs import check_source, kind_of, seekable
 from stages.files.records import Parse, RecordReader
 
 T = TypeVar("T")
@@ -35,18 +35,25 @@ class RecordIndex(Generic[T]):
         """Find where each line begins.
 
         Raises:
-            UsageError: there is no such file, or it is a pipe.
+            UsageError: there is no such file, or it is a pipe, a table or one JSON list.
             DataError: a bad line.
         """
         check_source(self.source)
-        if not is_file(self.source):
-            raise UsageError(f"{self.source} is not a file, and its lines must be read in any order", "Name a file.")
+        if not seekable(self.source):
+            raise self._no_lines()
         for line in self._reader:
             assert line is not None, "a reader that waits gets lines only"
             if line.fault is not None:
                 raise line.fault
             if line.record is not None:
                 self._starts[self._id_of(line.record)] = line.start
+        if self._reader.listed:
+            raise self._no_lines()
+
+    def _no_lines(self) -> UsageError:
+        return UsageError(
+            f"{self.source} is not a file of lines, and they must be read in any order", "Name a .jsonl or .jsonl.gz."
+        )
 
     def close(self) -> None:
         """Close the file; the ids are kept."""
@@ -77,7 +84,7 @@ class RecordIndex(Generic[T]):
         if start is None:
             return None
         if self._file is None:
-            opener: Any = gzip.open if self.source.endswith(".gz") else open
+            opener: Any = gzip.open if kind_of(self.source) == "gzip" else open
             self._file = opener(self.source, "rb")
         self._file.seek(start)
         line = self._reader.reread(self._file.readline(), start)

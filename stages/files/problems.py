@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from evals.errors import DataError
+from evals.forms import refusal
 from evals.records import Problem
 from stages.files.reading import BadLines, read_all
 from stages.files.records import Place, RecordReader
@@ -24,7 +25,10 @@ def problem_reader(
     """The reader of a file of problems; see `RecordReader`."""
 
     def parse(row: Any, _: Place) -> Problem:
-        problem = Problem.from_row(row)
+        try:
+            problem = Problem.from_row(row)
+        except DataError as error:
+            raise refusal(row, error, "sipf simulate") from error
         if check is not None:
             check(problem)
         return problem

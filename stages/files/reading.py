@@ -47,6 +47,15 @@ class BadLines:
         self.first = self.first or fault
         self._tell(fault)
 
+    def refuse_nothing(self, left: object) -> None:
+        """Raise the first fault if nothing is left.
+
+        Raises:
+            DataError: the first bad line's.
+        """
+        if not left and self.first is not None:
+            raise self.first
+
     def good(self, lines: Iterable[Line[T] | None]) -> Iterator[T]:
         """The records of the good lines.
 
@@ -61,7 +70,22 @@ class BadLines:
                 yield line.record
 
 
-def read_all(reader: RecordReader[T], *, strict: bool = False) -> tuple[list[T], list[DataError]]:
+class Located(list[T]):
+    """The records of a file in their order; `places` says where each stands, in words (`file:line`)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: list[str] = []
+
+
+def located(lines: Iterable[T]) -> list[tuple[str, T]]:
+    """Each record with its place in words; those that were not read from a file are numbered from 1 ("line 1")."""
+    if isinstance(lines, Located):
+        return list(zip(lines.places, lines, strict=True))
+    return [(f"line {number}", line) for number, line in enumerate(lines, 1)]
+
+
+def read_all(reader: RecordReader[T], *, strict: bool = False) -> tuple[Located[T], list[DataError]]:
     """Every good record of a file, and the faults of its bad lines.
 
     Args:
@@ -72,7 +96,15 @@ def read_all(reader: RecordReader[T], *, strict: bool = False) -> tuple[list[T],
         DataError: no line is good.
     """
     faults: list[DataError] = []
-    records = list(BadLines(strict=strict, tell=faults.append).good(reader))
+    bad = BadLines(strict=strict, tell=faults.append)
+    records: Located[T] = Located()
+    for line in reader:
+        assert line is not None, "a reader that waits gets lines only"
+        if line.fault is not None:
+            bad.add(line.fault)
+        elif line.record is not None:
+            records.append(line.record)
+            records.places.append(reader.place_of(line))
     if not records:
         raise faults[0] if faults else DataError(f"{reader.source} holds no line")
     return records, faults

@@ -10,6 +10,7 @@ embeddings are never resized.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -174,7 +175,10 @@ def load_weights(
                 # for what only a policy has.
                 learned.task_type = None
             folder = resolve(name, weights=True)
-            model = PeftModel.from_pretrained(model, folder, is_trainable=trainable, config=learned)
+            with warnings.catch_warnings():
+                # what it warns of is what `merge_adapter` takes care of
+                warnings.filterwarnings("ignore", "Model has `tie_word_embeddings=True`")
+                model = PeftModel.from_pretrained(model, folder, is_trainable=trainable, config=learned)
             if not load_in_4bit and not trainable:
                 model = merge_adapter(model).requires_grad_(True)  # PEFT froze the base, which may be trained
         return model if load_in_4bit else model.to(device)
@@ -182,17 +186,60 @@ def load_weights(
 
 def merge_adapter(model: Any) -> Any:
     """A PEFT model's base with the adapter added to it; each matrix is added up in float32 and rounded once to its own
-    number format, where PEFT alone would round the adapter's product as well."""
+    number format, where PEFT alone would round the adapter's product as well.
+
+    Where input and output embeddings are one matrix and the adapter changes what one of them does, they become two: the
+    sum would change the other one, too.
+    """
     import torch
     from peft.tuners.tuners_utils import BaseTunerLayer
 
+    untied = _changes_one_of_two(model)
+    if untied:
+        untie(model.get_base_model())
     for layer in [module for module in model.modules() if isinstance(module, BaseTunerLayer)]:
         base: Any = layer.get_base_layer()
         dtype = base.weight.dtype
         base.to(torch.promote_types(dtype, torch.float32))
         layer.merge()
         base.to(dtype)
-    return model.unload()
+    merged = model.unload()
+    if untied and merged.get_input_embeddings().weight is merged.get_output_embeddings().weight:
+        _call_tied(merged, True)  # the adapter's own matrix serves as both
+    return merged
+
+
+def untie(model: Any) -> None:
+    """Give a model's output embedding a matrix of its own, equal to that of its input embedding, and say so in its
+    configuration, so that it is saved and loaded as two."""
+    import torch
+    from peft.utils import AuxiliaryTrainingWrapper
+
+    head = model.get_output_embeddings()
+    head = head.get_base_layer() if hasattr(head, "get_base_layer") else head
+    head = head.original_module if isinstance(head, AuxiliaryTrainingWrapper) else head
+    head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=head.weight.requires_grad)
+    _call_tied(model, False)
+
+
+def _call_tied(model: Any, tied: bool) -> None:
+    for config in (model.config, model.config.get_text_config()):
+        config.tie_word_embeddings = tied
+    model.all_tied_weights_keys = model.get_expanded_tied_weights_keys(all_submodels=True)
+
+
+def _changes_one_of_two(model: Any) -> bool:
+    """Whether a PEFT model's adapter is on a matrix that serves as input and as output embedding."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.utils import AuxiliaryTrainingWrapper
+
+    ends = (model.get_input_embeddings(), model.get_output_embeddings())
+    if None in ends:
+        return False
+    bare = [end.get_base_layer() if isinstance(end, BaseTunerLayer) else end for end in ends]
+    bare = [end.original_module if isinstance(end, AuxiliaryTrainingWrapper) else end for end in bare]
+    touched = any(isinstance(end, BaseTunerLayer | AuxiliaryTrainingWrapper) for end in ends)
+    return touched and bare[0].weight is bare[1].weight
 
 
 @contextmanager

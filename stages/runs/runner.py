@@ -18,7 +18,7 @@ from typing import Any
 
 from evals.errors import Interrupted, UsageError
 from evals.records import Problem
-from stages.files.atomic import StreamOutput, atomic_file
+from stages.files.atomic import PARQUET, StreamOutput, atomic_file
 from stages.files.inputs import check_source, file_fingerprint
 from stages.files.interrupts import StopFlag
 from stages.files.locks import CHOOSE_ANOTHER, output_lock, place_of, standing
@@ -64,6 +64,8 @@ async def run_lines(
     path = place_of(run.output)
     if path is not None and run.source != "-" and place_of(run.source) == path:
         raise UsageError(f"the output {run.output} is the input", "Choose another -o.")
+    if path is not None and path.endswith(PARQUET):
+        raise UsageError("a stage writes lines, no table", "Name a .jsonl or .jsonl.gz; sipf export writes tables.")
     reader = problem_reader(run.source, shard=run.shard, check=check, wait=False)
     try:
         if path is None:

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from evals.errors import UsageError
 from evals.records import Record
 from stages.files.inputs import is_file
 from stages.files.interrupts import catching_signals
+from stages.files.locks import place_of
 from stages.files.manifest import hash_file, parent_of
 from stages.files.outputs import atomic_lines
 from stages.files.reading import BadLines
@@ -65,9 +67,12 @@ class WholeFile:
             more: further entries of the manifest; called after the last row.
 
         Raises:
-            UsageError: the output is in use, or exists and is something else.
+            UsageError: the output is in use, is the input, or exists and is something else.
             Interrupted: stopped by a signal, or the disk is full.
         """
+        place = place_of(self.output)
+        if self.source is not None and self.source != "-" and place is not None and place_of(self.source) == place:
+            raise UsageError(f"the output {self.output} is the input", "Choose another -o.")
         sha256 = hash_file(self.source) if self.source is not None and is_file(self.source) else None
         read = None if self.source is None else {"path": self.source, "sha256": sha256}
         identity = {"stage": self.stage, "options": self.options, "input": read}

@@ -83,7 +83,7 @@ class MmluSettings:
 class FileSource:
     """The user's own file."""
 
-    path: str = setting(MISSING, "File to read: .jsonl, .jsonl.gz, or - for stdin.", metavar="FILE")
+    path: str = setting(MISSING, "File to read: lines of JSON, one JSON list, a table, or - for stdin.", metavar="FILE")
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,13 @@ class MathShepherdSource:
     """Math-Shepherd's file."""
 
     path: str = setting(MISSING, "A .jsonl file with input, label and task.", metavar="FILE")
+
+
+@dataclass(frozen=True)
+class StepLabelSource:
+    """A file of step labels."""
+
+    path: str = setting(MISSING, "File of step labels in a published form.", metavar="FILE")
 
 
 @dataclass(frozen=True)

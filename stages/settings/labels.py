@@ -1,4 +1,4 @@
-"""Which labels are made from kept rollouts (relabel, train-prm), and how labels are written for other tools (export).
+"""Which labels are made from kept rollouts (relabel, train-prm, export).
 
 LabelKind.parse("progress:0.8")     # LabelKind(name="progress", threshold=0.8)
 """
@@ -68,11 +68,3 @@ class RelabelSettings:
         check_bounds(self)
         if LabelKind.parse(self.want).name == "threshold" and self.delta is not None:
             raise UsageError("--want threshold:T says itself how many rollouts must be right", "Leave --delta out.")
-
-
-@dataclass(frozen=True)
-class StepwiseSettings:
-    """How labelled paths are written as prompt, completions and labels."""
-
-    labels: str = setting("hard", f"Kind of labels: {LABELS}")
-    template: str = setting("auto", "Prompt template: auto (the task's first), chat, or one of the task's.")

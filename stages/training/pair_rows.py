@@ -9,28 +9,32 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from evals.datasets.pairs import is_plain, pair
 from evals.errors import DataError
+from evals.forms import refusal
 from evals.records import Problem
 from evals.tasks import task_of
-from stages.files.reading import read_all
+from stages.files.reading import BadLines, Located, located, read_all
 from stages.files.records import Place, RecordReader
 from stages.models.prompts import Encoded, Prompter
+from stages.training.given_prompts import Kind, kind_of_prompt
 from stages.training.targets import completion_labels
 
 
-def read_pairs(source: str, *, strict: bool = False) -> tuple[list[dict[str, Any]], list[DataError]]:
-    """Read a file of pairs.
+def read_pairs(source: str, *, strict: bool = False) -> tuple[Located[dict[str, Any]], list[DataError]]:
+    """Read a file of pairs, in any of the forms of `evals.datasets.pairs`.
 
     Returns:
-        The good lines, and what is wrong with each bad one (`file:line: field: what is wrong`).
+        The good lines in the form of `sipf pairs`, and what is wrong with each bad one (`file:line: field: what is
+        wrong`).
 
     Raises:
         DataError: the first bad line, with `strict`.
     """
-    return read_all(RecordReader(source, _pair), strict=strict)
+    return read_all(RecordReader(source, parse_pair), strict=strict)
 
 
 def problem_of(line: Mapping[str, Any]) -> str:
@@ -39,42 +43,87 @@ def problem_of(line: Mapping[str, Any]) -> str:
     return named if isinstance(named, str) else json.dumps(named)
 
 
+def kind_of_pair(line: Mapping[str, Any]) -> Kind:
+    """What a pair is prompted by."""
+    return "problem" if "task" in line and "question" in line else kind_of_prompt(line.get("prompt"))
+
+
 def pair_rows(
-    pairs: Iterable[Mapping[str, Any]], prompter: Prompter, max_length: int, max_prompt_length: int | None = None
+    pairs: Iterable[Mapping[str, Any]],
+    prompter: Prompter,
+    max_length: int,
+    max_prompt_length: int | None = None,
+    *,
+    bad: BadLines | None = None,
 ) -> tuple[list[dict[str, list[int]]], Counter[str]]:
     """Tokenised pairs, in TRL's columns.
+
+    Args:
+        pairs: lines of any form that `read_pairs` takes; `Located` ones are named by their places.
+        bad: receives the lines that cannot be used; None: the first one is raised.
 
     Returns:
         Rows (labels: the completion's ids, EOS included, and -100 on the prompt and on a prefix), and counts: "pairs",
         "empty completion", "chosen equals rejected", "prompt too long", "too long".
 
     Raises:
-        DataError: `line N: field: what is wrong`.
+        DataError: `file:line: field: what is wrong`, or `line N: ...`.
     """
+    bad = BadLines(strict=True) if bad is None else bad
+    return located_pair_rows(parsed_pairs(pairs, bad), prompter, max_length, max_prompt_length, bad)
+
+
+def parsed_pairs(pairs: Iterable[Mapping[str, Any]], bad: BadLines) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Lines of pairs with their places, in the form of `sipf pairs`; those of `read_pairs` are so already."""
+    for place, line in located(pairs):
+        try:
+            yield place, line if isinstance(pairs, Located) else parse_pair(line)
+        except DataError as error:
+            bad.add(error.at(place))
+
+
+def located_pair_rows(
+    pairs: Iterable[tuple[str, Mapping[str, Any]]],
+    prompter: Prompter,
+    max_length: int,
+    max_prompt_length: int | None,
+    bad: BadLines,
+) -> tuple[list[dict[str, list[int]]], Counter[str]]:
+    """`pair_rows` of lines from `parsed_pairs`."""
     rows = []
     counts: Counter[str] = Counter(pairs=0)
-    for number, line in enumerate(pairs, 1):
+    for place, line in pairs:
         try:
-            chosen, rejected = _text(line, "chosen"), _text(line, "rejected")
-            if not chosen.strip() or not rejected.strip():
-                counts["empty completion"] += 1
-                continue
-            if chosen == rejected:
-                counts["chosen equals rejected"] += 1
-                continue
-            prefix = _prefix(line)
-            good = _encode(line, prompter, chosen, line.get("chosen_finish"), prefix)
-            bad = _encode(line, prompter, rejected, line.get("rejected_finish"), prefix)
+            found = _encoded(line, prompter)
         except DataError as error:
-            raise error.at(f"line {number}") from error
+            bad.add(error.at(place))
+            continue
+        if isinstance(found, str):
+            counts[found] += 1
+            continue
+        good, other = found
         if max_prompt_length is not None and len(good.prompt_ids) > max_prompt_length:
             counts["prompt too long"] += 1
-        elif max(len(good.ids), len(bad.ids)) > max_length:
+        elif max(len(good.ids), len(other.ids)) > max_length:
             counts["too long"] += 1
         else:
             counts["pairs"] += 1
-            rows.append(_row(good, bad))
+            rows.append(_row(good, other))
     return rows, counts
+
+
+def _encoded(line: Mapping[str, Any], prompter: Prompter) -> tuple[Encoded, Encoded] | str:
+    """Both sides of a pair, or why it teaches nothing."""
+    chosen, rejected = line["chosen"], line["rejected"]
+    if not chosen.strip() or not rejected.strip():
+        return "empty completion"
+    if chosen == rejected:
+        return "chosen equals rejected"
+    prefix = _prefix(line)
+    return (
+        _encode(line, prompter, chosen, line.get("chosen_finish"), prefix),
+        _encode(line, prompter, rejected, line.get("rejected_finish"), prefix),
+    )
 
 
 def _row(good: Encoded, bad: Encoded) -> dict[str, list[int]]:
@@ -86,13 +135,23 @@ def _row(good: Encoded, bad: Encoded) -> dict[str, list[int]]:
     return row
 
 
-def _pair(line: dict[str, Any], _: Place) -> dict[str, Any]:
-    _text(line, "chosen")
-    _text(line, "rejected")
-    _prefix(line)
-    if problem_in(line) is None:
-        _prompt(line)
-    return line
+def parse_pair(line: Mapping[str, Any], _: Place | None = None) -> dict[str, Any]:
+    """A line of pairs of any form that is known, in the form of `sipf pairs`.
+
+    Raises:
+        DataError: `field: what is wrong`, or what the line looks like instead.
+    """
+    if is_plain(line):
+        made = dict(line)
+    else:
+        try:
+            made = pair(line)
+        except DataError as error:
+            raise refusal(line, error, "sipf orpo") from error
+    _prefix(made)
+    if problem_in(made) is None and not made.get("prompt"):
+        raise DataError("prompt: must be text or a list of messages")
+    return made
 
 
 def _encode(line: Mapping[str, Any], prompter: Prompter, completion: str, finish: Any, prefix: str) -> Encoded:
@@ -100,7 +159,7 @@ def _encode(line: Mapping[str, Any], prompter: Prompter, completion: str, finish
     problem = problem_in(line)
     if problem is not None:
         return prompter.encode(problem, prefix + completion, end, prefix)
-    return prompter.encode_raw(_prompt(line), prefix + completion, end, prefix)
+    return prompter.encode_raw(line["prompt"], prefix + completion, end, prefix)
 
 
 def _prefix(line: Mapping[str, Any]) -> str:
@@ -108,15 +167,6 @@ def _prefix(line: Mapping[str, Any]) -> str:
     if not isinstance(prefix, str):
         raise DataError("prefix: must be text")
     return prefix
-
-
-def _prompt(line: Mapping[str, Any]) -> str | list[dict[str, Any]]:
-    prompt = line.get("prompt")
-    if isinstance(prompt, str) and prompt:
-        return prompt
-    if isinstance(prompt, list) and prompt and all(isinstance(message, dict) for message in prompt):
-        return prompt
-    raise DataError("prompt: must be text or a list of messages")
 
 
 def problem_in(line: Mapping[str, Any]) -> Problem | None:
@@ -127,12 +177,3 @@ def problem_in(line: Mapping[str, Any]) -> Problem | None:
     problem = Problem.from_row({"id": str(line.get("id") or "pair"), **known})
     task_of(problem)
     return problem
-
-
-def _text(line: Mapping[str, Any], name: str) -> str:
-    value = line.get(name)
-    if isinstance(value, list) and value and isinstance(value[-1], dict):
-        value = value[-1].get("content")
-    if not isinstance(value, str):
-        raise DataError(f"{name}: must be text, or messages whose last one has text")
-    return value

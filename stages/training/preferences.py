@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from evals.errors import UsageError
+from stages.files.reading import BadLines
 from stages.seeds import split_problems
-from stages.training.pair_rows import pair_rows, problem_in, problem_of
+from stages.training.given_prompts import prompted
+from stages.training.pair_rows import kind_of_pair, located_pair_rows, parsed_pairs, problem_in, problem_of
 from stages.training.run import Method, TrainingRun
 from stages.training.start import check_policy_start
 
@@ -27,17 +29,19 @@ def run_on_pairs(
     *,
     max_prompt_length: int | None,
     held_out_share: float,
+    bad: BadLines | None = None,
 ) -> dict[str, Any]:
     """Train a policy on preference pairs.
 
     Args:
         run: where it starts and where the model goes.
-        pairs: lines of `sipf pairs`, or any {"prompt", "chosen", "rejected"} (text or messages).
+        pairs: lines of `sipf pairs`, or of any form in `evals.datasets.pairs`.
         trainer: from the folder for checkpoints, the rows to train on and the rows held out to a `Guarded` trainer.
         settings: the method's own settings that decide which model comes out.
         names: keys that the trainer logs and that are to be called something else.
         max_prompt_length: in tokens, without a pair's prefix; pairs with a longer prompt are left out.
         held_out_share: share of problems whose pairs are kept out of training, to measure on after each epoch.
+        bad: receives the lines that cannot be used; None: the first one is raised.
 
     Returns:
         The manifest, with "counts" (pairs, left out by reason, and "held-out pairs" where there are any) and "result"
@@ -51,11 +55,12 @@ def run_on_pairs(
     if options.packing:
         raise UsageError("pairs cannot be packed", "Leave --packing out.")
     check_policy_start(run.model, options)
-    lines = list(pairs)
-    prompter = run.prompter(problem_in(line) for line in lines)
-    train, test = split_problems(lines, problem_of, options.seed, held_out_share)
-    rows, counts = pair_rows(train, prompter, options.max_length, max_prompt_length)
-    held_out, _ = pair_rows(test, prompter, options.max_length, max_prompt_length)
+    bad = BadLines(strict=True) if bad is None else bad
+    lines, run, prompter = prompted(run, parsed_pairs(pairs, bad), kind_of_pair, problem_in, bad)
+    train, test = split_problems(lines, lambda line: problem_of(line[1]), options.seed, held_out_share)
+    rows, counts = located_pair_rows(train, prompter, options.max_length, max_prompt_length, bad)
+    held_out, _ = located_pair_rows(test, prompter, options.max_length, max_prompt_length, bad)
+    bad.refuse_nothing(rows)
     if held_out:
         counts["held-out pairs"] = len(held_out)
     method = Method(

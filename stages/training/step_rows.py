@@ -1,8 +1,10 @@
 """From labelled lines to what a reward model is trained on: token ids, the position of each step's end, and a target.
 
-Two kinds of lines: problems with labelled paths, and the field's stepwise format
+Problems with labelled paths, the field's stepwise format, and the forms of `evals.datasets.step_labels`
 
     {"prompt": "Question: ...", "completions": ["first step", "second step"], "labels": [true, false]}
+
+Where a label of a file is -1, all of them are 1, -1, or 0 for neither; else 1 is right and 0 is wrong.
 """
 
 from __future__ import annotations
@@ -15,21 +17,28 @@ from typing import Any, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from evals.datasets.step_labels import is_foreign
+from evals.datasets.step_labels import problem as imported
 from evals.errors import DataError
+from evals.forms import refusal
 from evals.records import Path, Problem, Record, StepLabel
 from evals.tasks import check_problem, task_of
 from evals.tasks.base import step_ends
-from stages.files.reading import read_all
+from stages.files.inputs import bare_name
+from stages.files.reading import BadLines, Located, located, read_all
 from stages.files.records import RecordReader
 from stages.models.prompts import Prompter
 from stages.settings.labels import LabelKind
+from stages.training.given_prompts import Kind, kind_of_prompt
 from stages.training.step_targets import GOLD, path_targets, value_targets
 
+_SIGNS = {"+": True, "-": False}
 BRUTE = "Simulate again with --strategy brute, which makes all draws."
 
 
 class Stepwise(Record):
-    """One line of the stepwise format. A label is true, false, a share in [0, 1], or null where nobody knows."""
+    """One line of the stepwise format. A label is true, false, a share in [0, 1], or null where nobody knows; in a file
+    of `signed` lines it is 1, 0 or -1."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -41,9 +50,17 @@ class Stepwise(Record):
     def _consistent(self) -> Self:
         if len(self.labels) != len(self.completions):
             raise ValueError(f"{len(self.labels)} labels for {len(self.completions)} completions")
-        if any(label is not None and not 0 <= label <= 1 for label in self.labels):
-            raise ValueError("labels: a label is true, false, or a share in [0, 1]")
+        if any(label is not None and label != -1 and not 0 <= label <= 1 for label in self.labels):
+            raise ValueError("labels: a label is true, false, a share in [0, 1], or 1, 0 (neither) and -1")
         return self
+
+    def signed(self) -> Self:
+        """The line of a file whose labels are 1, -1, and 0 for neither."""
+        if any(label not in (None, 1, 0, -1) for label in self.labels):
+            raise DataError("labels: has a share beside labels of 1 and -1")
+        neither = [label is None or (label == 0 and label is not False) for label in self.labels]
+        found = [None if unknown else (label or 0) > 0 for unknown, label in zip(neither, self.labels, strict=True)]
+        return self.model_copy(update={"labels": found})
 
 
 Example = Problem | Stepwise
@@ -64,15 +81,26 @@ class StepRow:
     """A gold solution: right in every step by definition, not by what a model wrote and a simulator found."""
 
 
-def parse_example(row: Mapping[str, Any]) -> Example:
-    """A parsed line of either kind.
+def parse_example(row: Mapping[str, Any], identity: str = "line") -> Example:
+    """A parsed line of any kind.
+
+    Args:
+        identity: names a problem of the forms that have no id.
 
     Raises:
-        DataError: `field: what is wrong`.
+        DataError: `field: what is wrong`, or what the line looks like instead.
     """
     if "completions" in row:
+        labels = row.get("labels")
+        if isinstance(labels, list) and ("+" in labels or "-" in labels):
+            row = {**row, "labels": [_SIGNS.get(label, label) if isinstance(label, str) else label for label in labels]}
         return Stepwise.from_row(row)
-    problem = Problem.from_row(row)
+    if is_foreign(row):
+        return imported(row, identity)
+    try:
+        problem = Problem.from_row(row)
+    except DataError as error:
+        raise refusal(row, error, "sipf train-prm") from error
     if any(path.split == "given" for path in problem.paths):
         task_of(problem)  # imported steps bring their labels along, and often no right answer
     else:
@@ -82,8 +110,13 @@ def parse_example(row: Mapping[str, Any]) -> Example:
     return problem
 
 
-def read_examples(source: str, *, strict: bool = False) -> tuple[list[Example], list[DataError]]:
-    """Read a file of lines of either kind.
+def kind_of_example(line: Example) -> Kind:
+    """What a line is prompted by."""
+    return "problem" if isinstance(line, Problem) else kind_of_prompt(line.prompt)
+
+
+def read_examples(source: str, *, strict: bool = False) -> tuple[Located[Example], list[DataError]]:
+    """Read a file of lines of any kind.
 
     Returns:
         The good lines, and what is wrong with each bad one (an id that stands twice is bad).
@@ -91,16 +124,39 @@ def read_examples(source: str, *, strict: bool = False) -> tuple[list[Example], 
     Raises:
         DataError: the first bad line, with `strict`; or there is no good one.
     """
+    stem = bare_name(source)
     reader: RecordReader[Example] = RecordReader(
         source,
-        lambda row, _: parse_example(row),
+        lambda row, place: parse_example(row, f"{stem}/{place.line}"),
         id_of=lambda example: example.id if isinstance(example, Problem) else None,
     )
-    return read_all(reader, strict=strict)
+    examples, faults = read_all(reader, strict=strict)
+    if any(isinstance(line, Stepwise) and -1 in line.labels for line in examples):
+        bad = BadLines(strict=strict, tell=faults.append)
+        examples = _signed(examples, bad)
+        bad.refuse_nothing(examples)
+    return examples, faults
+
+
+def _signed(examples: Located[Example], bad: BadLines) -> Located[Example]:
+    made: Located[Example] = Located()
+    for place, line in located(examples):
+        try:
+            made.append(line.signed() if isinstance(line, Stepwise) else line)
+            made.places.append(place)
+        except DataError as error:
+            bad.add(error.at(place))
+    return made
 
 
 def step_rows(
-    examples: Iterable[Example], prompter: Prompter, kind: LabelKind, max_length: int, outcome: bool = False
+    examples: Iterable[Example],
+    prompter: Prompter,
+    kind: LabelKind,
+    max_length: int,
+    outcome: bool = False,
+    *,
+    bad: BadLines | None = None,
 ) -> tuple[list[StepRow], Counter[str]]:
     """What can be trained on, in input order.
 
@@ -109,6 +165,7 @@ def step_rows(
         kind: which targets are wanted.
         max_length: in tokens; longer paths are left out.
         outcome: copy the path's outcome to every step instead (the ORM baseline).
+        bad: receives the lines that cannot be used; None: the first one is raised.
 
     Returns:
         Rows, and counts: "paths", "steps", how many of these have an inferred label ("inferred steps: after-dead",
@@ -117,14 +174,31 @@ def step_rows(
     Raises:
         DataError: soft targets are asked for and a label has none, or a step does not stand in its text.
     """
+    return located_step_rows(
+        located(examples), prompter, kind, max_length, outcome, BadLines(strict=True) if bad is None else bad
+    )
+
+
+def located_step_rows(
+    examples: Iterable[tuple[str, Example]],
+    prompter: Prompter,
+    kind: LabelKind,
+    max_length: int,
+    outcome: bool,
+    bad: BadLines,
+) -> tuple[list[StepRow], Counter[str]]:
+    """`step_rows` of lines with their places."""
     rows: list[StepRow] = []
     counts: Counter[str] = Counter(paths=0, steps=0)
-    for example in examples:
-        found = (
-            _stepwise(example, prompter, kind, outcome)
-            if isinstance(example, Stepwise)
-            else _problem(example, prompter, kind, outcome)
-        )
+    for place, example in examples:
+        try:
+            if isinstance(example, Stepwise):
+                found = list(_stepwise(example, prompter, kind, outcome))
+            else:
+                found = list(_problem(example, prompter, kind, outcome))
+        except DataError as error:
+            bad.add(error.at(place))
+            continue
         for row in found:
             if isinstance(row, str):
                 counts[row] += 1
@@ -178,7 +252,9 @@ def _problem(problem: Problem, prompter: Prompter, kind: LabelKind, outcome: boo
             _refuse_biased(kind, path, problem.root)
             inferred = [label.inferred for label in path.labels]
         ids, positions = prompter.step_positions(problem, path.text, step_ends(task_of(problem), path))
-        yield StepRow(problem.id, ids, positions, targets, inferred, path.source == "gold")
+        # Published labels have one line per solution: those of a question belong together all the same.
+        group = problem.question if path.split == "given" else problem.id
+        yield StepRow(group, ids, positions, targets, inferred, path.source == "gold")
 
 
 def _refuse_biased(kind: LabelKind, path: Path, root: StepLabel | None) -> None:
@@ -211,4 +287,5 @@ def _stepwise(line: Stepwise, prompter: Prompter, kind: LabelKind, outcome: bool
         ends.append(len(text))
     ids, positions = prompter.step_positions_raw(line.prompt, text, ends)
     group = line.prompt if isinstance(line.prompt, str) else json.dumps(line.prompt)
-    yield StepRow(group, ids, positions, value_targets(kind, line.labels))
+    labels = line.signed().labels if -1 in line.labels else line.labels
+    yield StepRow(group, ids, positions, value_targets(kind, labels))

@@ -151,7 +151,7 @@ def test_train_prm_does_all_lines_but_the_bad_ones(tmp_path: Path, inside: Any) 
     expected = spoiled(tmp_path / "in.jsonl", [problem(n) for n in range(1, 13)], faults)
     done = inside(*train("train-prm"), code=3)
     check_told(done.stderr, expected[:20])
-    assert f"and {len(expected) - 20} more bad lines" in done.stderr
+    assert "more than 20 bad lines" in done.stderr
     told = json.loads(done.stdout)
     assert told["bad lines"] == len(expected)
     assert told["counts"]["paths"] == 24
@@ -163,7 +163,7 @@ def test_orpo_does_all_lines_but_the_bad_ones(tmp_path: Path, inside: Any) -> No
         **NO_LINES,
         "no chosen": (changed(pair(1), "chosen"), "chosen: must be text"),
         "a number for a text": (changed(pair(1), "rejected", value=3), "rejected: must be text"),
-        "no prompt": (changed(pair(1), "prompt"), "prompt: must be text"),
+        "no prompt": (changed(pair(1), "prompt"), "prompt: missing"),
         "an unknown task": ({**pair(1), "task": "cooking", "question": "?"}, "task: there is no task 'cooking'"),
     }
     expected = spoiled(tmp_path / "in.jsonl", [pair(n) for n in range(12)], faults)

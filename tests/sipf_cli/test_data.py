@@ -167,8 +167,27 @@ def test_a_bad_mmlu_row_is_told_by_its_line(sipf: Any, tmp_path: Path) -> None:
         (tmp_path / "mmlu" / split / f"a_{split}.csv").write_text("\n".join(rows) + "\n")
     result = sipf("data", "mmlu", "--path", "mmlu", "--split", "test", "--subjects", "a", "-o", "p.jsonl")
     assert result.returncode == 3
-    assert "mmlu/test/a_test.csv:3: 3 fields instead of question" in result.stderr
+    assert "mmlu/test/a_test.csv:3: row: 3 fields instead of question" in result.stderr
     assert [row["id"] for row in lines(tmp_path / "p.jsonl")] == ["mmlu/test/a/0", "mmlu/test/a/2"]
+
+
+def test_a_bad_worked_example_is_told_by_its_line_and_the_next_ones_are_shown(sipf: Any, tmp_path: Path) -> None:
+    for split, rows in (("dev", ["broken", "Which is prime?,4,6,7,8,C"]), ("test", ["Two and three?,4,5,6,7,B"])):
+        (tmp_path / "mmlu" / split).mkdir(parents=True)
+        (tmp_path / "mmlu" / split / f"a_{split}.csv").write_text("\n".join(rows) + "\n")
+    result = sipf("data", "mmlu", "--path", "mmlu", "--split", "test", "--subjects", "a", "-o", "p.jsonl")
+    assert result.returncode == 3
+    assert "mmlu/dev/a_dev.csv:1: row: 1 fields instead of question" in result.stderr
+    (row,) = lines(tmp_path / "p.jsonl")
+    assert [shot["id"] for shot in row["shots"]] == ["mmlu/dev/a/1"]
+
+
+def test_a_row_of_another_command_is_named_with_that_command(sipf: Any, tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"prompt": "p", "chosen": "a", "rejected": "b"}\n')
+    result = sipf("data", "math", "--path", "x.jsonl", "-o", "p.jsonl")
+    assert result.returncode == 3
+    assert "x.jsonl:1: this looks like a pair" in result.stderr
+    assert "Use sipf orpo or sipf dpo." in result.stderr
 
 
 def test_a_broken_archive_is_bad_data(sipf: Any, tmp_path: Path) -> None:

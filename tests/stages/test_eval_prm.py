@@ -23,7 +23,8 @@ from stages.scorers.base import to_scores
 from stages.scorers.hf import Scorer
 from stages.seeds import held_out
 from stages.settings.evaluation import PrmSettings
-from stages.settings.labels import LabelKind, StepwiseSettings
+from stages.settings.export import StepwiseSettings
+from stages.settings.labels import LabelKind
 from stages.settings.training import TrainSettings
 from stages.train_prm import run_train_prm
 from stages.training.step_rows import read_examples, step_rows

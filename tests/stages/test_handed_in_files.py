@@ -24,6 +24,7 @@ from stages.joins.earlier_paths import EarlierPaths
 from stages.joins.results import read_results
 from stages.joins.saved_answers import SavedAnswers
 from stages.training.pair_rows import read_pairs
+from stages.training.sft_rows import read_lines
 from stages.training.step_rows import read_examples
 
 Row = dict[str, Any]
@@ -120,6 +121,14 @@ KINDS = {
     ),
     "math-shepherd": Kind(
         shepherd, lambda s: counted(lambda bad: data.math_shepherd_problems(s, bad)), "input: ", unique=False
+    ),
+    "step labels": Kind(
+        lambda n: {"question": f"{n}?", "process": "Step 1: 2 \u043a\u0438", "label": ["+"]},
+        lambda s: counted(lambda bad: data.step_label_problems(s, bad)), "no form of step labels", unique=False,
+    ),
+    "demonstrations": Kind(
+        lambda n: {"prompt": f"{n}?", "completion": "2"}, lambda s: whole(read_lines(s)), "id: ", unique=False,
+        may_be_empty=False,
     ),
     "processbench": Kind(bench, lambda s: counted(lambda bad: data.processbench_problems(s, bad)), "id: "),
 }  # fmt: skip

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -263,3 +264,22 @@ def test_the_file_is_written_whole_with_counts_and_sweep_or_not_at_all(tmp_path:
     with pytest.raises(DataError, match="next to nothing"):
         write_pairs(str(source), str(tmp_path / "none.jsonl"), replace(settings, eta=0.9), BadLines())
     assert sorted(path.name for path in tmp_path.glob("*.jsonl")) == ["pairs.jsonl", "scored.jsonl"]
+
+
+def test_a_line_that_a_rule_cannot_cut_or_prompt_is_a_bad_line(tmp_path: Path) -> None:
+    lines = [json.loads(FOUR.to_json()) | {"id": f"p{n}"} for n in range(12)]
+    lines[2]["paths"][0] |= {"steps": ["9+9=18", "1+1=2"], "scores": None}
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def told(**settings: Any) -> list[str]:
+        said: list[str] = []
+        bad = BadLines(tell=lambda fault: said.append(str(fault).removeprefix(f"{tmp_path}/")))
+        how = PairSettings(rule=("outcome",), pass_score=0.6, **settings)
+        with suppress(DataError):  # of no pairs at all
+            write_pairs(str(tmp_path / "in.jsonl"), str(tmp_path / "out.jsonl"), how, bad, overwrite=True)
+        return said
+
+    assert told() == []
+    (said,) = told(reject="step")
+    assert said == "in.jsonl:3: paths.0.steps: 2 steps, but the text has 1"
+    assert told(template="none") == [f"in.jsonl:{n}: task chain has no template 'none'" for n in range(1, 13)]

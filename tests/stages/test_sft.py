@@ -11,8 +11,9 @@ import torch
 from stages.models.loading import load_tokenizer
 from stages.models.templates import make_prompter
 from stages.settings.training import TrainSettings
-from stages.sft import sft_rows, sft_trainer
+from stages.sft import sft_trainer
 from stages.training import token_scores
+from stages.training.sft_rows import sft_rows
 from tests.lines import labelled_problem
 from tests.models import Family, build_model
 

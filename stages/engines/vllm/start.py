@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
 import warnings
@@ -33,6 +34,8 @@ CPU_BLOCK = 32
 """Tokens of a block on a CPU: prefixes are shared in whole blocks, and vLLM's 128 are longer than many prompts."""
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Adapter ranks that vLLM makes room for."""
+_PLAIN = re.compile(r"^(?!.*\b(?:lm_head|embed_out|embed_tokens|wte)\b).*\.lora_[AB]\.weight$")
+"""Names of the weights of an adapter that vLLM takes; not those on an embedding, which it would leave out."""
 GIB = 2**30
 QUIET = "CRITICAL"
 """vLLM's log level unless the user sets another."""
@@ -126,12 +129,17 @@ def prepared(
 
 
 def _plain_rank(name: str) -> int | None:
-    """The rank vLLM must make room for, or None for an adapter that it does not take."""
-    config = json.loads((Path(resolve(name)) / "adapter_config.json").read_text(encoding="utf-8"))
-    targets = config.get("target_modules") or ()
-    odd = config.get("modules_to_save") or config.get("use_dora") or config.get("bias", "none") != "none"
-    if odd or {"lm_head", "embed_tokens"} & ({targets} if isinstance(targets, str) else set(targets)):
+    """The rank vLLM must make room for, or None for an adapter that it does not take: one with other weights than pairs
+    of small matrices on the layers between the embeddings."""
+    from safetensors import safe_open
+
+    folder = Path(resolve(name, weights=True))
+    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    if config.get("use_dora") or config.get("bias", "none") != "none":
         return None
+    with safe_open(folder / "adapter_model.safetensors", framework="pt") as weights:
+        if not all(_PLAIN.search(key) for key in weights.keys()):  # noqa: SIM118  # no mapping
+            return None
     rank = max([int(config["r"]), *map(int, (config.get("rank_pattern") or {}).values())])
     return next((known for known in RANKS if known >= rank), None)
 

@@ -30,6 +30,14 @@ def test_a_row_without_its_mark_names_row_and_field() -> None:
         list(gsm8k.problems([{"answer": "#### 1"}], "train"))
 
 
+def test_further_keys_of_a_row_are_kept() -> None:
+    row = {"question": "q", "answer": "a\n#### 1", "source": "web", "id": "theirs"}
+    made = json.loads(gsm8k.problem(row, "train", 3).to_json())
+    assert (made["id"], made["source"]) == ("gsm8k/train/3", "web")
+    assert gsm8k.is_row(row)
+    assert not gsm8k.is_row({"task": "math", "question": "q", "answer": "#### 1"})
+
+
 def test_annotations_can_be_stripped_from_the_solution() -> None:
     rows = [{"question": "q", "answer": "5+5 = <<5+5=10>>10\n#### 1,010"}]
     (kept,) = gsm8k.problems(rows, "train")

@@ -26,6 +26,26 @@ def test_a_line_of_ones_own_becomes_a_problem() -> None:
     assert (fourth.id, fourth.solution) == ("notes/3", None)
 
 
+def test_rows_of_math_are_read_by_their_own_keys() -> None:
+    row = {
+        "problem": "What is $1+1$?",
+        "level": "Level 1",
+        "type": "Algebra",
+        "solution": r"So $1+1=\boxed{\frac{4}{2}}$.",
+    }
+    made = math_file.problem(row, "math/0")
+    assert (made.question, made.answer) == ("What is $1+1$?", r"\frac{4}{2}")
+    kept = json.loads(made.to_json())
+    assert (kept["level"], kept["type"]) == ("Level 1", "Algebra")
+    assert "problem" not in kept
+    assert math_file.problem({**row, "answer": "2"}, "math/0").answer == "2", "as MATH-500 says"
+    both = math_file.problem({**row, "question": "q", "answer": "2"}, "math/0")
+    assert (both.question, json.loads(both.to_json())["problem"]) == ("q", row["problem"]), "nobody's key is lost"
+    for solution in ("no box", r"\boxed{2"):
+        with pytest.raises(DataError, match=r"^answer: "):
+            math_file.problem({**row, "solution": solution}, "math/0")
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [

@@ -101,9 +101,9 @@ def test_a_free_number_is_one_number_and_at_most_a_unit(choice: str, number: str
     ("row", "message"),
     [
         (["q", "1", "2", "3", "A"], "5 fields"),
-        (["q", "1", "2", "3", "4", "E"], "'E' is not a letter"),
-        (["q", "1", "2", "3", "4", ""], "'' is not a letter"),
-        ([" ", "1", "2", "3", "4", "A"], "the question is empty"),
+        (["q", "1", "2", "3", "4", "E"], "letter: 'E' is none of A to D"),
+        (["q", "1", "2", "3", "4", ""], "letter: '' is none of"),
+        ([" ", "1", "2", "3", "4", "A"], "question: empty"),
     ],
 )
 def test_a_row_of_another_shape_is_refused_by_number(row: list[str], message: str) -> None:

@@ -14,8 +14,8 @@ from evals.tasks import task_of
 from stages.models.prompts import Prompter
 from stages.models.templates import make_prompter
 from stages.settings.labels import LabelKind
-from stages.sft import sft_rows
 from stages.training.pair_rows import pair_rows
+from stages.training.sft_rows import sft_rows
 from stages.training.step_rows import step_rows
 from tests.lines import labelled_problem, pair
 from tests.models import build_tokenizer

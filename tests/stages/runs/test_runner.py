@@ -368,6 +368,7 @@ def test_unusable_places_are_refused_before_any_work(tmp_path: Path, source: Pat
 
     for output, said in [
         (source, "is the input"),
+        (tmp_path / "out.parquet", "writes lines, no table"),
         (tmp_path, "is a folder"),
         (tmp_path / "no" / "out.jsonl", "does not exist"),
         (Path("/proc/out.jsonl"), "cannot be written to"),

@@ -88,3 +88,13 @@ def test_a_signal_stops_at_once_while_a_row_is_made(
     gc.collect()
     assert len(reached) < 1000
     assert not os.path.exists(run.output)
+
+
+def test_an_output_that_is_the_input_is_refused_and_the_input_kept(tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"x": 1}\n')
+    (tmp_path / "link.jsonl").symlink_to(source)
+    for output in (source, tmp_path / "link.jsonl"):
+        with pytest.raises(UsageError, match="is the input"):
+            copied(WholeFile("copy", str(source), str(output), {}, overwrite=True), BadLines())
+    assert source.read_text() == '{"x": 1}\n'

@@ -20,9 +20,10 @@ from stages.models.templates import make_prompter
 from stages.seeds import held_out
 from stages.settings.labels import LabelKind
 from stages.settings.training import TrainSettings
-from stages.sft import run_sft, sft_rows
+from stages.sft import run_sft
 from stages.train_prm import StepCollator, run_train_prm, step_loss
 from stages.training.best import BestWeights
+from stages.training.sft_rows import sft_rows
 from stages.training.step_rows import step_rows
 from tests.lines import labelled_problem
 from tests.models import build_model, build_tokenizer

@@ -12,8 +12,9 @@ from evals.errors import UsageError
 from evals.records import Problem
 from stages.models.templates import make_prompter
 from stages.settings.training import OwnPaths, SftSettings, TrainSettings
-from stages.sft import run_sft, sft_rows
+from stages.sft import run_sft
 from stages.training.own_paths import own_paths
+from stages.training.sft_rows import sft_rows
 from tests.lines import labelled_problem
 from tests.models import build_model, build_tokenizer
 from tests.stages.fakes import chain_problem, path
