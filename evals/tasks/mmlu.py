@@ -77,7 +77,7 @@ class MmluTask:
         if mode_of(problem) == "number":
             return self.math.judge(problem, text, rule)
         self.check(problem)
-        letter, match = letters.match(problem.answer or "", text, problem.choices or [], rule)
+        letter, match = letters.match(problem.answer or "", text, problem.choices or [], rule, problem.question)
         return Verdict(letter, match.under(rule), match)
 
     def check_rule(self, problem: Problem, rule: AnswerRule) -> None:
