@@ -79,7 +79,8 @@ def normal(answer: str) -> str:
     number = numbers.number(answer)
     if number is not None:
         return str(number)
-    folded = " ".join(numbers.without_latex(answer).casefold().strip(pieces.DRESS).split())
+    bare = numbers.without_latex(answer).casefold().strip(pieces.DRESS)
+    folded = " ".join(bare.split()) + ("!" if pieces.FACTORIAL.search(answer) else "")
     if not any(sign in folded for sign in "\\^(){}[]="):
         return folded
     return latex.canonical(folded.replace(" ", ""))

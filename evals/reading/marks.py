@@ -24,7 +24,7 @@ _ANSWER = re.compile(
 _BOXED = re.compile(r"(?:\\f?boxed|\\fbox)\s{0,3}(?=[{0-9$-])", re.IGNORECASE)
 _TAG = re.compile(r"<(?:final[_ ]?)?(?:answer|ans)>|\[ANSWER\]", re.IGNORECASE)
 _BACK = re.compile(r"\bis\s(?:the|my|our)\s(?:final\s|correct\s|right\s){0,2}\Z", re.IGNORECASE)
-_KEYS = ("####", "boxed", "fbox", "nswer", "NSWER", "<ans>")
+_KEYS = ("####", "boxed", "fbox", "nswer", "NSWER", "<ans>", "Ans:", "ANS:")
 """Every mark has one of these in it."""
 _HEAD = re.compile(r"(?:^|\n)[ \t]*(?:\#{1,6}[ \t]*)?[*_]{0,3}(?:the )?(?:final )?\Z", re.IGNORECASE)
 _ANSWER_LINE = re.compile(
@@ -134,6 +134,8 @@ def _readings(text: str) -> Iterator[Reading | None]:
                 yield _boxed(text, box.end())
         elif key == "<ans>":
             yield _tagged(text, at + len(key))
+        elif key in ("Ans:", "ANS:"):
+            yield None if text[max(0, at - 1) : at].isalnum() else _behind(text, at + len(key), solved=True)
         else:
             yield _answer(text, at - 1)
 
@@ -153,18 +155,18 @@ def _answer(text: str, at: int) -> Reading | None:
         return _tagged(text, tag.end())
     mark = None if at < 0 or text[max(0, at - 1) : at].isalnum() else _ANSWER.match(text, at)
     if mark is not None and (mark["head"] is None or _HEAD.search(text, max(0, at - 30), at)):
-        return _behind(text, mark)
+        return _behind(text, mark.end(), solved=mark["says"] is None)
     before = _BACK.search(text, max(0, at - 40), at) if at > 0 else None
     return _before(text, before.start()) if before and text[at + 6 : at + 7] != "s" else None
 
 
-def _behind(text: str, mark: re.Match[str]) -> Reading | None:
-    """The answer behind `answer is`, on the same line or alone on the next one."""
-    line, _ = _rest(text, mark.end())
+def _behind(text: str, at: int, solved: bool) -> Reading | None:
+    """The answer behind `answer is`, on the same line or alone on the next one; `solved` as for `pieces.read`."""
+    line, _ = _rest(text, at)
     if line.strip(DRESS):
-        listed = _FIRST.match(line) and _SECOND.search(text, mark.end(), mark.end() + LINE_CAP)
-        return None if listed else pieces.read(line, solved=mark["says"] is None)
-    space = _SPACE.match(text, mark.end())
+        listed = _FIRST.match(line) and _SECOND.search(text, at, at + LINE_CAP)
+        return None if listed else pieces.read(line, solved=solved)
+    space = _SPACE.match(text, at)
     start = space.end() if space else len(text)
     line = _BULLET.sub("", text[start : start + LINE_CAP].partition("\n")[0])
     return pieces.read(line) if is_bare_answer(line) else None

@@ -107,7 +107,7 @@ _AROUND = (
     r"|(?<=[^\W\d_]{2})\^[23]|(?<=[ /][ms])\^[23])*"
 )
 _WORDS_AROUND = re.compile(_AROUND, re.IGNORECASE)
-_UNKNOWN_BESIDE = re.compile(r"[xyzn](?![^\W\d_])|[ ]?\u03c0|[ ][xyz][ ]?\Z|[,'_.:][0-9]", re.IGNORECASE)
+_UNKNOWN_BESIDE = re.compile(r"[xyzn](?![^\W\d_])|[ ]?\u03c0|[ ][xyz][ ]?\Z|[,'_.:][0-9]|!", re.IGNORECASE)
 
 
 def with_plain_signs(text: str) -> str:
@@ -226,7 +226,7 @@ def number(text: str) -> Fraction | None:
     if len(text) > MAX_DIGITS + MAX_WORDS:
         return None
     clean = without_latex(text).strip()
-    if clean[:1] == "(" and clean[-1:] == ")":
+    if clean[:1] + clean[-1:] in ("()", "{}"):
         clean = clean[1:-1]
     clean = _SPACED_SIGN.sub("-", clean)
     found = list(NUMBER.finditer(clean))

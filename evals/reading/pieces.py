@@ -29,30 +29,36 @@ _GOES_ON = re.compile(
 )
 _EQUALS = re.compile(r"[%)\]} ]*=")
 _SENTENCE_END = re.compile(r"[.!?;](?=\s|$)")
-_COMMAND = re.compile(
-    r"\\(?!approx|text)[A-Za-z]|sqrt|\^|[<>\u2264\u2265\u221a\u00b1]|\bbetween[ ]|[(\[][ ]*\Z", re.IGNORECASE
-)
+_COMMAND = re.compile(r"\\(?!approx|text)[A-Za-z]|sqrt|\^|[<>\u2264\u2265\u221a\u00b1]|\bbetween[ ]", re.IGNORECASE)
 _BESIDE = re.compile(
     r"\\[A-Za-z]|[ ]\\(?:pi|sqrt|theta|alpha|pm|le|ge|lt|gt)(?![a-z])|\^|[xyzn](?![^\W\d_])|[ ]?[\u03c0\u221a]"
+    r"|[ ][xyz](?=[ ]?(?:[.,;)]|$))"
     r"|[,'_.:][0-9]|[ ]?[-+*/\u00d7\u00f7\u00b1][ ]?[($]*[0-9]|[ ](?:to|through)[ ][$]?[0-9]",
     re.IGNORECASE,
 )
+_INTERVAL = re.compile(r"[ ]*,[ ]*[-$\\]?[0-9a-z]")
+_TAG = re.compile(r"</?(?:b|strong|i|em|u|p|span|code|br|sub|sup)(?:\s[^<>\n]{0,80})?/?>", re.IGNORECASE)
 _UNIT = r"(?P<{}>(?:[%\u00b0]|[ ][^\W\d_]+){{0,3}}?)"
 _OTHER = re.compile(
-    _UNIT.format("first") + r"(?P<comma>,?)[ ](?P<word>or|and)[ ](?:maybe|perhaps|possibly|even)?[ ]?(?=[-$0-9.])",
+    _UNIT.format("first") + r"[$]?(?P<comma>,?)[ ](?P<word>or|and|&)[ ](?:(?:maybe|perhaps|possibly|even)[ ])?"
+    r"(?:[$]?[a-z][ ]?=[ ]?)?(?=[-$0-9.])",
     re.IGNORECASE,
 )
 _OTHER_UNIT = re.compile(_UNIT.format("second").replace("}?)", "})") + r"(?P<ends>[ ]?(?:[.,;:!?)*]|$))")
-_LISTED = re.compile(r"(?:,[ ][-$]?[0-9][0-9.]{0,20}){1,20}(?:,?[ ](?:and|or)[ ][-$]?[0-9][0-9.]{0,20})?[ ]?[.;)]?$")
+_LISTED = re.compile(
+    r"(?:,[ ](?:[a-z][ ]?=[ ]?)?[-$]?[0-9][0-9.]{0,20}){1,20}(?:,?[ ](?:and|or)[ ][-$]?[0-9][0-9.]{0,20})?[ ]?[.;)]?$"
+)
 _OPENING = re.compile(
     r"[\s*_]*(?:that[ ])?(?:after|before|in|within|during|over|for|with|if|when|since|because|at|on|by|of|out[ ]of|from"
     r"|every|given|once|day|week|month|year)\b[^0-9.,;]{0,40}\Z",
     re.IGNORECASE,
 )
+_CONNECTED = re.compile(r"\b(?:and|of|or|per|by|times|x|each|with)[ ][$]?\Z", re.IGNORECASE)
 _RESULT = re.compile(r"\b(?:which|that)[ ](?:is|equals|makes|gives|comes[ ]to)[ ][($]*(?=[-$0-9.])", re.IGNORECASE)
 _CONCLUDES = re.compile(r"=|\b(?:so|therefore|thus|hence|total|altogether|finally|answer)\b", re.IGNORECASE)
 _SPACED_MINUS = re.compile(r"[\s*_$:]*-[ ](?=[$]?[ ]?[0-9.])")
 _ALGEBRA_AFTER = re.compile(r"[ ]?(?:\\(?:pi|sqrt)(?![a-z])|\u03c0|\u221a)")
+FACTORIAL = re.compile(r"[0-9]![\s$]{0,9}\Z")
 WORD_CAP = 6
 """An answer that is not a number has at most this many words; more make a sentence."""
 LINE_CAP = 2000
@@ -74,18 +80,21 @@ def read(line: str, whole: bool = False, solved: bool = False) -> Reading | None
         whole: the piece is nothing but the answer.
         solved: the piece may be a whole solution of several sentences, as `Answer:` may begin one.
     """
+    if whole and FACTORIAL.search(line):
+        return Reading(line.strip(" \n$"))
+    line = _TAG.sub("", line) if "<" in line else line
     line = _undressed(_SPACED_MINUS.sub("-", numbers.without_latex(line), count=1))
     number = numbers.NUMBER.search(line)
-    refused = _REFUSAL.match(line.lstrip("[("))
+    if _REFUSAL.match(line.lstrip("[(")):
+        return None if number and line.casefold().startswith("not ") else Reading(None)
     if number is None:
         words = line if whole else _sentence(line)
-        if refused:
-            return Reading(None)
         return Reading(words, sure=whole) if words and len(words.split()) <= WORD_CAP else None
-    if refused:
-        return None if line.casefold().startswith("not ") else Reading(None)
-    if whole:
-        return _whole(line, number)
+    return _whole(line, number) if whole else _stated(line, number, solved)
+
+
+def _stated(line: str, number: re.Match[str], solved: bool) -> Reading:
+    """The answer of a piece that begins with a number, or whose sentence has one."""
     if line[: number.start()].strip(DRESS + "([{"):
         if solved and (concluded := _concluded(line)) is not None:
             return Reading(concluded)
@@ -163,6 +172,11 @@ def _said(line: str, first: re.Match[str]) -> re.Match[str]:
         comma = sentence.find(", ", first.end())
         further = numbers.NUMBER.search(sentence, comma) if comma >= 0 else None
         further = further or numbers.NUMBER.search(sentence, first.end())
+        while further and _CONNECTED.search(sentence, 0, further.start()):  # `with 3 rows and 4 columns there are 12`
+            later = numbers.NUMBER.search(sentence, further.end())
+            if later is None:
+                break
+            further = later
     return further or first
 
 
@@ -174,7 +188,9 @@ def _number_at(line: str, number: re.Match[str]) -> Reading:
         if further is None:
             break
         number = further
-    alone = not (_COMMAND.search(line, 0, start) or _BESIDE.match(line, number.end()) or _several(line, number))
+    opens = line[:start].rstrip()[-1:] in ("(", "[") and _INTERVAL.match(line, number.end())
+    beside = opens or _BESIDE.match(line, number.end()) or _several(line, number)
+    alone = not (_COMMAND.search(line, 0, start) or beside)
     if alone and numbers.value(number) is not None:
         return Reading(numbers.shown(number))
     return Reading(_sentence(line))

@@ -180,7 +180,7 @@ def test_a_bad_sample_is_named_skipped_and_counted(inside: Any, tmp_path: Path) 
     write(tmp_path / "samples.jsonl", [good[0], {"task_id": good[0]["task_id"], "completion": None}, good[1]])
     judged = ("eval", "he.jsonl", "--from", "samples.jsonl", "-o")
     ended = inside(*judged, "r.jsonl", "--json", code=3)
-    assert "samples.jsonl:2: task_id: must be a text" in ended.stderr
+    assert "samples.jsonl:2: completion: must be a text" in ended.stderr
     assert (told(ended)["bad lines"], told(ended)["results"]["n"]) == (1, 2)
     inside(*judged, "r.jsonl", code=3)
     assert "samples.jsonl:2: " in inside(*judged, "s.jsonl", "--strict", code=3).stderr
