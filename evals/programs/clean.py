@@ -27,6 +27,9 @@ _TOKEN = re.compile(
     r"<[|\uff5c][^<>|\uff5c\n]{1,40}[|\uff5c]>|</?s>|<(?:eos|bos|pad)>|<(?:start|end)_of_turn>|\[/?INST\]"
 )
 _BEGINS = re.compile(r"(?:async|class|def|from|import|if|for|while|try|with)\b|@|[A-Za-z_][\w.]*(?::[^=\n]+)? *=(?!=)")
+_DEFINES = re.compile(r"(?:async|class|def|from|import)\b|@|[A-Za-z_]\w*(?::[^=\n]+)? *=(?!=)")
+"""What is kept behind the program: a call, an assert or `if __name__` is somebody's trial of it."""
+_WRAPPED = re.compile(r"(?:\[PYTHON\]|<code>)[ \t]*\n?(.*?)(?:\[/PYTHON\]|</code>|\Z)", re.DOTALL)
 _SIGNS = re.compile(rf"(?:[-+~]\s*){{{DEEPEST},}}|(?:\bnot\s+){{{DEEPEST},}}|(?:\*\*\s*-?\s*\w+\s*){{{DEEPEST},}}")
 
 
@@ -40,6 +43,8 @@ def cleaned(text: str, entry_point: str | None, stub: str = "") -> str:
     text = _before_token(text[thoughts.after(text) :])
     if BEGIN in text or blocks(text, 0, len(text)):
         return text
+    wrapped = _WRAPPED.search(text)
+    text = wrapped[1] if wrapped else text
     if (entry_point and definition(text, entry_point)) or not stub:
         return _whole(text, entry_point)
     return _body(text)
@@ -69,20 +74,22 @@ def _parts(text: str) -> list[str]:
 
 
 def _whole(text: str, entry_point: str | None) -> str:
-    """The statements of a program, from the first that is one up to the first after the entry point that is none."""
+    """The statements of a program, from the first that is one up to the first after the entry point that is none.
+    Behind the entry point only definitions are kept."""
     kept: list[str] = []
-    defined = entry_point is None
+    defined = entry_point is None or definition(text, entry_point) is None
     for part in _parts(text):
-        if _parses(part) and (kept or _BEGINS.match(part.lstrip())):
+        if not _parses(part):
+            if kept and defined:
+                break
+        elif (_DEFINES if defined else _BEGINS).match(_code(part)) or (kept and not defined):
             kept.append(part)
             defined = defined or definition(part, entry_point or "") is not None
-        elif kept and defined:
-            break
     return "".join(kept) or text
 
 
 def _body(text: str) -> str:
-    """The body of a function that the prompt began, and the functions that follow it."""
+    """The body of a function that the prompt began, and the definitions that follow it."""
     first, *rest = _parts(text) or [text]
     if first.lstrip("\r\n")[:1] not in (" ", "\t") and (indented := _indented(text)) is not None:
         return indented
@@ -90,8 +97,15 @@ def _body(text: str) -> str:
     for part in rest:
         if not _parses(part):
             break
-        kept.append(part)
+        if _DEFINES.match(_code(part)):
+            kept.append(part)
     return "".join(kept)
+
+
+def _code(part: str) -> str:
+    """A part from its first statement on."""
+    found = statements(part)
+    return part[found[0].start :] if found else ""
 
 
 def _indented(text: str) -> str | None:

@@ -71,10 +71,13 @@ def program_block(text: str, found: Sequence[Block], entry_point: str | None, gr
         entry_point: what the tests call; None: not known, then the first block that may be Python.
         growing: the text may go on, so a last block that is not closed is the program even if it defines nothing yet.
     """
-    if growing and not found[-1].closed and entry_point is not None and _is_python(text, found[-1]):
+    if growing and not found[-1].closed and entry_point is not None:
         return found[-1]
     if entry_point is not None:
-        defines = re.compile(rf"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+{re.escape(entry_point)}\b", re.MULTILINE)
+        name = re.escape(entry_point)
+        defines = re.compile(
+            rf"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+{name}\b|^{name}[ \t]*(?::[^=\n]+)?=(?!=)", re.MULTILINE
+        )
         defining = [block for block in found if defines.search(text, block.start, block.end)]
         if defining:
             return defining[-1]

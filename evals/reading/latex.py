@@ -25,7 +25,7 @@ _COMMAND = re.compile(
     r"|(?P<digit>\\(?=[0-9]))"
 )
 _SIGNS = {"degree": "\u00b0", "over": "\\frac", "times": "*", "div": "\u00f7", "space": " "}
-_LITERAL = re.compile(r"\\([$%#&])|\{(,)\}|\\(?:pounds|euro|yen)(?![A-Za-z])")
+_LITERAL = re.compile(r"\\([$%#&])|(?<![A-Za-z])\{(,)\}|\\(?:pounds|euro|yen)(?![A-Za-z])")
 _RAISED = re.compile(r"\^\s?\{\s?([-+]?[0-9A-Za-z]{1,3})\s?\}")
 _SINGLE = re.compile(r"\{([A-Za-z0-9])\}")
 
@@ -48,7 +48,7 @@ def _as_text(found: re.Match[str]) -> str:
     if found["top"] or found["top_digit"]:
         return _fraction(found)
     if (words := found["words"]) is not None:
-        return words if words in ("k", "K", "M") else f" {words}"
+        return words if words in ("k", "K", "M", ",", ".") else f" {words}"
     return _SIGNS.get(found.lastgroup or "", "")
 
 

@@ -22,9 +22,9 @@ _ANSWER = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _BOXED = re.compile(r"(?:\\f?boxed|\\fbox)\s{0,3}(?=[{0-9$-])", re.IGNORECASE)
-_TAG = re.compile(r"<(?:final[_ ]?)?(?:answer|ans)>|\[ANSWER\]", re.IGNORECASE)
+_TAG = re.compile(r"<(?:final[_ ]?)?answer>|\[ANSWER\]", re.IGNORECASE)
 _BACK = re.compile(r"\bis\s(?:the|my|our)\s(?:final\s|correct\s|right\s){0,2}\Z", re.IGNORECASE)
-_KEYS = ("####", "boxed", "fbox", "nswer", "NSWER", "<ans>", "Ans:", "ANS:")
+_KEYS = ("####", "boxed", "fbox", "nswer", "NSWER", "<ans>", "<result>", "<final>", "Ans:", "ANS:")
 """Every mark has one of these in it."""
 _HEAD = re.compile(r"(?:^|\n)[ \t]*(?:\#{1,6}[ \t]*)?[*_]{0,3}(?:the )?(?:final )?\Z", re.IGNORECASE)
 _ANSWER_LINE = re.compile(
@@ -40,7 +40,7 @@ _FIRST, _SECOND = re.compile(r"[\s*_]*1[.)]\s"), re.compile(r"\n\s*[*_]*2[.)]\s"
 _BULLET = re.compile(r"\A[-\u2022][ ]+")
 _ONLY_SPACE = re.compile(r"[\s*_]*")
 _BEFORE = re.compile(r"[*_)$%\\\]} ]{0,9}(?:[^\W\d_]{1,20}[ ]){0,3}\Z")
-_CLOSING = re.compile(r"</(?:final[_ ]?)?(?:answer|ans)>|\[/ANSWER\]", re.IGNORECASE)
+_CLOSING = re.compile(r"</(?:final[_ ]?)?(?:answer|ans|result|final)>|\[/ANSWER\]", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _UNITS = re.compile(
     r"\b(dozen|hundred|thousand|million|billion|trillion|lakh|crore)s?\b|[0-9](k|K|M)\b", re.IGNORECASE
@@ -132,7 +132,7 @@ def _readings(text: str) -> Iterator[Reading | None]:
             box = _BOXED.match(text, max(0, text.rfind("\\", max(0, at - 2), at)))
             if box:
                 yield _boxed(text, box.end())
-        elif key == "<ans>":
+        elif key in ("<ans>", "<result>", "<final>"):
             yield _tagged(text, at + len(key))
         elif key in ("Ans:", "ANS:"):
             yield None if text[max(0, at - 1) : at].isalnum() else _behind(text, at + len(key), solved=True)

@@ -54,7 +54,13 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 _CONNECTED = re.compile(r"\b(?:and|of|or|per|by|times|x|each|with)[ ][$]?\Z", re.IGNORECASE)
+_LATER = re.compile(
+    r"[ ](?:minute|hour|day|week|month|year)s?[ ]later,?[ ](?:he|she|they|it|there|we|the)\b", re.IGNORECASE
+)
 _RESULT = re.compile(r"\b(?:which|that)[ ](?:is|equals|makes|gives|comes[ ]to)[ ][($]*(?=[-$0-9.])", re.IGNORECASE)
+_SO = re.compile(
+    r"\b(?:so|thus|hence|therefore|making|totaling)[ ](?:[^0-9.;]{0,30}[ ])?[($]*(?=[-$0-9.])", re.IGNORECASE
+)
 _CONCLUDES = re.compile(r"=|\b(?:so|therefore|thus|hence|total|altogether|finally|answer)\b", re.IGNORECASE)
 _SPACED_MINUS = re.compile(r"[\s*_$:]*-[ ](?=[$]?[ ]?[0-9.])")
 _ALGEBRA_AFTER = re.compile(r"[ ]?(?:\\(?:pi|sqrt)(?![a-z])|\u03c0|\u221a)")
@@ -95,10 +101,13 @@ def read(line: str, whole: bool = False, solved: bool = False) -> Reading | None
 
 def _stated(line: str, number: re.Match[str], solved: bool) -> Reading:
     """The answer of a piece that begins with a number, or whose sentence has one."""
-    if line[: number.start()].strip(DRESS + "([{"):
+    later = numbers.NUMBER.search(line, number.end()) if _LATER.match(line, number.end()) else None
+    if later is not None:
+        number = later
+    elif line[: number.start()].strip(DRESS + "([{"):
         if solved and (concluded := _concluded(line)) is not None:
             return Reading(concluded)
-        number = _said(line, number)
+        number = _said(line, number, solved)
     return _number_at(line, number)
 
 
@@ -162,11 +171,11 @@ def _concluded(line: str) -> str | None:
     return last_number(line)
 
 
-def _said(line: str, first: re.Match[str]) -> re.Match[str]:
+def _said(line: str, first: re.Match[str], solved: bool) -> re.Match[str]:
     """The number that a sentence is about: not that of the circumstance it opens with (`After 3 days ...`)."""
     ends = _SENTENCE_END.search(line)
     sentence = line[: ends.start()] if ends else line
-    result = _RESULT.search(sentence)
+    result = _RESULT.search(sentence) or (_SO.search(sentence) if solved else None)
     further = numbers.NUMBER.match(line, result.end()) if result else None
     if further is None and _OPENING.match(sentence[: first.start()]):
         comma = sentence.find(", ", first.end())

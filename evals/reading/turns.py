@@ -23,14 +23,14 @@ _MARK = re.compile(
     (?P<token><[|\uff5c][^<>|\uff5c\n]{{1,40}}[|\uff5c]>(?:(?:user|human|system|assistant|model)\b)?
         | </?s> | <(?:eos|bos|pad)> | <(?:start|end)_of_turn>(?:user|model)? | \[/?INST\]
         | (?<=[.!?)}}$*0-9])assistant[ \t]*\n)
-  | (?P<question>{_LEAD}(?:Question|QUESTION|Q|Human){_COLON}
+  | (?P<question>{_LEAD}(?:Question|QUESTION|Q|Human|HUMAN|USER){_COLON}
         | {_HASHED}(?:Instructions?|Question|Human|User)\b(?![ ]?\#?[0-9])
         | ^(?:user|system)[ \t]*$)
   | (?P<perhaps>{_LEAD}(?:(?:Next|New|Another|Second|Similar|Follow[- ]?up)[ ](?:question|problem|exercise|example)
             | (?:Question|Q|Problem|Exercise|Example|Task)[ ]?\#?[0-9]{{1,3}}
             | Problem|Exercise|Example|Instructions?|User|Input|Prompt|Student){_COLON}
         | {_HASHED}(?:Problem|Exercise|Example|Question|Input)\b)
-  | (?P<reply>{_LEAD}(?:Answer|ANSWER|A|Solution|Response|Assistant|AI|Output|Explanation|Reasoning){_COLON}
+  | (?P<reply>{_LEAD}(?:Answer|ANSWER|A|Solution|Response|Assistant|ASSISTANT|AI|Output|Explanation|Reasoning){_COLON}
         | {_HASHED}(?:Answer|Solution|Response|Assistant|Output)\b
         | ^(?:assistant|model)[ \t]*$)
     """,
@@ -38,8 +38,8 @@ _MARK = re.compile(
 )
 _WORDS = (
     "<|", "<\uff5c", "<s>", "</s>", "<eos>", "<bos>", "<pad>", "_of_turn>", "INST]", "ssistant", "uestion", "QUESTION",
-    "Q", "uman", "nstruction", "User", "user", "system", "problem", "Problem", "xample", "xercise", "Task", "Input",
-    "Prompt", "Student",
+    "Q", "uman", "HUMAN", "USER", "nstruction", "User", "user", "system", "problem", "Problem", "xample", "xercise",
+    "Task", "Input", "Prompt", "Student",
 )  # fmt: skip
 """Every mark that could begin or end a reply has one of these in it; most texts have none, and are not searched."""
 _ASKS = re.compile(r"user|human|system|prompter|query|(?<!/)INST", re.IGNORECASE)

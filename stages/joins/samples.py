@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from evals.errors import DataError
+from evals.reading.answers import same
 from stages.files.records import Place
 
 TEXTS = ("completion", "solution", "response", "output", "generation", "prediction", "generated_text")
@@ -29,12 +30,13 @@ ADVICE = (
 
 
 class Sample(NamedTuple):
-    """A row's answers, the names that its problem may have, best first, and its question where it has one. Rows that
-    only differ in their `filter` repeat the same answers."""
+    """A row's answers, the names that its problem may have, best first, and its question and right answer where it has
+    them. Rows that only differ in their `filter` repeat the same answers."""
 
     names: tuple[str, ...]
     texts: tuple[str, ...]
     question: str | None = None
+    target: str | None = None
     filter: str | None = None
 
 
@@ -86,8 +88,8 @@ def _logged(row: Mapping[str, Any]) -> Sample:
     found = tuple(name for name in names if name is not None)
     if not found:
         raise DataError("doc_id: must be a whole number", ADVICE)
-    given = row.get("filter")
-    return Sample(found, tuple(texts), question, given if isinstance(given, str) else None)
+    target, named = (row.get(key) if isinstance(row.get(key), str) else None for key in ("target", "filter"))
+    return Sample(found, tuple(texts), question, target, named)
 
 
 def _name(value: Any) -> str | None:
@@ -100,18 +102,22 @@ class Names:
     """The names under which problems are found.
 
     Args:
-        problems: their ids and questions.
+        problems: their ids, questions and right answers (None: a program's).
+        numbered: whether a bare number names one. Nobody has chosen the problems otherwise.
     """
 
-    def __init__(self, problems: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, problems: Iterable[tuple[str, str, str | None]], numbered: bool = True) -> None:
         self.ids: set[str] = set()
         self._questions: dict[str, str | None] = {}
         self._short: dict[str, str | None] = {}
-        for identity, question in problems:
+        self._right: dict[str, str] = {}
+        for identity, question, right in problems:
             self.ids.add(identity)
             _claim(self._questions, _folded(question), identity)
+            if right is not None:
+                self._right[identity] = right
             first, *_, last = identity.casefold().split("/") if "/" in identity else (identity.casefold(), "")
-            for name in {identity.casefold(), f"{first}/{last}", last} - {""}:
+            for name in {identity.casefold(), f"{first}/{last}", last if numbered else ""} - {""}:
                 _claim(self._short, name, identity)
 
     def find(self, sample: Sample) -> str | None:
@@ -121,7 +127,14 @@ class Names:
         if sample.question is not None and (asked := self._questions.get(_folded(sample.question))):
             return asked
         found = (self._short.get(name.casefold()) for name in sample.names)
-        return next((identity for identity in found if identity is not None), None)
+        return next((identity for identity in found if identity is not None and self._fits(identity, sample)), None)
+
+    def _fits(self, identity: str, sample: Sample) -> bool:
+        """Whether the problem's right answer is the sample's, as far as both are known: a number may be that of a row
+        in another file."""
+        if sample.target is None or identity not in self._right:
+            return True
+        return same(sample.target.rpartition("#### ")[2], self._right[identity])
 
 
 def _claim(names: dict[str, str | None], name: str, identity: str) -> None:

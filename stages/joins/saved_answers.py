@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -34,14 +34,12 @@ class SavedAnswers:
     Args:
         source: a .jsonl or .jsonl.gz file.
         bad: receives the lines without an answer, when the file is read.
-        problems: ids and questions of the problems that the samples may answer; None: they are not known yet, and every
-            sample must name the problem's own id.
+        names: finds the problems that the samples answer; None: they are not known yet, and every sample must name the
+            problem's own id.
     """
 
-    def __init__(
-        self, source: str, bad: BadLines, problems: Callable[[], Iterator[tuple[str, str]]] | None = None
-    ) -> None:
-        self.source, self.bad, self.problems = source, bad, problems
+    def __init__(self, source: str, bad: BadLines, names: Callable[[], Names] | None = None) -> None:
+        self.source, self.bad, self.names = source, bad, names
         self._texts: dict[str, list[str]] = {}
 
     def facts(self) -> dict[str, Any]:
@@ -56,7 +54,7 @@ class SavedAnswers:
         """
         if self._texts:
             return
-        names = None if self.problems is None else Names(self.problems())
+        names = None if self.names is None else self.names()
         texts: dict[str, list[str]] = defaultdict(list)
         filters: dict[str, str | None] = {}
         for found in self.bad.good(RecordReader(self.source, sample)):
@@ -131,18 +129,23 @@ def answers_in(file: FilePath, bad: BadLines, lines: FilePath | None) -> SavedAn
     """
     if is_samples(str(file)):
         piped = lines is not None and not lines.is_file()
-        return SavedAnswers(str(file), bad, None if piped else lambda: _questions(lines))
+        return SavedAnswers(str(file), bad, None if piped else lambda: _names(lines))
     return None if lines is None else EarlierPaths(file)
 
 
-def _questions(lines: FilePath | None) -> Iterator[tuple[str, str]]:
-    """Ids and questions of the problems in a file, or of HumanEval's. Bad lines are reported when they are judged."""
+def _names(lines: FilePath | None) -> Names:
+    """The names of the problems in a file, or of HumanEval's. Bad lines are reported when they are judged."""
     if lines is None:
         from evals.datasets.humaneval import problems
 
-        yield from ((problem.id, problem.question) for problem in problems())
-        return
-    yield from BadLines().good(RecordReader(str(lines), lambda row, _: (str(row.get("id")), str(row.get("question")))))
+        return Names(((problem.id, problem.question, None) for problem in problems()), numbered=False)
+    return Names(BadLines().good(RecordReader(str(lines), lambda row, _: _known(row))))
+
+
+def _known(row: Mapping[str, Any]) -> tuple[str, str, str | None]:
+    """A problem's id, question and right answer; the letter of a choice is not how others write it."""
+    answer = None if "choices" in row else row.get("answer")
+    return str(row.get("id")), str(row.get("question")), answer if isinstance(answer, str) else None
 
 
 def _identity(found: Sample, names: Names | None) -> str:

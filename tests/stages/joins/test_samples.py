@@ -17,10 +17,10 @@ from stages.joins.saved_answers import SavedAnswers, answers_in
 HERE = Place("s.jsonl:1", 0, 0)
 NAMES = Names(
     [
-        ("HumanEval/0", "def a"),
-        ("HumanEval/53", "def add"),
-        ("mbpp/test/11", "Write  x."),
-        ("gsm8k/test/5", "How many?"),
+        ("HumanEval/0", "def a", None),
+        ("HumanEval/53", "def add", None),
+        ("mbpp/test/11", "Write  x.", None),
+        ("gsm8k/test/5", "How many?", "18"),
     ]
 )
 
@@ -51,7 +51,8 @@ def test_a_sample_finds_its_problem(row: dict[str, Any], identity: str | None, t
 
 
 def test_a_name_that_fits_two_problems_is_nobodys() -> None:
-    names = Names([("mbpp/test/11", "a"), ("HumanEval/11", "b"), ("mmlu/test/x/3", "c"), ("mmlu/test/y/3", "c")])
+    pairs = [("mbpp/test/11", "a"), ("HumanEval/11", "b"), ("mmlu/test/x/3", "c"), ("mmlu/test/y/3", "c")]
+    names = Names((identity, question, None) for identity, question in pairs)
     said = {
         name: names.find(sample({"task_id": name, "completion": ""}, HERE)) for name in (11, "MBPP/11", "mmlu/3", 3)
     }
@@ -117,3 +118,12 @@ def test_samples_of_unknown_problems_are_named(tmp_path: Path) -> None:
     assert saved(tmp_path, *rows, {"task_id": 1, "completion": "x"}).ids() >= {"gsm8k/test/1", "test/6"}, (
         "some are known"
     )
+
+
+def test_a_number_is_no_name_where_the_right_answers_differ_or_nobody_chose_the_problems() -> None:
+    log = {"doc_id": 5, "doc": {}, "resps": [["x"]]}
+    for target, identity in (("6*3\n#### 18", "gsm8k/test/5"), ("18.0", "gsm8k/test/5"), ("#### 19", None)):
+        assert NAMES.find(sample({**log, "target": target}, HERE)) == identity
+    alone = Names([("HumanEval/5", "def a", None)], numbered=False)
+    assert alone.find(sample(log, HERE)) is None
+    assert alone.find(sample({"task_id": "humaneval/5", "completion": ""}, HERE)) == "HumanEval/5"
