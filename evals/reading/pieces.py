@@ -28,11 +28,14 @@ _GOES_ON = re.compile(
     r"(?:[-+*\u00d7\u00f7/^]|x(?=[ ]?[$0-9.])|\\times|\\div|\\cdot)[ ]*[($]*[0-9.][^=;?!]{0,200}="
 )
 _EQUALS = re.compile(r"[%)\]} ]*=")
-_SENTENCE_END = re.compile(r"[.!?;](?=\s|$)")
-_COMMAND = re.compile(r"\\(?!approx|text)[A-Za-z]|sqrt|\^|[<>\u2264\u2265\u221a\u00b1]|\bbetween[ ]", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bvs)(?<!\bNo)[.!?;](?=\s|$)")
+_COMMAND = re.compile(
+    r"\\(?!approx|text)[A-Za-z]|sqrt|(?<![A-Za-z]{2})\^|[\u221a\u00b1]|(?:[<>\u2264\u2265][=]?|\bbetween)[ ]?[$]?\Z",
+    re.IGNORECASE,
+)
 _BESIDE = re.compile(
     r"\\[A-Za-z]|[ ]\\(?:pi|sqrt|theta|alpha|pm|le|ge|lt|gt)(?![a-z])|\^|[xyzn](?![^\W\d_])|[ ]?[\u03c0\u221a]"
-    r"|[ ][xyz](?=[ ]?(?:[.,;)]|$))"
+    r"|[ ]?[<>\u2264\u2265]|[ ][xyz](?=[ ]?(?:[.,;)]|$))"
     r"|[,'_.:][0-9]|[ ]?[-+*/\u00d7\u00f7\u00b1][ ]?[($]*[0-9]|[ ](?:to|through)[ ][$]?[0-9]",
     re.IGNORECASE,
 )
@@ -50,7 +53,7 @@ _LISTED = re.compile(
 )
 _OPENING = re.compile(
     r"[\s*_]*(?:that[ ])?(?:after|before|in|within|during|over|for|with|if|when|since|because|at|on|by|of|out[ ]of|from"
-    r"|every|given|once|day|week|month|year)\b[^0-9.,;]{0,40}\Z",
+    r"|every|given|once|day|week|month|year)[ ](?:[^\W\d_]{1,20}[ ]){0,2}[$]?\Z",
     re.IGNORECASE,
 )
 _CONNECTED = re.compile(r"\b(?:and|of|or|per|by|times|x|each|with)[ ][$]?\Z", re.IGNORECASE)
@@ -62,7 +65,9 @@ _SO = re.compile(
     r"\b(?:so|thus|hence|therefore|making|totaling)[ ](?:[^0-9.;]{0,30}[ ])?[($]*(?=[-$0-9.])", re.IGNORECASE
 )
 _CONCLUDES = re.compile(r"=|\b(?:so|therefore|thus|hence|total|altogether|finally|answer)\b", re.IGNORECASE)
-_SPACED_MINUS = re.compile(r"[\s*_$:]*-[ ](?=[$]?[ ]?[0-9.])")
+_LAST_EQUALS = re.compile(r"=[ *_]{0,9}(?=[^=]{0,500}\Z)")
+_REASON = re.compile(r"\b(?:because|since)\b|, as\b", re.IGNORECASE)
+_SPACED_MINUS = re.compile(r"\A[\s*_$:]*-[ ](?=[$]?[ ]?[0-9.])")
 _ALGEBRA_AFTER = re.compile(r"[ ]?(?:\\(?:pi|sqrt)(?![a-z])|\u03c0|\u221a)")
 FACTORIAL = re.compile(r"[0-9]![\s$]{0,9}\Z")
 WORD_CAP = 6
@@ -104,9 +109,11 @@ def _stated(line: str, number: re.Match[str], solved: bool) -> Reading:
     later = numbers.NUMBER.search(line, number.end()) if _LATER.match(line, number.end()) else None
     if later is not None:
         number = later
-    elif line[: number.start()].strip(DRESS + "([{"):
-        if solved and (concluded := _concluded(line)) is not None:
-            return Reading(concluded)
+    prose = bool(line[: number.start()].strip(DRESS + "([{"))
+    worked = _is_worked(number) or _GOES_ON.match(line, number.end())
+    if solved and (prose or worked) and (concluded := _concluded(line)) is not None:
+        return Reading(concluded)
+    if prose and later is None:
         number = _said(line, number, solved)
     return _number_at(line, number)
 
@@ -163,21 +170,28 @@ def _whole(line: str, number: re.Match[str]) -> Reading:
 
 
 def _concluded(line: str) -> str | None:
-    """The last number of a solution in several sentences; None if it is one sentence, or the later ones conclude
-    nothing."""
+    """The result of a solution in several sentences; None if it is one sentence, or the later ones conclude nothing."""
     _, *later = _SENTENCE_END.split(line)
-    if not any(_CONCLUDES.search(sentence) and numbers.NUMBER.search(sentence) for sentence in later):
+    sentences = [sentence for sentence in later if numbers.NUMBER.search(sentence)]
+    if not any(_CONCLUDES.search(sentence) for sentence in sentences):
         return None
-    return last_number(line)
+    last = _REASON.split(sentences[-1], maxsplit=1)[0]
+    number = numbers.NUMBER.search(last, last.rfind("=") + 1)
+    return numbers.shown(number) if "=" in last and number else last_number(last) or last_number(sentences[-1])
 
 
 def _said(line: str, first: re.Match[str], solved: bool) -> re.Match[str]:
-    """The number that a sentence is about: not that of the circumstance it opens with (`After 3 days ...`)."""
+    """The number that a sentence is about: the result of its equation, or not that of the circumstance it opens with
+    (`After 3 days ...`)."""
     ends = _SENTENCE_END.search(line)
     sentence = line[: ends.start()] if ends else line
+    equals = _LAST_EQUALS.search(_REASON.split(sentence, maxsplit=1)[0])
+    equal = numbers.NUMBER.match(line, equals.end()) if equals else None
+    if equal and not _BESIDE.match(line, equal.end()):
+        return equal
     result = _RESULT.search(sentence) or (_SO.search(sentence) if solved else None)
     further = numbers.NUMBER.match(line, result.end()) if result else None
-    if further is None and _OPENING.match(sentence[: first.start()]):
+    if further is None and _OPENING.match(sentence[: first.start()]) and not _GOES_ON.match(line, first.end()):
         comma = sentence.find(", ", first.end())
         further = numbers.NUMBER.search(sentence, comma) if comma >= 0 else None
         further = further or numbers.NUMBER.search(sentence, first.end())
