@@ -239,7 +239,7 @@ def _several(line: str, number: re.Match[str]) -> bool:
     first, second = other["first"].strip().casefold(), after["second"].strip().casefold() if after else ""
     if other["word"].casefold() == "and":
         return after is not None
-    if second.startswith("%") and b == 100 * a:
+    if (second.startswith("%") and b == 100 * a) or (first.startswith("%") and a == 100 * b):
         return False
     return not (second and (first or other["comma"]) and first != second) and bool(number["money"]) == bool(
         further["money"]

@@ -385,6 +385,7 @@ KINDS: dict[str, list[tuple[str, str, bool]]] = {
         ("4", "The answer is 4 red and 6 blue balls.", False),
         ("90", "The answer is 90 minutes, or 1.5 hours.", True),
         ("0.5", "The answer is 0.5, or 50%.", True),
+        ("50", "The answer is 50% or 0.5.", True),
         ("1.5", "The answer is $1.50 or 150 cents", True),
         ("18", "The answer is 18 dollars, 5 more than 13.", True),
         ("18", "The answer is 18, and that is 3*6.", True),

@@ -124,7 +124,7 @@ def test_a_stop_string_across_the_end_of_a_prefix_ends_the_rollout(prefix: str, 
 
 def test_a_verdict_says_in_one_line_why_a_program_failed(checker: Checker) -> None:
     said = {
-        "def add(a, b):\n    return a - b": "line 1 of the tests: AssertionError",
+        "def add(a, b):\n    return a - b": "line 1 of the tests, assert add(1, 2) == 3: AssertionError",
         "def add(a, b):\n    import nothing_here": "ModuleNotFoundError: No module named 'nothing_here'",
         "def add(a, b):\n    raise ValueError('a\\nb\\x1b[2J\\u202e' + 'c' * 999)": "ValueError: a b",
         "def add(a, b):\n    raise KeyError(object())": "<object object at 0x...>",
