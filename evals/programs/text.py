@@ -1,10 +1,11 @@
 """Where the program is in the text of a model, and how the program to run is put together.
 
     "[BEGIN]\\nCODE\\n[DONE]"                      CODE
-    "Here it is:\\n```python\\nCODE\\n```\\n..."    CODE of the first fenced block
+    "Here it is:\\n```python\\nCODE\\n```\\n..."    CODE, in the block that defines what the tests call
     "    return a + b"                            all of it: a raw continuation
 
-How a place is read depends only on the text before it, so a text that continues a prefix is read as the prefix was.
+Where the text may go on (`growing`), how a place is read depends only on the text before it and on whether its block is
+closed, so a text that continues a prefix is read as the prefix was.
 """
 
 from __future__ import annotations
@@ -12,22 +13,18 @@ from __future__ import annotations
 import re
 
 from evals import thoughts
+from evals.programs.fences import blocks, dedented, program_block
 from evals.programs.lexer import statements
 
 BEGIN, DONE = "[BEGIN]", "[DONE]"
-_FENCE = re.compile(r"^ {0,3}(?:`{3,}|~{3,})(.*)$", re.MULTILINE)
-_CODE = re.compile(
-    r"[ \t]|@|\"{3}|'{3}|(?:async|class|def|from|import)[ ]|(?:for|if|return|try|while|with)\b.*:\s*$|\w+ *=",
-    re.MULTILINE,
-)
-"""How a line of a raw program begins; prose before a fenced block does not begin like this."""
 
 
-def program_span(text: str) -> tuple[int, int]:
-    """Start and end offset of the program in a text.
+def program_span(text: str, entry_point: str | None = None, growing: bool = False) -> tuple[int, int]:
+    """Start and end offset of the program in a text. A draft between `<think>` and `</think>` is no program.
 
-    A bare fence below what looks like code closes a block that the prompt opened. A draft between `<think>` and
-    `</think>` is no program.
+    Args:
+        entry_point: what the tests call, if it is known: of several blocks the last that defines it is the program.
+        growing: the text may go on; see `evals.programs.fences.program_block`.
     """
     start, end = thoughts.after(text), len(text)
     begin, done = text.find(BEGIN, start), text.find(DONE, start)
@@ -37,24 +34,18 @@ def program_span(text: str) -> tuple[int, int]:
         start = line + 1 if line >= 0 and not text[start:line].strip() else start
         done = text.find(DONE, start)
     end = done if done >= 0 else end
-    opening = _first_fence(text, start, end)
-    if opening is None:
+    found = blocks(text, start, end)
+    if not found:
         return start, end
-    before = text[start : opening.start()]
-    if not opening[1].strip() and before.strip() and _CODE.match(before.lstrip("\r\n")):
-        return start, opening.start()
-    start = min(end, opening.end() + 1)
-    closing = _first_fence(text, start, end)
-    return start, closing.start() if closing else end
+    block = program_block(text, found, entry_point, growing)
+    return block.start, block.end
 
 
-def _first_fence(text: str, start: int, end: int) -> re.Match[str] | None:
-    """The first fence that is not inside a docstring."""
-    for fence in _FENCE.finditer(text, start, end):
-        before = text[start : fence.start()]
-        if before.count('"""') % 2 == 0 and before.count("'''") % 2 == 0:
-            return fence
-    return None
+def program_in(text: str, entry_point: str | None = None) -> str:
+    """The program in a text, without the indentation that a list gave it."""
+    start, end = program_span(text, entry_point)
+    program = text[start:end]
+    return dedented(program) if (start, end) != (0, len(text)) else program
 
 
 def joined(stub: str, entry_point: str | None, body: str) -> str:

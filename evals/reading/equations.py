@@ -18,8 +18,7 @@ from itertools import pairwise
 
 from rapidfuzz.distance import Levenshtein
 
-from evals.reading import numbers
-from evals.reading.answers import cut
+from evals.reading import numbers, turns
 
 EXPRESSION_CAP = 200
 
@@ -184,7 +183,7 @@ def equation_signature(text: str) -> str:
     currency signs and commas, and with one sign for each operation. A text without equations is its own signature,
     ignoring case and white space.
     """
-    text = cut(text)
+    text = turns.reply(text)
     found = [_plain(annotation) for annotation in _ANNOTATION.findall(text)]
     equations = [equation.replace(",", "") for equation in found if "=" in equation] or _in_lines(text)
     return "\n".join(equations) if equations else " ".join(text.casefold().split())

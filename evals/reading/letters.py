@@ -2,8 +2,8 @@
 
     strict    the text's first line is the letter and nothing else (`B`, `(B)`, `B.`)
     flexible  the last capital A to D that stands alone, anywhere in the text
-    robust    the last "answer is B", "Answer: B", `\\\\boxed{B}`; else the letter that the text begins with; else the
-              choice whose whole text is the answer
+    robust    the last "answer is B", "Answer: B", `\\\\boxed{B}`, "B is correct"; else the letter that the text begins
+              with, or that is its last line; else the choice whose whole text is the answer
     paper     the letter behind the first "The answer is", as the paper reads its numbers
 
 >>> robust("It halves, so the answer is (B).", ["1", "2", "3", "4"])
@@ -19,7 +19,8 @@ from collections import deque
 from collections.abc import Sequence
 
 from evals import thoughts
-from evals.reading import answers
+from evals.reading import answers, latex, turns
+from evals.reading.pieces import LINE_CAP
 from evals.records import Match
 from evals.rules import AnswerRule
 
@@ -27,13 +28,28 @@ LETTERS = "ABCD"
 
 _ALONE = re.compile(r"(?<![A-Za-z0-9_'\u2019])([A-D])(?![A-Za-z0-9_'\u2019])")
 _BARE = re.compile(r"[\s*_`]{0,20}\(?([A-D])[).:,]{0,2}[\s*_`]{0,20}")
-_START = re.compile(r"[\s*_`]{0,20}(?:\(([A-D])\)|([A-D])[*_`]{0,3}(?:[).:,]|\s*(?:\n|$)|\s(?=because|since|is the)))")
-_PAPER = re.compile(r"The answer is \(?([A-D])(?![A-Za-z0-9_'\u2019])")
-_MARKED = re.compile(
-    r"(?:\banswer(?:\s{1,3}is\b|[*_]{0,3}\s{0,3}[:=])|\\f?boxed\s{0,3}\{)[\s*_`:]{0,9}"
-    r"(?:(?:option|choice)\s{1,3})?(?:\\text\{)?[\s*_`]{0,9}\(?([A-D])(?![A-Za-z0-9_'\u2019])(?!\s(?!because|since)[a-z])",
+_START = re.compile(
+    r"[\s*_`]{0,20}(?:\(([A-D])\)|(?:(?:option|choice)\s)?([A-D])[*_`]{0,3}"
+    r"(?:[).:,]|\s*(?:\n|$)|\s(?=because|since|is the)))(?![^\n]{0,200}\n[\s*_(]{0,9}B[).:])",
     re.IGNORECASE,
 )
+_PAPER = re.compile(r"The answer is \(?([A-D])(?![A-Za-z0-9_'\u2019])")
+_DRESS = r"[\s*_`:\"'($\[{]{0,12}"
+_MARKED = re.compile(
+    r"(?:\b(?:answer|choice|option|ans)(?:\s{1,3}(?:is|was|would\sbe|should\sbe|must\sbe)\b|[*_\"']{0,3}\s{0,3}[:=-])"
+    r"|\\f?boxed\s{0,3}(?=[{A-D])|(?<!\#)####(?!\#)|<(?:final_?)?(?:answer|ans)>|\[ANSWER\]"
+    r"|\b(?:choose|chose|select|selected|pick|picked|go\swith|going\swith)\b)"
+    rf"{_DRESS}(?:(?:the\s)?(?:correct\s)?(?:option|choice|letter|answer)\s{{1,3}}(?:is\s)?)?{_DRESS}"
+    r"(?P<letter>[A-D])(?![A-Za-z0-9_'\u2019])",
+    re.IGNORECASE,
+)
+_RIGHT = re.compile(
+    r"(?<![A-Za-z0-9_'\u2019])(?P<letter>[A-D])[)*_.:]{0,4}(?:\s[^\s.]{1,20}){0,4}?\s(?:is|must\sbe|would\sbe)\s"
+    r"(?:the\s|our\s|my\s)?(?:final\s|only\s|most\s)?(?:correct|right|best|answer)\b"
+)
+_WORD_AFTER = re.compile(r"\s(?!(?:because|since|as|which|is|with|for|in|and|but|not|from|by|due|if)\b)[a-z]")
+_CLOSED = re.compile(r"\s*(?:[).:,;*_`\"'\]}$!?<]|\n|\Z)")
+_ANOTHER = re.compile(r"[)*_.:]{0,3},?\s?(?:or|and|/)\s?[(*]{0,3}[A-D][)*]{0,3}(?=[\s.,;]|\Z)(?!\s(?:is|are)\b)")
 
 
 def strict(text: str) -> str | None:
@@ -55,27 +71,48 @@ def paper(text: str) -> str | None:
     return found[1] if found else None
 
 
-def robust(text: str, choices: Sequence[str] = ()) -> str | None:
-    """The letter a careful reader takes from the text; None if it names none.
+def robust(text: str, choices: Sequence[str] = (), question: str = "") -> str | None:
+    """The letter a careful reader takes from the text; None if it names none, or two.
 
     Args:
         choices: the texts of A to D, for an answer that repeats one of them.
+        question: the problem's, if it is known; see `answers.robust`.
     """
-    text = thoughts.outside(answers.cut(text))
-    marked = deque((found for found in _MARKED.finditer(text) if found[1].isupper()), maxlen=1)
+    text = latex.without_commands(thoughts.outside(turns.reply(text, question)))
+    marked = [found for pattern in (_MARKED, _RIGHT) if (found := _last_letter(pattern, text))]
     if marked:
-        return marked[0][1]
+        found = max(marked, key=lambda mark: mark.start("letter"))
+        return None if _ANOTHER.match(text, found.end("letter")) else found["letter"].upper()
+    for line in (text.strip(), text.rstrip().rpartition("\n")[2]):
+        if bare := _BARE.fullmatch(line.upper() if len(line) <= 5 else line[:100]):
+            return bare[1]
     begins = _START.match(text)
-    if begins:
-        return begins[1] or begins[2]
+    if begins and (letter := begins[1] or begins[2]).isupper():
+        return letter
     said = answers.robust(text)
     same = [letter for letter, choice in zip(LETTERS, choices, strict=False) if _is(choice, said, text)]
     return same[0] if len(same) == 1 else None
 
 
-def match(gold: str, text: str, choices: Sequence[str] = (), rule: AnswerRule = "robust") -> tuple[str | None, Match]:
+def _last_letter(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """The pattern's last match whose letter is no word: `a` is one unless the sentence ends there, and `A` before a
+    word in small letters."""
+    found = deque((mark for mark in pattern.finditer(text) if _is_letter(mark, text)), maxlen=1)
+    return found[0] if found else None
+
+
+def _is_letter(mark: re.Match[str], text: str) -> bool:
+    letter, end = mark["letter"], mark.end("letter")
+    if letter.islower():
+        return _CLOSED.match(text, end) is not None
+    return letter != "A" or _WORD_AFTER.match(text, end) is None
+
+
+def match(
+    gold: str, text: str, choices: Sequence[str] = (), rule: AnswerRule = "robust", question: str = ""
+) -> tuple[str | None, Match]:
     """Read the letter by a rule, and judge it under strict, flexible, robust and, where it is the rule, paper."""
-    read = {"strict": strict(text), "flexible": flexible(text), "robust": robust(text, choices)}
+    read = {"strict": strict(text), "flexible": flexible(text), "robust": robust(text, choices, question)}
     found = Match(strict=read["strict"] == gold, flexible=read["flexible"] == gold, robust=read["robust"] == gold)
     if rule == "paper":
         read["paper"] = paper(text)
@@ -89,10 +126,10 @@ def is_bare(line: str) -> bool:
 
 
 def _is(choice: str, said: str | None, text: str) -> bool:
-    if len(choice) > answers.LINE_CAP or not choice.strip():
+    if len(choice) > LINE_CAP or not choice.strip():
         return False
     wanted = answers.normal(choice)
     whole = text.strip()
     return (said is not None and answers.normal(said) == wanted) or (
-        len(whole) <= answers.LINE_CAP and answers.normal(whole) == wanted
+        len(whole) <= LINE_CAP and answers.normal(whole) == wanted
     )

@@ -241,11 +241,20 @@ class Check:
         if isinstance(error, NameError) and not self._assigned(error.name or ""):
             return _Final("tests", _text(error))
         why = f" ({self._unplain(self.opaque)})" if self.opaque is not None else ""
-        return _Final("wrong", f"{_place(error)}{_text(error)}{why}")
+        return _Final("wrong", f"{self._place(error)}{_text(error)}{why}")
 
     @staticmethod
     def _unplain(opaque: Opaque) -> str:
         return f"the program returned an object of type {opaque.kind}, which is not plain data"
+
+    def _place(self, error: BaseException) -> str:
+        """The line of the tests where it happened; with its text where the error says nothing itself."""
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<tests>"]
+        if not lines or lines[-1] is None:
+            return ""
+        text = self.tests["code"].split("\n")[lines[-1] - 1].strip()[: MESSAGE // 2]
+        shown = f", {text}" if type(error) is AssertionError and not error.args else ""
+        return f"line {lines[-1]} of the tests{shown}: "
 
     def _assigned(self, name: str) -> bool:
         """Whether the tests define a name anywhere: if so, it may be missing because of what the program returned."""
@@ -255,12 +264,6 @@ class Check:
             or getattr(node, "name", None) == name
             for node in ast.walk(tree)
         )
-
-
-def _place(error: BaseException) -> str:
-    """The line of the tests where it happened."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<tests>"]
-    return f"line {lines[-1]} of the tests: " if lines else ""
 
 
 def _text(error: BaseException) -> str:

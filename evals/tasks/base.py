@@ -17,7 +17,8 @@ from evals.split import Split
 class Verdict:
     """The answer read from a text (None: none found) and whether it is right; `correct` follows the rule asked for.
 
-    A program has an `outcome` instead of an answer; `weak` says that its tests could not be kept out of its reach.
+    A program has an `outcome` instead of an answer; `weak` says that its tests could not be kept out of its reach, and
+    `failure` in one line of printable characters why it failed.
     """
 
     answer: str | None
@@ -25,6 +26,7 @@ class Verdict:
     match: Match | None = None
     outcome: Outcome | None = None
     weak: bool = False
+    failure: str | None = None
 
 
 class Task(Protocol):
@@ -69,7 +71,8 @@ class AnswerReader(Protocol):
     """What a task has, besides, whose answer stands in the text."""
 
     def judge(self, problem: Problem, text: str, rule: AnswerRule = "robust") -> Verdict:
-        """Read the answer of a whole path under a rule and compare it with the problem's."""
+        """Read the answer of a whole path under a rule and compare it with the problem's; `math-verify`, which needs a
+        process, is for `stages.runs.verdicts`."""
 
     def check_rule(self, problem: Problem, rule: AnswerRule) -> None:
         """Raise DataError if no answer could ever be right under the rule."""
@@ -87,6 +90,9 @@ class ProgramTask(Protocol):
 
     def verdict(self, result: CheckResult) -> Verdict:
         """What a check says of its program."""
+
+    def cleaned(self, problem: Problem, text: str) -> str:
+        """A raw sample without the prose, tokens and broken end around its program."""
 
     def resumed(self, prefix: str, text: str) -> str:
         """A prefix and what was written after it, as if in one go."""

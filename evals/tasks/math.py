@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from evals import thoughts
 from evals.errors import DataError
-from evals.reading import answers, equations
+from evals.reading import answers, equations, marks, turns
 from evals.records import Problem
 from evals.rules import AnswerRule
 from evals.split import Split
@@ -66,20 +66,20 @@ class MathTask:
     def split(self, text: str) -> Split:
         """The lines up to the answer line, blank ones and a bare `Answer:` heading left out.
 
-        What follows the answer line, or a new question, belongs to no step. The lines between `<think>` and `</think>`
-        are steps, whatever they say of the answer.
+        What follows the answer line, or a new question, belongs to no step, nor does a prompt that the text repeats.
+        The lines between `<think>` and `</think>` are steps, whatever they say of the answer.
         """
-        lines = _lines(answers.cut(text))
+        lines = _lines(text, *turns.reply_span(text))
         steps, ends = [], []
-        thinks = "think>" in text
+        thinks = bool(thoughts.spans(text))
         for i, (line, end) in enumerate(lines):
             if thoughts.is_tag(line):
                 continue
             below = lines[i + 1][0] if i + 1 < len(lines) else None
             said = thoughts.outside(text, text.rfind("\n", 0, end) + 1, end).strip() if thinks else line
-            if said and below is not None and answers.is_bare_marker(said) and not answers.is_bare_answer(below):
+            if said and below is not None and marks.is_bare_marker(said) and not marks.is_bare_answer(below):
                 continue
-            if said and answers.ends_steps(said, is_last=below is None):
+            if said and marks.ends_steps(said, is_last=below is None):
                 break
             steps.append(line)
             ends.append(end)
@@ -88,7 +88,7 @@ class MathTask:
     def judge(self, problem: Problem, text: str, rule: AnswerRule = "robust") -> Verdict:
         """Read the answer under a rule, which decides `correct`; the others stand beside it in `match`."""
         self.check(problem)
-        answer, match = answers.match(problem.answer or "", text, rule)
+        answer, match = answers.match(problem.answer or "", text, rule, problem.question)
         return Verdict(answer, match.under(rule), match)
 
     def check_rule(self, problem: Problem, rule: AnswerRule) -> None:
@@ -103,13 +103,14 @@ class MathTask:
         return equations.equation_signature(text)
 
     def false_equation(self, text: str) -> str | None:
-        return equations.first_false(answers.cut(text))
+        return equations.first_false(turns.reply(text))
 
 
-def _lines(text: str) -> list[tuple[str, int]]:
-    """The lines with something on them, stripped, each with the offset just past its last character before `\\r\\n`."""
-    lines, start = [], 0
-    for raw in text.split("\n"):
+def _lines(text: str, start: int, end: int) -> list[tuple[str, int]]:
+    """The lines of `text[start:end]` with something on them, stripped, each with the offset just past its last
+    character before `\\r\\n`."""
+    lines = []
+    for raw in text[start:end].split("\n"):
         line = raw.strip()
         if line:
             lines.append((line, start + len(raw.removesuffix("\r"))))

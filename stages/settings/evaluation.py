@@ -38,6 +38,17 @@ class PromptSettings:
 
 
 @dataclass(frozen=True)
+class SavedSettings:
+    """How saved answers are read."""
+
+    clean: bool = setting(
+        False,
+        "With --from: run programs without the prose, special tokens and broken ends around them.",
+        panel=Panel.MORE,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class RateSettings:
     """Which rates are reported."""
 

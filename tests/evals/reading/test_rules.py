@@ -10,7 +10,7 @@ from evals.records import Match, Problem
 from evals.rules import AnswerRule
 from evals.tasks import check_problem, task_of
 
-TEXT = "40+32=72\n#### 70\nThe answer is 72.0, or 71"
+TEXT = "40+32=72\n#### 70\nThe answer is 72.0, not 71"
 
 
 def math(answer: str, task: str = "gsm8k", **more: object) -> Problem:

@@ -21,7 +21,7 @@ from evals.tasks.math import GSM8K
         ("<think>a<think>b</think>c", "c"),
         ("a</think>b</think>c", "c"),
         ("<think></think>", ""),
-        ("x <thinking>", "x <thinking>"),
+        ("x <thinker>", "x <thinker>"),
     ],
 )
 def test_what_stands_outside(text: str, rest: str) -> None:

@@ -37,7 +37,7 @@ def checker() -> Iterator[Checker]:
     ("program", "outcome", "message"),
     [
         (RIGHT, "passed", ""),
-        ("def add(a, b):\n    return 3", "wrong", "line 2 of the tests: AssertionError"),
+        ("def add(a, b):\n    return 3", "wrong", "line 2 of the tests, assert add(0, 0) == 0: AssertionError"),
         ("def add(a, b):\n    return a / 0", "exception", "ZeroDivisionError: division by zero"),
         ("def add(a, b):\n    raise ValueError('two\\nlines\\x00')", "exception", "ValueError: two lines"),
         ("def add(a, b)", "syntax", "SyntaxError: expected ':'"),
@@ -47,7 +47,7 @@ def checker() -> Iterator[Checker]:
         (
             "def add(a, b):\n    return map(int, 'ab')",
             "wrong",
-            "line 1 of the tests: AssertionError (the program returned an",
+            "line 1 of the tests, assert add(1, 2) == 3: AssertionError (the program returned an",
         ),
         (
             "def add(a, b):\n    return [object()]",

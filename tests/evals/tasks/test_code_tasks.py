@@ -120,3 +120,29 @@ def test_a_verdict_says_how_the_check_ended_and_has_no_answer(checker: Checker, 
 def test_a_stop_string_across_the_end_of_a_prefix_ends_the_rollout(prefix: str, text: str, whole: str) -> None:
     made: Any = task_of(mine(**STUB))
     assert made.resumed(prefix, text) == whole
+
+
+def test_a_verdict_says_in_one_line_why_a_program_failed(checker: Checker) -> None:
+    said = {
+        "def add(a, b):\n    return a - b": "line 1 of the tests, assert add(1, 2) == 3: AssertionError",
+        "def add(a, b):\n    import nothing_here": "ModuleNotFoundError: No module named 'nothing_here'",
+        "def add(a, b):\n    raise ValueError('a\\nb\\x1b[2J\\u202e' + 'c' * 999)": "ValueError: a b",
+        "def add(a, b):\n    raise KeyError(object())": "<object object at 0x...>",
+        "def add(a, b):\n    return add(": "'(' was never closed",
+    }
+    for text, failure in said.items():
+        told = judged(checker, mine(), text).failure
+        assert told is not None
+        assert failure in told
+        assert told.isprintable()
+        assert len(told) <= 200
+    assert judged(checker, mine(), "def add(a, b):\n    return a + b").failure is None
+
+
+def test_a_raw_sample_is_cleaned_for_its_own_problem() -> None:
+    whole, stub = mine(), mine(**STUB)
+    made: Any = task_of(stub)
+    assert made.cleaned(stub, "    return a + b\n\nThis adds.") == "    return a + b\n\n"
+    assert (
+        made.cleaned(whole, "Here:\ndef add(a, b):\n    return a + b\nDone so.") == "def add(a, b):\n    return a + b\n"
+    )

@@ -93,7 +93,10 @@ def test_samples_are_joined_to_their_problems_in_file_order(tmp_path: Path) -> N
     assert not is_samples(str(file))
 
 
-@pytest.mark.parametrize("row", [{"task_id": "c"}, {"task_id": 3, "completion": "x"}, {"completion": "x"}])
+@pytest.mark.parametrize(
+    "row",
+    [{"task_id": "c"}, {"task_id": 3.5, "completion": "x"}, {"completion": "x"}, {"task_id": "c", "completion": None}],
+)
 def test_a_sample_of_another_shape_is_skipped_and_counted(tmp_path: Path, row: dict[str, Any]) -> None:
     file = tmp_path / "samples.jsonl"
     file.write_text(json.dumps({"task_id": "c", "completion": ""}) + "\n" + json.dumps(row) + "\n")
