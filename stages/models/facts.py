@@ -10,7 +10,7 @@ from evals.errors import UsageError
 from evals.tasks.prompts import AUTO, CHAT
 from stages.models.devices import choose_device, choose_dtype
 from stages.models.loading import load_tokenizer
-from stages.models.naming import at_revision, is_hub_name, model_fingerprint, read_card, resolve
+from stages.models.naming import at_revision, is_hub_name, model_fingerprint, read_card, resolve, with_base
 from stages.models.prompts import CHAT_ARGS
 from stages.models.templates import chat_arguments, make_prompter
 from stages.settings.model import EngineSettings, ModelSettings
@@ -35,7 +35,7 @@ def loaded_model(settings: EngineSettings) -> str:
     Raises:
         UsageError: none is named, or it has no revisions.
     """
-    return at_revision(named_model(settings), settings.revision)
+    return with_base(at_revision(named_model(settings), settings.revision), settings.base)
 
 
 def model_facts(model: str, settings: ModelSettings) -> dict[str, Any]:

@@ -4,7 +4,7 @@
     loaded.model, loaded.tokenizer, loaded.device, loaded.fingerprint
 
 Weights are read from safetensors alone, code that comes with a model is not run unless the user says so, and
-embeddings are never resized.
+embeddings are resized only for an adapter that was trained with added tokens.
 """
 
 from __future__ import annotations
@@ -175,6 +175,7 @@ def load_weights(
                 # for what only a policy has.
                 learned.task_type = None
             folder = resolve(name, weights=True)
+            make_room(model, folder)
             with warnings.catch_warnings():
                 # what it warns of is what `merge_adapter` takes care of
                 warnings.filterwarnings("ignore", "Model has `tie_word_embeddings=True`")
@@ -182,6 +183,43 @@ def load_weights(
             if not load_in_4bit and not trainable:
                 model = merge_adapter(model).requires_grad_(True)  # PEFT froze the base, which may be trained
         return model if load_in_4bit else model.to(device)
+
+
+def make_room(model: Any, folder: str) -> None:
+    """Give a base as many embeddings as an adapter has: it was trained after tokens had been added.
+
+    New rows that the adapter does not hold are the mean of the old ones, so that loading is never random.
+    """
+    rows = max((_rows(model, file) for file in Path(folder).glob("adapter_model*.safetensors")), default=0)
+    before = model.get_input_embeddings().weight.shape[0]
+    if rows <= before:
+        return
+    import torch
+
+    model.resize_token_embeddings(rows, mean_resizing=False)
+    with torch.no_grad():
+        for end in (model.get_input_embeddings(), model.get_output_embeddings()):
+            if end is not None:
+                end.weight[before:] = end.weight[:before].float().mean(0).to(end.weight.dtype)
+
+
+def _rows(model: Any, file: Path) -> int:
+    """The most embeddings that an adapter's file holds weights for; 0: it holds none."""
+    from safetensors import safe_open
+
+    ends = [end for end in (model.get_input_embeddings(), model.get_output_embeddings()) if end is not None]
+    names = {name for name, module in model.named_modules() if any(module is end for end in ends)}
+    most = 0
+    with safe_open(file, "pt") as weights:
+        for key in weights.keys():  # noqa: SIM118  (no mapping)
+            bare = key.removeprefix("base_model.model.").replace(".modules_to_save", "").replace(".base_layer", "")
+            name, _, what = next(((n, "", bare[len(n) + 1 :]) for n in names if bare.startswith(f"{n}.")), ("", "", ""))
+            shape = weights.get_slice(key).get_shape()
+            if name and what in ("weight", "lora_B.weight"):
+                most = max(most, shape[0])
+            elif name and what == "lora_embedding_A":
+                most = max(most, shape[1])
+    return most
 
 
 def merge_adapter(model: Any) -> Any:

@@ -24,6 +24,7 @@ from stages.counts import Tally
 from stages.files.interrupts import RUN_AGAIN, StopFlag, catching_signals
 from stages.files.problems import read_problems
 from stages.files.reading import BadLines
+from stages.files.shards import refuse_other_counts
 from stages.runs.record import LineRun, Summary
 from stages.runs.runner import run_lines
 from stages.runs.scheduler import Reporter
@@ -104,9 +105,12 @@ def line_run(stage: Stage, source: str, output: str, files: FileSettings) -> Lin
     """What a run of the stage reads, writes and records; `{shard}` in the output's name becomes the shard's number.
 
     Raises:
+        UsageError: the output stands among those of a run with another number of shards.
         SipfError: a resource cannot be described (there is no such model, for example).
     """
-    if files.shard is not None:
+    if files.shard is not None and "{shard}" in output:
+        if not files.overwrite:
+            refuse_other_counts(output, files.shard)
         output = output.replace("{shard}", str(files.shard.index))
     return LineRun(
         stage=stage.name,

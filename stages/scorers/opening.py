@@ -8,7 +8,7 @@ from typing import Any
 from evals.errors import ModelError
 from evals.records import Problem, StepScores
 from stages.models.facts import model_facts
-from stages.models.naming import at_revision, model_fingerprint, policy_card
+from stages.models.naming import at_revision, model_fingerprint, policy_card, with_base
 from stages.models.reward import vllm_lacks
 from stages.scorers.base import StepScorer, Unscored
 from stages.scorers.reward import reward_card
@@ -26,7 +26,8 @@ class OnDemandScorer:
     """
 
     def __init__(self, model: str, settings: ScorerSettings, how: ScoreSettings = ScoreSettings()) -> None:
-        self.model, self.settings, self.how = at_revision(model, settings.revision), settings, how
+        self.model = with_base(at_revision(model, settings.revision), settings.base)
+        self.settings, self.how = settings, how
         self._scorer: StepScorer | None = None
 
     def facts(self) -> dict[str, Any]:

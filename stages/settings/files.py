@@ -32,7 +32,7 @@ class FileSettings(PlannedSettings):
     """The same, for the stages that can be stopped, resumed and split into shards."""
 
     shard: Shard | None = setting(
-        None, "Process only lines I, I+N, I+2N, ... (I from 0); 'slurm' reads the array job's variables.",
+        None, "Process only lines I, I+N, I+2N, ... (I from 0); in an array job 'slurm', or 'slurm/N'.",
         metavar="I/N", parse=Shard.parse, panel=Panel.FILES,
     )  # fmt: skip
     skip_failed: bool = setting(False, "Finish without the problems that failed.", panel=Panel.FILES)

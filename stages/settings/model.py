@@ -39,6 +39,10 @@ class ModelSettings:
     revision: str | None = setting(
         None, "Branch, tag or commit of a hub model (also: owner/model@revision); by default main.", panel=Panel.MODEL
     )
+    base: str | None = setting(
+        None, "Base model of an adapter, where it is not the one that the adapter names: folder or hub name.",
+        panel=Panel.MODEL,
+    )  # fmt: skip
     device: Device = setting("auto", "Where the model runs; auto takes the best device available.", panel=Panel.MODEL)
     dtype: Dtype = setting(
         "auto", "Number format to compute in; auto depends on the device. Training keeps float32 weights.",

@@ -23,7 +23,7 @@ from evals.tasks import task_of
 from stages.files.interrupts import StopFlag
 from stages.models.devices import choose_device, choose_training_dtype
 from stages.models.loading import load_tokenizer
-from stages.models.naming import at_commit, at_revision, model_fingerprint, read_card
+from stages.models.naming import at_commit, at_revision, model_fingerprint, read_card, with_base
 from stages.models.prompts import Prompter
 from stages.models.templates import chat_arguments, make_prompter
 from stages.settings.training import TrainSettings
@@ -88,7 +88,7 @@ class TrainingRun:
             ModelError: it cannot be resolved.
             UsageError: a revision of what has none.
         """
-        return at_commit(at_revision(self.model, self.options.revision))
+        return at_commit(with_base(at_revision(self.model, self.options.revision), self.options.base))
 
     @cached_property
     def tokenizer(self) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stages.models.architectures import check_policy
-from stages.models.naming import at_revision
+from stages.models.naming import at_revision, with_base
 from stages.models.reward import describe_head
 from stages.settings.training import TrainSettings
 
@@ -17,7 +17,7 @@ def check_policy_start(name: str, options: TrainSettings) -> None:
         ModelError: no causal language model.
         UsageError: an adapter that cannot be trained on with these options; a revision of what has none.
     """
-    name = at_revision(name, options.revision)
+    name = with_base(at_revision(name, options.revision), options.base)
     check_policy(name, options.trust_remote_code)
     from stages.training.weights import POLICY, check_adapter
 
@@ -32,7 +32,7 @@ def check_reward_start(name: str, options: TrainSettings, sigmoid: bool) -> dict
         UsageError: an adapter that cannot be trained on with these options; a reward model with another head; a
             revision of what has none.
     """
-    name = at_revision(name, options.revision)
+    name = with_base(at_revision(name, options.revision), options.base)
     head = describe_head(name, sigmoid, options.trust_remote_code)
     from stages.training.weights import REWARD, check_adapter
 

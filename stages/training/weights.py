@@ -18,7 +18,7 @@ from evals.errors import UsageError
 from stages.models.architectures import read_config
 from stages.models.devices import choose_device, choose_training_dtype
 from stages.models.loading import load_weights, merge_adapter
-from stages.models.naming import EMBEDDED, adapter_base, at_commit, is_adapter, is_hub_name, read_card, resolve
+from stages.models.naming import EMBEDDED, at_commit, is_adapter, is_hub_name, named_base, read_card, resolve
 from stages.models.reward import HEADS, load_reward_model
 from stages.settings.training import TrainSettings
 from stages.training.model_folder import ModelFolder
@@ -163,7 +163,7 @@ def _merged(trainer: Any, options: TrainSettings, adapter: Path) -> Any:
 
 def _name_base(folder: Path, base: str) -> None:
     """Let an adapter name its base so that it is found from any folder, and after an upgrade in case of the alias."""
-    name = adapter_base(base) if is_adapter(base) else base
+    name = named_base(base) if is_adapter(base) else base
     file = folder / "adapter_config.json"
     config = json.loads(file.read_text(encoding="utf-8"))
     if is_hub_name(name):

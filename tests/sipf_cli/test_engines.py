@@ -146,6 +146,26 @@ def test_a_refused_problem_fails_and_is_tried_again_and_no_key_is_written_down(t
         assert b"sk-secret" not in file.read_bytes()
 
 
+def test_a_run_with_problems_that_always_fail_is_finished_by_skip_failed(
+    tmp_path: Path, paths: Path, inside: Any
+) -> None:
+    unlucky = [row["question"] for row in read(paths)[3:5]]
+
+    def failing(body: dict[str, Any], number: int) -> Reply:
+        if any(question in body["prompt"] for question in unlucky):
+            return Reply(status=500, json={"error": {"message": "assertion failed"}})
+        return writer(body, number)
+
+    with Lookalike(failing) as server:
+        out = tmp_path / "out.jsonl"
+        line = ("simulate", paths, "--engine", "server", "--url", server.url, "-m", "m1", "--k", 2, "--retries", 0)
+        for _ in range(2):
+            inside(*line, "-o", out, code=6)
+        inside(*line, "-o", out, "--skip-failed")
+    assert [row["id"] for row in read(out)] == [row["id"] for n, row in enumerate(read(paths)) if n not in (3, 4)]
+    assert len(json.loads((tmp_path / "out.jsonl.manifest.json").read_text())["failed"]) == 2
+
+
 def test_a_server_that_wants_a_key_or_is_gone_ends_with_4_and_what_is_done_stays(tmp_path: Path, paths: Path) -> None:
     def locked_after(body: dict[str, Any], number: int) -> Reply:
         return Reply(writer(body, number), delay=0.01) if number < 60 else Reply(status=401, json={})

@@ -8,10 +8,13 @@ What happens to a request:
     429, 408, 409, 425, 5xx, a broken connection,       tried again after 0.5, 1, 2, ... at most 30 seconds, each
     a time-out, an answer that cannot be read           times a factor of [0.5, 1.5) that hangs on the draw's seed
     429 or 503 with Retry-After                         nobody asks anything before it is over
-    still so after `retries` tries                      other requests were served meanwhile: this problem failed;
-                                                        else the server is gone: the run stops (exit 4), resumable
+    still so after `retries` tries                      the server serves others, or a short prompt: this problem
+                                                        failed; else the server is gone: the run stops (exit 4),
+                                                        resumable
     401, 403, 404, 3xx                                  the run stops (exit 4)
-    any other refusal (400, 413, 422)                   this problem failed, the others go on (exit 6)
+    400 or 422 that names a field we can do without     sent again without it, as are all later ones (see `Dialect`)
+    any other refusal (400, 413, 422)                   this problem failed, the others go on (exit 6); after 20 and
+                                                        not one answer, a short prompt must be served, else exit 4
 
 A 429 of a server that serves others meanwhile means "not yet" and is not counted as a try.
 """
@@ -30,6 +33,7 @@ from typing import Any, TypeVar
 import httpx2
 
 from evals.errors import ModelError
+from stages.engines.server.dialect import Dialect, Malformed
 from stages.runs.faults import ProblemFailed
 from stages.settings.model import ServerSettings
 
@@ -41,11 +45,13 @@ LONGEST_ASKED = 300.0
 """Seconds that a server may ask us to wait; beyond that the run stops."""
 RETRIED = frozenset({408, 409, 425, 429})
 REFUSED_AT_FIRST = 20
-"""After so many refusals and not one answer, the request itself must be wrong, not the problems."""
+"""After so many refusals and not one answer, the request itself may be wrong, not the problems."""
+SHORT, SHORT_TOKENS = "1+1=", 16
+"""The text (of token ids as many as it has characters) and the tokens asked for to see whether a server works."""
 
 
-class Malformed(Exception):
-    """An answer that is not what it should be."""
+class _Refused(ProblemFailed):
+    """A request that the server will not take, however often it is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,7 @@ class RetryingClient:
     ) -> None:
         self.url, self.concurrency, self.retries = url, concurrency, retries
         self.tried_again = 0
+        self.dialect = Dialect()
         self._gate = asyncio.Semaphore(concurrency)
         self._resume = 0.0
         self._served: float | None = None
@@ -101,7 +108,19 @@ class RetryingClient:
         tries, first = 0, time.monotonic()
         since = first
         while True:
-            result = await self._try(path, body, read)
+            try:
+                result = await self._try(path, body, read)
+            except _Refused as error:
+                self._refused += 1
+                if (
+                    self._served is None
+                    and self._refused >= REFUSED_AT_FIRST
+                    and not await self._works(path, body, read)
+                ):
+                    raise ModelError(
+                        f"{self.url} refuses every request: {error.message}", "Check the options."
+                    ) from error
+                raise ProblemFailed(error.message) from error
             if not isinstance(result, _Trouble):
                 self._served = time.monotonic()
                 return result
@@ -112,7 +131,7 @@ class RetryingClient:
                 tries += 1
             since = time.monotonic()
             if tries > self.retries:
-                raise self._given_up(result.why, first)
+                raise await self._given_up(result.why, first, path, body, read)
             await asyncio.sleep(min(LONGEST, FIRST * 2 ** (max(tries, 1) - 1)) * jitter.uniform(0.5, 1.5))
 
     async def get(self, path: str) -> Any:
@@ -127,7 +146,8 @@ class RetryingClient:
         try:
             async with self._gate:
                 await self._wait()
-                response = await self._client.post(path, json=body)
+                sent = self.dialect.written(body)
+                response = await self._client.post(path, json=sent)
         except httpx2.TimeoutException as error:
             return _Trouble(f"no answer in time ({type(error).__name__})")
         except httpx2.TransportError as error:
@@ -135,6 +155,8 @@ class RetryingClient:
         status = response.status_code
         if status in RETRIED or status >= 500:
             return _Trouble(f"HTTP {status}{_said(response)}", status == 429, _retry_after(response))
+        if status in (400, 422) and self.dialect.learn(sent, _json(response)):
+            return await self._try(path, body, read)
         if status != 200:
             raise self._refusal(status, path, response)
         try:
@@ -153,18 +175,38 @@ class RetryingClient:
                 f"{self.url}{path} is not there, or has no such model: {said}",
                 "Check --url and --model (its name there).",
             )
-        self._refused += 1
-        if self._served is None and self._refused >= REFUSED_AT_FIRST:
-            return ModelError(f"{self.url} has refused all of {self._refused} requests: {said}", "Check the options.")
-        return ProblemFailed(f"the server refuses it: {said}")
+        return _Refused(f"the server refuses it: {said}")
 
-    def _given_up(self, why: str, first: float) -> ModelError | ProblemFailed:
-        if self._served is not None and self._served >= first:
+    async def _given_up(
+        self, why: str, first: float, path: str, body: dict[str, Any], read: Callable[[Any], Read]
+    ) -> ModelError | ProblemFailed:
+        if (self._served is not None and self._served >= first) or await self._works(path, body, read):
             return ProblemFailed(f"the server failed on it {self.retries + 1} times: {why}")
         return ModelError(
             f"{self.url} does not answer as it should: {why}",
             "When the server is there again, the same command goes on from here.",
         )
+
+    async def _works(self, path: str, body: dict[str, Any], read: Callable[[Any], Read]) -> bool:
+        """Whether the server answers the same request with a short prompt: then it is the problem that fails.
+
+        A resumed run may have nothing left to do but the problems that fail, so that nobody else is served meanwhile.
+        """
+        short = {**body, "max_tokens": SHORT_TOKENS}
+        if "messages" in body:
+            short["messages"] = [{**one, "content": SHORT} for one in body["messages"]]
+        else:
+            prompt = body["prompt"]
+            short["prompt"] = SHORT if isinstance(prompt, str) else prompt[: len(SHORT)]
+        try:
+            if isinstance(await self._try(path, short, read), _Trouble):
+                return False
+        except _Refused:
+            return False
+        except ProblemFailed:
+            pass  # it answers, only not with a text
+        self._served = time.monotonic()
+        return True
 
     def _leave_alone(self, seconds: float) -> None:
         if seconds > LONGEST_ASKED:
@@ -183,6 +225,14 @@ class RetryingClient:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
+
+
+def _json(response: httpx2.Response) -> Any:
+    """What the server says as JSON, or None."""
+    try:
+        return response.json()
+    except ValueError:
+        return None
 
 
 def _said(response: httpx2.Response) -> str:

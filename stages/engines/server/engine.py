@@ -14,6 +14,9 @@ How prompts are sent:
   so the assistant's turn has to be left open: `continue_final_message`, which vLLM and SGLang know. A server that
   refuses unknown fields says so; one that ignores them would begin a new answer, so use `--tokenizer` with it.
 
+At most four stop strings are sent, because OpenAI takes no more; the text is cut at all of them here. `Dialect` says in
+what else servers differ.
+
 Seeds are passed on; whether they are heeded is the server's affair, and the manifest says "not guaranteed".
 """
 
@@ -31,7 +34,8 @@ from evals.records import Problem
 from evals.tasks.prompts import CHAT
 from stages.engines.base import Completion, Draw, Request
 from stages.engines.draws import Answer, DrawEngine
-from stages.engines.server.client import Malformed, RetryingClient
+from stages.engines.server.client import RetryingClient
+from stages.engines.server.dialect import STOPS, Malformed, Written, first_choice, read_answer
 from stages.models.prompts import Prompter
 from stages.models.templates import Prompters
 from stages.settings.model import ModelSettings
@@ -39,6 +43,8 @@ from stages.settings.model import ModelSettings
 KEYS = ("SIPF_API_KEY", "OPENAI_API_KEY")
 BACKLOG = 2
 """Draws under way, as a multiple of the requests that may be open at once."""
+BYTES = 4
+"""UTF-8 bytes per token, about, of English text."""
 
 
 class ServerEngine(DrawEngine):
@@ -63,6 +69,8 @@ class ServerEngine(DrawEngine):
         self.chat = tokenizer is None and template == CHAT
         self._prompters = Prompters(tokenizer or _NoTokenizer(self.chat), template, recorded, chat_args or {})
         self._tasks: set[asyncio.Task[None]] = set()
+        self.uncounted = 0
+        """Answers whose tokens the server has not counted."""
         self._card: asyncio.Task[Any] | None = None
 
     def prompter(self, problem: Problem) -> Prompter:
@@ -113,32 +121,26 @@ class ServerEngine(DrawEngine):
             "max_tokens": most,
         }  # fmt: skip
         if request.stop:
-            body["stop"] = list(request.stop)
+            body["stop"] = list(request.stop[:STOPS])
         path = "/chat/completions" if self.chat else "/completions"
-        text, finish, used = await self.caller.post(path, body, self._read, draw.seed)
+        answer = await self.caller.post(path, body, lambda said: read_answer(said, most), draw.seed)
+        text, finish, tokens = answer.text, answer.finish, self._tokens(answer)
         places = [place for place in (text.find(stop) for stop in request.stop) if place >= 0]
         if places:
             text, finish = text[: min(places)], "stop"
         self.usage.completions += 1
-        self.usage.tokens += used[1]
-        self.usage.prompt_tokens += used[0]
-        return Completion(text, used[1], "stop" if finish == "stop" else "length", draw.seed)
+        self.usage.tokens += tokens
+        self.usage.prompt_tokens += answer.prompt_tokens or 0
+        return Completion(text, tokens, finish, draw.seed)
 
-    def _read(self, answer: Any) -> tuple[str, str, tuple[int, int]]:
-        """Text, finish, and (prompt tokens computed, tokens written) of an answer."""
-        choice = _first_choice(answer)
-        text = (choice.get("message") or {}).get("content") if self.chat else choice.get("text")
-        finish = choice.get("finish_reason")
-        usage = answer.get("usage") or {}
-        written, prompt = usage.get("completion_tokens"), usage.get("prompt_tokens")
-        cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-        if not isinstance(text, str):
-            raise Malformed("its choice has no text")
-        if finish not in ("stop", "length"):
-            raise Malformed(f"its finish_reason is {finish!r}")
-        if not isinstance(written, int) or not isinstance(prompt, int):
-            raise Malformed("its usage does not count the tokens")
-        return text, finish, (max(0, prompt - cached), written)
+    def _tokens(self, answer: Written) -> int:
+        """Tokens written; where the server does not count them, as the tokenizer does, else about one per 4 bytes."""
+        if answer.tokens is not None:
+            return answer.tokens
+        self.uncounted += 1
+        if self.tokenizer is not None:
+            return len(self.tokenizer(answer.text, add_special_tokens=False)["input_ids"])
+        return -(-len(answer.text.encode()) // BYTES)
 
     async def _length(self) -> int:
         """Tokens that the model takes, where the server says so (vLLM does: `max_model_len`)."""
@@ -152,8 +154,10 @@ class ServerEngine(DrawEngine):
         return 1 << 30
 
     def spent(self) -> dict[str, int]:
-        """See `Engine.spent`; and how often a request was tried again."""
-        return {**super().spent(), "requests tried again": self.caller.tried_again}
+        """See `Engine.spent`; how often a request was tried again, and in what the server differs from others."""
+        found = {**super().spent(), "requests tried again": self.caller.tried_again}
+        found |= {f"requests without {name}": n for name, n in sorted(self.caller.dialect.left_out.items())}
+        return found | ({"answers without a token count": self.uncounted} if self.uncounted else {})
 
     async def loglikelihood(self, problem: Problem, continuations: Sequence[str]) -> list[float]:
         """See `Engine.loglikelihood`. The server echoes the prompt with the log-probability of each of its tokens."""
@@ -208,17 +212,9 @@ class _NoTokenizer:
         return json.dumps(messages)
 
 
-def _first_choice(answer: Any) -> dict[str, Any]:
-    choices = answer.get("choices") if isinstance(answer, dict) else None
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise Malformed("it has no choices")
-    found: dict[str, Any] = choices[0]
-    return found
-
-
 def _echoed(answer: Any, length: int) -> list[float]:
     """Log-probability of every prompt token; the first has none and counts 0."""
-    found = (_first_choice(answer).get("logprobs") or {}).get("token_logprobs")
+    found = (first_choice(answer).get("logprobs") or {}).get("token_logprobs")
     if not isinstance(found, list) or len(found) < length or not all(isinstance(x, int | float) for x in found[1:]):
         raise Malformed("it does not echo the prompt's log-probabilities")
     return [0.0, *map(float, found[1:])]

@@ -20,6 +20,8 @@ def describe(settings: EngineSettings) -> dict[str, Any]:
     if settings.url is None:
         raise UsageError("--engine server needs --url", "For example --url http://localhost:8000/v1.")
     base_url(settings.url)
+    if settings.base is not None:
+        raise UsageError("--base is for adapters that are loaded here", "Leave it out.")
     facts = {
         "engine": "server",
         "model": name,

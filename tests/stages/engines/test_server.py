@@ -198,8 +198,8 @@ FIRST_TRIES: dict[str, Reply] = {
     "no JSON": Reply(raw=b'{"choices": [{"te'),
     "no choices": Reply(json={"choices": []}),
     "no text": Reply(json={"choices": [{"finish_reason": "stop"}], "usage": {}}),
-    "no finish": Reply(json={"choices": [{"text": "4", "finish_reason": None}], "usage": {}}),
-    "no usage": Reply(json={"choices": [{"text": "4", "finish_reason": "stop"}]}),
+    "given up": Reply(json={"choices": [{"text": "4", "finish_reason": "abort"}]}),
+    "200 with an error": Reply(json={"error": "Unexpected endpoint or method."}),
     "a list": Reply(json=["what"]),
 }
 
