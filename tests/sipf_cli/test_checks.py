@@ -26,11 +26,13 @@ def lines(tmp_path: Path, inside: Any) -> Path:
     """A good problem, one whose tests use a name that nobody defines, and a good one."""
     rows = [
         row("add", "assert add(1, 2) == 3"),
-        row("mul", "assert mul(1, nobody) == 3"),
+        row("mul", "assert mul(1, 2) == 3"),
         row("sum_", "assert sum_(1, 1)"),
     ]
     (tmp_path / "mine.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
-    inside("data", "code", "--path", "mine.jsonl", "-o", "lines.jsonl")
+    inside("data", "code", "--path", "mine.jsonl", "-o", "good.jsonl")
+    made = (tmp_path / "good.jsonl").read_text()  # `data code` would refuse the name
+    (tmp_path / "lines.jsonl").write_text(made.replace("mul(1, 2)", "mul(1, nobody)"))
     return tmp_path / "lines.jsonl"
 
 

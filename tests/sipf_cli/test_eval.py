@@ -108,7 +108,7 @@ def test_a_missing_or_broken_mmlu_file_is_named(inside: Any, tmp_path: Path) -> 
     for split in ("dev", "test"):
         (tmp_path / "here" / split).mkdir(parents=True)
         (tmp_path / "here" / split / f"a_{split}.csv").write_text("q,1,2,3,4\n")
-    assert "a dev row 0: 5 fields" in inside(*given, code=3).stderr
+    assert "a_dev.csv:1: row: 5 fields" in inside(*given, code=3).stderr
     assert "each subject once" in inside(*given[:-3], "a,a", "-o", "m.jsonl", code=2).stderr
 
 
