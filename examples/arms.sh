@@ -5,29 +5,32 @@
 #   bash arms.sh --rounds 2 --config demo.toml
 #   ARMS="sipf rft srf" OUT=runs/some bash arms.sh --model google/gemma-2b --task gsm8k --rounds 3 --config gsm8k.toml
 #
-# The arm sipf makes the data and M0 for the others, and says how many pairs or own paths a round they may have; those
-# called ...-tokens may have as many as they like, from as many generated tokens. So sipf comes first or has run before.
-# A stage that is complete is not run again, so the same command resumes.
+# One arm (FIRST, sipf) makes the data and M0 for the others, and says how many pairs or own paths a round they may have;
+# those called ...-tokens may have as many as they like, from as many generated tokens. So it comes first or has run
+# before. A stage that is complete is not run again, so the same command resumes.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 OUT=${OUT:-runs/arms}
 RULE=${RULE:-consistent} # of the arm sipf
 ARMS=${ARMS:-sipf sipf-paper siof rft star prft srf rpo without-or without-both}
-first=$OUT/sipf
+FIRST=${FIRST:-sipf}
+first=$OUT/$FIRST
 
 arms=()
 for arm in $ARMS; do
   echo "== $arm" >&2
   arms+=("$OUT/$arm")
-  # What the others share with sipf: its questions and M0; `equal`, its first paths and the number of its pairs.
+  # What the others share with it: its questions and M0; `equal`, its first paths and the number of its pairs; `labelled`,
+  # the first labels of sipf as well.
   shared=(--out "$OUT/$arm" --sft-from "$first")
   equal=("${shared[@]}" --paths-of "$first" --pairs-of "$first")
-  labelled=("${shared[@]}" --labels-of "$first" --pairs-of "$first")
+  labelled=("${equal[@]}" --labels-of "$OUT/sipf")
   tokens=("${shared[@]}" --tokens-of "$first")
+  if [ "$arm" = "$FIRST" ]; then shared=(--out "$first") equal=(--out "$first"); fi
   loop=(bash "$HERE/loop.sh")
   case $arm in
     # Pairs by the scores of a reward model, which learns from the policy's own rollouts: no help from outside.
-    sipf) "${loop[@]}" --out "$first" --rule "$RULE" "$@" ;;
+    sipf) "${loop[@]}" "${equal[@]}" --rule "$RULE" "$@" ;;
     sipf-paper) "${loop[@]}" "${labelled[@]}" --rule threshold "$@" ;; # all pairs with a gap of eta
     sipf-widest) "${loop[@]}" "${labelled[@]}" --rule widest "$@" ;;
     orm) SIPF_TRAIN_PRM_OUTCOME=true "${loop[@]}" "${labelled[@]}" --rule "$RULE" "$@" ;; # an outcome reward model

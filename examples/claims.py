@@ -36,7 +36,7 @@ TITLES = {
     "rpo": "RPO",
     "without-or": "SIPF without the odds-ratio term",
     "without-both": "without process feedback and odds-ratio term",
-    "labels": "labels alone, no reward model",
+    "labels": "labels alone (`labels`), no reward model",
     "fork": "fork pairs by labels, no reward model",
     "frequent": "rule `frequent`",
     "teacher": "SIPF, teacher simulates and is the reward model's base",
@@ -176,7 +176,7 @@ def read_arms(run: Path) -> dict[str, Arm]:
     for folder in folders:
         seed, name = folder.parent.name, folder.name
         found = _rounds_of(folder)
-        if name == "sipf" and (folder / "eval/sft.jsonl.manifest.json").exists():
+        if (folder / "eval/sft.jsonl.manifest.json").exists():  # of the arm that made M0
             arm = arms.setdefault("sft", Arm("sft"))
             arm.seeds.append(seed)
             _add(arm, seed, 0, folder / "eval/sft.jsonl")
@@ -316,6 +316,8 @@ def claims(rounds: int) -> list[Claim]:
         Claim("open: a stronger simulator helps", "?", ("teacher-simulator", last), sipf),
         Claim("open: a stronger simulator and reward model help", "?", ("teacher", last), sipf),
         Claim("open: with a teacher, process feedback beats imitating it", "?", ("teacher", last), ("distilled", last)),
+        Claim("labels without a reward model are above SIOF, at equal pairs", "", ("labels", last), ("siof", last)),
+        Claim("the same at equal tokens", "", ("labels", last), ("siof-tokens", last)),
         Claim("open: K = 32 is better than K = 2", "?", ("k-32", last), ("k-2", last)),
         Claim("open: labels of more problems help", "?", ("share-0.3", last), sipf),
         Claim("open: a better reward model helps (true above shuffled scores)", "?", paper, ("shuffled-1.0", last)),
@@ -375,13 +377,13 @@ pairs chosen with a reward model's scores, with the policy itself as simulator a
 """
 EQUAL_PAIRS = """## At equal pairs
 
-Every arm trains on at most as many pairs as SIPF, those by fine-tuning on as many paths. `trace`: right answers by
+Every arm trains on at most as many pairs as `labels` makes, those by fine-tuning on as many paths. `trace`: right answers by
 right steps.
 """
 EQUAL_TOKENS = """## At equal tokens
 
-These arms draw so many paths that they generate as many tokens as SIPF with its rollouts, and train on all pairs that
-these give.
+These arms draw so many paths that they generate as many tokens as `labels` with its rollouts, and train on all pairs
+that these give.
 """
 HELP = """## With a teacher
 
@@ -420,7 +422,7 @@ def page(arms: Mapping[str, Arm], code: Mapping[str, Arm] | None) -> str:
         EQUAL_PAIRS,
         table(head, accuracy_rows(arms, ["sft", *equal])),
         EQUAL_TOKENS,
-        table(head, accuracy_rows(arms, ["sipf", *tokens])),
+        table(head, accuracy_rows(arms, ["sipf", "labels", *tokens])),
     ]
     if any(name in arms for name in NOT_SIPF):
         parts += ["## Without a reward model\n", table(head, accuracy_rows(arms, ["sipf", *NOT_SIPF]))]

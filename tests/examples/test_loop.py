@@ -257,6 +257,18 @@ def test_arms_of_equal_tokens_draw_for_the_rollouts_as_well(place: Path) -> None
         assert "--most" not in line
 
 
+def test_another_arm_can_be_the_one_that_the_others_share_with(place: Path) -> None:
+    lines = calls(place, "arms.sh", "--rounds", "1", OUT="all", FIRST="labels", ARMS="labels sipf sipf-paper")
+    assert len(only(lines, "data")) == 4
+    assert all("-o all/labels/" in line for line in [*only(lines, "data"), *only(lines, "sft")])
+    assert ["--most 3" in line for line in only(lines, "pairs")] == [False, True, True]
+    assert len(only(lines, "simulate")) == 3, "the rest is up to sipf itself: what is complete is not made again"
+    for name in ("paths", "labels"):
+        paper, own = (place / f"all/{arm}/r0/{name}.jsonl.manifest.json" for arm in ("sipf-paper", "sipf"))
+        assert paper.exists(), name
+        assert own.exists(), name
+
+
 def test_each_arm_of_the_full_set_is_told_what_makes_it_different(place: Path) -> None:
     calls(place, "arms.sh", "--rounds", "1", OUT="all", ARMS="sipf")
     names = "teacher distilled labels beta-1.0 shuffled-0.25 teacher-likelihood continue"
@@ -302,7 +314,10 @@ def test_the_demo_shows_outcome_feedback_at_equal_pairs_and_at_equal_tokens(plac
         assert all("--rule=outcome" in line for line in only(other, "pairs"))
     assert all("--most 3" in line for line in only(pairs, "pairs"))
     assert [" -n 8 " in line for line in only(tokens, "sample")] == [True, True]
-    assert (place / "demo/siof/r0/paths.jsonl").read_bytes() == (place / "demo/sipf/r0/paths.jsonl").read_bytes()
+    assert (place / "demo/siof/r0/paths.jsonl").read_bytes() == (place / "demo/labels/r0/paths.jsonl").read_bytes()
+    own = [line for line in lines if f"-o {place}/demo/labels/" in line]
+    assert all("--rule=consistent --by labels" in line for line in only(own, "pairs"))
+    assert not only(lines, "train-prm")
     tests = [line for line in lines if "--split test" in line or "--split ood" in line]
     assert all("--seed 1002" in line for line in tests), "test problems depend on the demo's seed"
 
