@@ -377,8 +377,8 @@ pairs chosen with a reward model's scores, with the policy itself as simulator a
 """
 EQUAL_PAIRS = """## At equal pairs
 
-Every arm trains on at most as many pairs as `labels` makes, those by fine-tuning on as many paths. `trace`: right answers by
-right steps.
+Every arm trains on at most as many pairs as `labels` makes, those by fine-tuning on as many paths. `trace`: right
+answers by right steps.
 """
 EQUAL_TOKENS = """## At equal tokens
 
