@@ -168,6 +168,9 @@ POLICY=$SOURCE/m0
 for i in $(seq 0 $((ROUNDS - 1))); do
   R=$OUT/r$i
   mkdir -p "$R"
+  # Another loop that makes the questions may still be running; then this waits for what it takes from there.
+  [ "$i" -gt 0 ] || [ -z "$PATHS_OF" ] || take "$PATHS_OF" r0/paths.jsonl
+  [ -z "$TOKENS_OF" ] || ready "$TOKENS_OF/r$i/pairs.jsonl"
   QUESTIONS=$SOURCE/data/questions.$i.jsonl
   [ -f "$QUESTIONS" ] || QUESTIONS=$SOURCE/data/sft.jsonl
 
@@ -176,10 +179,8 @@ for i in $(seq 0 $((ROUNDS - 1))); do
   [ "$i" -gt 0 ] && [ "$QUESTIONS" = "$SOURCE/data/sft.jsonl" ] && POOL=$OUT/r$((i - 1))/pool.jsonl
   AGAIN=""
   [ "$LEARN" = star ] && AGAIN=yes
-  [ "$i" -gt 0 ] || [ -z "$PATHS_OF" ] || take "$PATHS_OF" r0/paths.jsonl
   DRAWS=""
   if [ -n "$TOKENS_OF" ]; then
-    ready "$TOKENS_OF/r$i/pairs.jsonl"
     read -r ALL DRAWN N < <(spent "$TOKENS_OF/r$i")
     DRAWS=$(((N * ALL + DRAWN / 2) / DRAWN))
   fi

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -320,6 +321,19 @@ def test_the_demo_shows_outcome_feedback_at_equal_pairs_and_at_equal_tokens(plac
     assert not only(lines, "train-prm")
     tests = [line for line in lines if "--split test" in line or "--split ood" in line]
     assert all("--seed 1002" in line for line in tests), "test problems depend on the demo's seed"
+
+
+def test_an_arm_that_starts_before_the_questions_are_made_waits_for_them(place: Path) -> None:
+    environment = {**os.environ, "PATH": f"{place / 'bin'}{os.pathsep}{os.environ['PATH']}", "OUT": "all"}
+    environment |= {"ARMS": "siof siof-tokens", "CALLS": str(place / "early")}
+    line = ["bash", str(EXAMPLES / "arms.sh"), "--rounds", "1"]
+    early = subprocess.Popen(line, cwd=place, env=environment, stdout=subprocess.DEVNULL)
+    time.sleep(1)
+    (place / "bin" / "sipf").write_text(NOTES.replace('touch "$2.manifest.json"', MANIFEST))
+    calls(place, "arms.sh", "--rounds", "1", OUT="all", ARMS="sipf")
+    assert early.wait(timeout=60) == 0
+    sampled = only((place / "early").read_text().splitlines(), "sample")
+    assert [line.split()[1] for line in sampled] == ["all/sipf/data/questions.0.jsonl"] * 2
 
 
 def test_a_demo_whose_first_arm_fails_ends_at_once_with_both(place: Path) -> None:
