@@ -52,8 +52,8 @@ def greedy(problem: Problem, **more: Any) -> Request:
     return Request(problem, (Draw(1, 0.0),), max_tokens=96, stop=task_of(problem).stop, **more)
 
 
-def drawn(problem: Problem, n: int = 8, **more: Any) -> Request:
-    draws = tuple(Draw(seed_of("simulate", problem.id, 0, ["", i])) for i in range(n))
+def drawn(problem: Problem, n: int = 8, temperature: float = 1.0, **more: Any) -> Request:
+    draws = tuple(Draw(seed_of("simulate", problem.id, 0, ["", i]), temperature) for i in range(n))
     return Request(problem, draws, **{"max_tokens": 96, **more})
 
 

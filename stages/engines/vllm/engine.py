@@ -139,10 +139,14 @@ class VLLMEngine(DrawEngine):
         if output.request_id in self._likelihoods:
             answer, ids = self._likelihoods.pop(output.request_id)
             rows = zip(ids[1:], output.prompt_logprobs[1:], strict=True)
-            answer.set_result([float(row[token].logprob) for token, row in rows])
+            if not answer.cancelled():
+                answer.set_result([float(row[token].logprob) for token, row in rows])
         elif output.request_id in self._draws:
             answer, prompt, request, draw = self._draws.pop(output.request_id)
-            answer.set_result(self._completion(output.outputs[0], prompt, request, draw))
+            if answer.cancelled():  # in this very turn of the loop, so that `_given_up` comes after this
+                self.usage.cancelled_tokens += len(output.outputs[0].token_ids)
+            else:
+                answer.set_result(self._completion(output.outputs[0], prompt, request, draw))
 
     def _completion(self, made: Any, prompt: list[int], request: Request, draw: Draw) -> Completion:
         written = list(made.token_ids)
