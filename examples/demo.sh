@@ -19,9 +19,11 @@ began=$(date +%s)
 arms() { ARMS=$1 exec bash "$HERE/arms.sh" --config "$HERE/demo.toml" --rounds 2 "--$MODE" --base m0 --seed "$SEED"; }
 
 mkdir -p "$OUT"
+set -m # a process group of its own, which can be ended with all that it has started
 (arms "siof siof-tokens") > "$OUT/outcome.log" 2>&1 & # they start when the method has sampled
 other=$!
-trap 'kill $other 2> /dev/null || true' EXIT # if the method fails, they would wait for its pairs for ever
+set +m
+trap 'kill -- -$other 2> /dev/null || true' EXIT # if the method fails, they would wait for its pairs for ever
 (arms labels)
 echo "waiting for outcome feedback, which writes to $OUT/outcome.log" >&2
 wait $other || { tail -n 5 "$OUT/outcome.log" >&2; exit 1; }

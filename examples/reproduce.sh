@@ -30,7 +30,8 @@ waves=$(((${#seeds[@]} + JOBS - 1) / JOBS))
 echo "${#names[@]} arms, ${#seeds[@]} seeds, $ROUNDS rounds: about $((waves * ${#names[@]} * ROUNDS * ${MINUTES:-2})) minutes on the embedded world" >&2
 
 one() { OUT=$OUT/$1 TEST_SEED=$((2000 + $1)) bash "$HERE/arms.sh" --rounds "$ROUNDS" --seed "$1" "${@:2}" > "$OUT/$1.log" 2>&1; }
-trap 'kill $(jobs -p) 2> /dev/null || true' EXIT
+set -m # each seed is a process group of its own, which can be ended with all that it has started
+trap 'for job in $(jobs -p); do kill -- "-$job" 2> /dev/null || true; done' EXIT
 for seed in "${seeds[@]}"; do
   while [ "$(jobs -rp | wc -l)" -ge "$JOBS" ]; do wait -n || exit 1; done
   echo "seed $seed writes to $OUT/$seed.log" >&2

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import time
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -53,6 +54,15 @@ def calls(place: Path, script: str, *arguments: str, **variables: str) -> list[s
     line = ["bash", str(EXAMPLES / script), *arguments]
     subprocess.run(line, cwd=place, env=environment, check=True, capture_output=True, timeout=60)
     return notes.read_text().splitlines()
+
+
+def running() -> str:
+    """The command lines of all processes."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has just ended
+            found.append(file.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return "\n".join(found)
 
 
 def only(lines: list[str], stage: str) -> list[str]:
@@ -343,6 +353,8 @@ def test_a_demo_whose_first_arm_fails_ends_at_once_with_both(place: Path) -> Non
     said = (place / "calls").read_text()
     assert "orpo" not in said
     assert "report" not in said
+    time.sleep(0.5)
+    assert f"{place}/demo/siof" not in running(), "the arm that waited has ended, too"
 
 
 def test_an_unknown_option_is_wrong_usage(place: Path) -> None:
