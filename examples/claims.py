@@ -14,6 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from evals.errors import SipfError, UsageError
 from evals.metrics import mcnemar, wilson
@@ -136,7 +137,7 @@ class Arm:
     name: str
     results: dict[tuple[int, str], Result] = field(default_factory=dict)
     """By round (0 is SFT) and split."""
-    costs: dict[tuple[str, int], Mapping[str, object]] = field(default_factory=dict)
+    costs: dict[tuple[str, int], Mapping[str, Any]] = field(default_factory=dict)
     """By seed and round."""
     seeds: list[str] = field(default_factory=list)
 
@@ -199,7 +200,7 @@ def _rounds_of(folder: Path) -> list[Path]:
     return files
 
 
-def _costs(folder: Path) -> dict[str, object]:
+def _costs(folder: Path) -> dict[str, Any]:
     made = {name: read_manifest(str(folder / f"{name}.jsonl")) or {} for name in ("paths", "labels")}
     counts = {name: dict(manifest.get("counts", {})) for name, manifest in made.items()}
     return {
@@ -352,7 +353,7 @@ def model_rows(arms: Mapping[str, Arm]) -> list[list[str]]:
     """A row an arm with labels: what they cost, the reward model's held-out figures, and the final accuracy."""
     rows = []
     for name, arm in arms.items():
-        settings = next((dict(cost["settings"]) for cost in arm.costs.values() if cost.get("settings")), None)  # type: ignore[call-overload]  # a mapping, by _costs
+        settings = next((cost["settings"] for cost in arm.costs.values() if cost["settings"]), None)
         if settings is None:
             continue
         shown = [str(settings.get(key, "")) for key in ("strategy", "share", "k", "delta")]

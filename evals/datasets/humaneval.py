@@ -43,7 +43,7 @@ def problems(path: str | None = None, steps: StepRule = LINES) -> Iterator[Probl
 
 
 def problem(identity: str, row: dict[str, Any], steps: StepRule = LINES) -> Problem:
-    """One row as a problem. Raises DataError: `field: what is wrong`."""
+    """Make a problem of one row; a bad row raises DataError, whose text is `field: what is wrong`."""
     for name in ("prompt", "entry_point", "test", "canonical_solution"):
         if not isinstance(row.get(name), str) or not row[name].strip():
             raise DataError(f"{name}: must be a text")

@@ -26,7 +26,7 @@ from evals.reading import answers
 from evals.records import Problem
 
 Verdict = bool | None
-"""Whether a step is right; None where nobody knows."""
+"""Whether a step is right; None if it was not labelled."""
 Path = tuple[list[str], list[Verdict]]
 """The steps of a path, and their verdicts."""
 
@@ -37,7 +37,7 @@ def is_foreign(row: Mapping[str, Any]) -> bool:
 
 
 def problem(row: Mapping[str, Any], identity: str) -> Problem:
-    """A published row as a problem with labelled paths, named `identity`.
+    """A published row, as a problem called `identity` with labelled paths.
 
     Raises:
         DataError: `field: what is wrong`.
