@@ -271,7 +271,7 @@ def _text(error: BaseException) -> str:
     name = type(error).__name__
     try:
         said = str(error)
-    except Exception:  # the message may hold a value of the program's that cannot be printed; the type is still told
+    except Exception:  # the `__str__` of a program's own exception may raise anything; then the type alone is told
         said = ""
     return f"{name}: {said}" if said else name
 
