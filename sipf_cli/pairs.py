@@ -54,7 +54,8 @@ def pairs(
 def _tables(output: str, summary: dict[str, Any]) -> list[Table]:
     """What was written, what each rule made of it, and what other values of --eta or --pass-score would do."""
     rules = summary["rules"]
-    tables = [Table(("", ""), [("output", output), *summary["counts"].items()])]
+    passed = [("pass-score", summary["pass score"])] if "pass score" in summary else []
+    tables = [Table(("", ""), [("output", output), *summary["counts"].items(), *passed])]
     for name, told in rules.items():
         tables.append(Table(("", ""), list(told["counts"].items()), title=f"Made by {name}"))
         if "sweep" in told:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from evals.errors import DataError
@@ -34,6 +34,7 @@ from stages.pairing.report import (
     WITHOUT,
     PairReport,
     RuleReport,
+    reached_by,
     refuse_nothing,
 )
 from stages.pairing.union import each_once, in_shares
@@ -75,7 +76,7 @@ def write_pairs(
 
     Returns:
         "counts", "rules" (see `RuleReport.summary`: {name: {"counts", "sweep": {eta: {"pairs", "problems"}}, "pass
-        scores": {share: score}}}) and "bad lines".
+        scores": {share: score}}}), with `--pass-share` "pass score", and "bad lines".
 
     Raises:
         DataError: next to nothing to learn from; nothing is written then.
@@ -125,6 +126,10 @@ def make_pairs(problems: Iterable[Problem], settings: PairSettings, report: Pair
         DataError: a path lacks the verdict that every rule needs, or its steps are not those of its text.
     """
     made: dict[RuleName, list[_Made]] = {name: [] for name in report.rules}
+    if settings.pass_share is not None:
+        problems = list(problems)
+        report.pass_score = _pass_score(problems, settings, settings.pass_share)
+        settings = replace(settings, pass_score=report.pass_score, pass_share=None)
     for number, problem in enumerate(problems):
         report.counts["problems"] += 1
         paths = _usable(problem, settings, report)
@@ -150,6 +155,15 @@ def _usable(problem: Problem, settings: PairSettings, report: PairReport) -> lis
         else:
             usable.append(path)
     return usable
+
+
+def _pass_score(problems: list[Problem], settings: PairSettings, share: float) -> float:
+    """The score that the lowest step of this share of the right paths reaches; 1 where none has a score."""
+    unseen = PairReport(settings)  # the paths are counted when pairs are made of them
+    right = (path for problem in problems for path in _usable(problem, settings, unseen) if path.correct)
+    scores = ((path.scores or {}).get(settings.name) for path in right)
+    lowest = [min(found.steps) for found in scores if found is not None and found.steps]
+    return reached_by(share, sorted(lowest, reverse=True)) if lowest else 1.0
 
 
 def _taken(name: RuleName, question: Question, report: PairReport) -> list[Pair]:

@@ -2,7 +2,8 @@
 
 PROF keeps right answers that the reward model supports and drops the others; blending the two scores into one made it
 worse. Here every step of a chosen path must be right: by its Monte Carlo label (`--by labels`, no reward model needed),
-or by the path's lowest score (`--by scores`, at least `--pass-score`; PROF takes the mean and a share of the paths).
+or by the path's lowest score (`--by scores`, at least `--pass-score`, or among the best `--pass-share` of the input's
+right paths; PROF takes the mean, and its share within a question).
 With `--rejected-fails` a rejected path must have a wrong step besides; filtering the right answers alone is the safer
 half where the reward model is weak.
 """

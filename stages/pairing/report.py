@@ -46,7 +46,7 @@ class RuleReport:
         """The counts, for a gapped rule the yield of each eta, and for one that looks at the lowest step the
         `pass_score` that keeps each share of the right paths."""
         lowest = sorted(self.lowest, reverse=True)
-        passing = {f"{share:g}": lowest[math.ceil(share * len(lowest) - 1e-9) - 1] for share in SHARES if lowest}
+        passing = {f"{share:g}": reached_by(share, lowest) for share in SHARES if lowest}
         yields = {f"{eta:g}": {"pairs": self.sweep[eta], "problems": self.sweep_problems[eta]} for eta in SWEEP}
         return {
             "counts": dict(self.counts),
@@ -55,17 +55,24 @@ class RuleReport:
         }
 
 
+def reached_by(share: float, lowest: list[float]) -> float:
+    """The score that this share of the paths, rounded up, reaches; `lowest` is sorted from the best."""
+    return lowest[max(math.ceil(share * len(lowest) - 1e-9), 1) - 1]
+
+
 class PairReport:
-    """What was read and written, and what each rule made."""
+    """What was read and written, what each rule made, and the `pass_score` that a `pass_share` came to."""
 
     def __init__(self, settings: PairSettings) -> None:
         self.counts: Counter[str] = Counter()
+        self.pass_score: float | None = None
         self.rules: dict[RuleName, RuleReport] = {name: RuleReport() for name in settings.shares()}
 
     def summary(self) -> dict[str, Any]:
         """Both as JSON."""
         rules = {name: report.summary(gapped=RULES[name].gapped) for name, report in self.rules.items()}
-        return {"counts": dict(self.counts), "rules": rules}
+        passed = {} if self.pass_score is None else {"pass score": self.pass_score}
+        return {"counts": dict(self.counts), "rules": rules, **passed}
 
 
 def refuse_nothing(report: PairReport, settings: PairSettings) -> None:

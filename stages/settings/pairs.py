@@ -21,13 +21,14 @@ class PairSettings:
     A step is wrong if its label says so (`by` "labels"), or if it scores less than `pass_score` (`by` "scores"); this
     decides which paths `consistent` chooses, and where `reject` "step" cuts a rejected path off.
     All scores lie in [0, 1] (`evals.records.StepScores`), so `eta` and `pass_score` do too; how they are spread out
-    depends on what computed them, and so a value found for one reward model fits no other.
+    depends on what computed them, and so a value found for one reward model fits no other. A `pass_share` does: the
+    score that so many of the input's right paths reach with their lowest step becomes the `pass_score`.
     `max_per_problem` holds for each rule. `most` caps the total number of pairs; the seed decides which stay.
     `max_length_gap` bounds |chosen - rejected| in tokens where both say how long they are, else in characters / 4.
 
     Raises:
-        UsageError: an unknown rule, one that is named twice, a share that is no number above 0, or shares for some
-            rules only.
+        UsageError: an unknown rule, one that is named twice, a share that is no number above 0, shares for some rules
+            only, or a `pass_share` where labels decide.
     """
 
     rule: tuple[str, ...] = setting(
@@ -44,6 +45,10 @@ class PairSettings:
     )  # fmt: skip
     by: By = setting("scores", "consistent, --reject step: what says whether a step is wrong.")
     pass_score: float = setting(0.5, "--by scores: a step that scores less is wrong.", low=0.0, high=1.0)
+    pass_share: float | None = setting(
+        None, "--by scores: instead of --pass-score, the share of the right paths whose steps are all to pass.",
+        low=0.0, high=1.0, source="arXiv 2509.03403",
+    )  # fmt: skip
     rejected_fails: bool = setting(False, "consistent: a rejected path must have a wrong step too.")
     min_times: int = setting(3, "frequent: how often a right path must have been drawn.", low=1)
     sigmas: float = setting(
@@ -71,6 +76,8 @@ class PairSettings:
     def __post_init__(self) -> None:
         check_bounds(self)
         self.shares()
+        if self.pass_share is not None and self.by == "labels":
+            raise UsageError("--pass-share goes with --by scores", "With --by labels the labels say what is wrong.")
 
     def shares(self) -> dict[RuleName, float | None]:
         """The rules in the order given, each with its share of the pairs; None: no shares were given."""

@@ -72,7 +72,21 @@ def test_the_summary_says_which_pass_score_keeps_which_share_of_the_right_paths(
         names, report = made(paths, "consistent", pass_score=score)
         assert report.summary()["rules"]["consistent"]["pass scores"][share] == score
         assert len(names) == 10 * float(share)
+        shared, report = made(paths, "consistent", pass_share=float(share))
+        assert shared == names, "a share instead of the score that it comes to"
+        assert report.summary()["pass score"] == score
+        assert report.counts["paths"] == 11, "counted once"
     assert "pass scores" not in made(FOUR, "consistent", by="labels")[1].summary()["rules"]["consistent"]
+
+
+def test_a_pass_share_is_of_all_right_paths_and_keeps_at_least_one() -> None:
+    assert made(FOUR, "consistent", pass_share=0.0)[0] == made(FOUR, "consistent", pass_score=0.5)[0]
+    unscored = [solved(0, "a", True), solved(1, "a")]
+    names, report = made(unscored, "consistent", pass_share=0.5)
+    assert names == []
+    assert report.rules["consistent"].counts["paths left out: not chosen: no score 'prm'"] == 1
+    with pytest.raises(UsageError, match="--pass-share goes with --by scores"):
+        PairSettings(rule=("consistent",), by="labels", pass_share=0.5)
 
 
 @pytest.mark.parametrize(
