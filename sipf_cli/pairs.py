@@ -54,8 +54,10 @@ def pairs(
 def _tables(output: str, summary: dict[str, Any]) -> list[Table]:
     """What was written, what each rule made of it, and what other values of --eta or --pass-score would do."""
     rules = summary["rules"]
-    passed = [("pass-score", summary["pass score"])] if "pass score" in summary else []
-    tables = [Table(("", ""), [("output", output), *summary["counts"].items(), *passed])]
+    tables = [Table(("", ""), [("output", output), *summary["counts"].items()])]
+    if "pass scores by steps" in summary:
+        scores = [(int(steps), score) for steps, score in summary["pass scores by steps"].items()]
+        tables.append(Table(("steps", "score"), scores, title="What --pass-share asks of a right path"))
     for name, told in rules.items():
         tables.append(Table(("", ""), list(told["counts"].items()), title=f"Made by {name}"))
         if "sweep" in told:

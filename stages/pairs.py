@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from evals.errors import DataError
@@ -76,7 +76,7 @@ def write_pairs(
 
     Returns:
         "counts", "rules" (see `RuleReport.summary`: {name: {"counts", "sweep": {eta: {"pairs", "problems"}}, "pass
-        scores": {share: score}}}), with `--pass-share` "pass score", and "bad lines".
+        scores": {share: score}}}), with `--pass-share` "pass scores by steps", and "bad lines".
 
     Raises:
         DataError: next to nothing to learn from; nothing is written then.
@@ -128,13 +128,13 @@ def make_pairs(problems: Iterable[Problem], settings: PairSettings, report: Pair
     made: dict[RuleName, list[_Made]] = {name: [] for name in report.rules}
     if settings.pass_share is not None:
         problems = list(problems)
-        report.pass_score = _pass_score(problems, settings, settings.pass_share)
-        settings = replace(settings, pass_score=report.pass_score, pass_share=None)
+        report.passing = _passing(problems, settings, settings.pass_share)
     for number, problem in enumerate(problems):
         report.counts["problems"] += 1
         paths = _usable(problem, settings, report)
         for name, rows in made.items():
-            question = Question(problem, paths, settings, report.rules[name].counts, report.rules[name].lowest)
+            told = report.rules[name]
+            question = Question(problem, paths, settings, told.counts, told.lowest, report.passing)
             rows += [_Made(number, _row(problem, pair, name, settings)) for pair in _taken(name, question, report)]
     taken = _drawn(made, settings, report)
     _count(taken, report)
@@ -157,13 +157,16 @@ def _usable(problem: Problem, settings: PairSettings, report: PairReport) -> lis
     return usable
 
 
-def _pass_score(problems: list[Problem], settings: PairSettings, share: float) -> float:
-    """The score that the lowest step of this share of the right paths reaches; 1 where none has a score."""
+def _passing(problems: list[Problem], settings: PairSettings, share: float) -> dict[int, float]:
+    """The score that this share of the right paths reaches, by their number of steps."""
     unseen = PairReport(settings)  # the paths are counted when pairs are made of them
-    right = (path for problem in problems for path in _usable(problem, settings, unseen) if path.correct)
-    scores = ((path.scores or {}).get(settings.name) for path in right)
-    lowest = [min(found.steps) for found in scores if found is not None and found.steps]
-    return reached_by(share, sorted(lowest, reverse=True)) if lowest else 1.0
+    scores: dict[int, list[float]] = {}
+    for problem in problems:
+        question = Question(problem, _usable(problem, settings, unseen), settings, Counter())
+        for path, score in question.scored():
+            if path.correct:
+                scores.setdefault(len(path.steps), []).append(score)
+    return {steps: reached_by(share, sorted(found, reverse=True)) for steps, found in sorted(scores.items())}
 
 
 def _taken(name: RuleName, question: Question, report: PairReport) -> list[Pair]:

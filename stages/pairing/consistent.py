@@ -2,8 +2,9 @@
 
 PROF keeps right answers that the reward model supports and drops the others; blending the two scores into one made it
 worse. Here every step of a chosen path must be right: by its Monte Carlo label (`--by labels`, no reward model needed),
-or by the path's lowest score (`--by scores`, at least `--pass-score`, or among the best `--pass-share` of the input's
-right paths; PROF takes the mean, and its share within a question).
+or by the path's lowest score (`--by scores`, at least `--pass-score`). With `--pass-share` the path's score decides
+instead, the mean as in PROF if `--aggregate` says so: a share of the right paths with equally many steps is kept, where
+PROF keeps a share within a question, of which it draws many more paths.
 With `--rejected-fails` a rejected path must have a wrong step besides; filtering the right answers alone is the safer
 half where the reward model is weak.
 """
@@ -17,14 +18,16 @@ from stages.pairing.question import Found, Pair, Question
 
 def consistent(question: Question) -> Found:
     """Right paths whose steps are all right above wrong paths, in the seed's order."""
-    right = [path for path in question.right if _all_right(question, path)]
+    good = _all_right if question.settings.pass_share is None else _among_the_best
+    right = [path for path in question.right if good(question, path)]
     wrong = [path for path in question.wrong if not question.settings.rejected_fails or _one_wrong(question, path)]
     pairs = [Pair(question.chosen(path), side) for _, side in question.losers(wrong) for path in right]
     none = (
         FEW if len(question.paths) < 2
         else NO_RIGHT if not question.right
         else NO_WRONG if not question.wrong
-        else "no right path whose steps are all right" if not right
+        else "no right path whose steps are all right" if not right and question.settings.pass_share is None
+        else "no right path that scores well enough" if not right
         else "no wrong path with a wrong step"
     )  # fmt: skip
     return Found(question.shuffle(pairs), none)
@@ -42,6 +45,16 @@ def _all_right(question: Question, path: Path) -> bool:
     elif None in verdicts:
         question.leave_out("not chosen: an undecided step")
     return all(verdicts)
+
+
+def _among_the_best(question: Question, path: Path) -> bool:
+    score = question.score(path)
+    if score is None:
+        return False
+    if score >= question.passing[len(path.steps)]:
+        return True
+    question.leave_out("not chosen: not among the best-scored share")
+    return False
 
 
 def _one_wrong(question: Question, path: Path) -> bool:

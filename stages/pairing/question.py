@@ -10,7 +10,7 @@ A rule is a function of one question; the seed is the only thing besides that it
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -77,6 +77,7 @@ class Question:
     Args:
         counts: of the rule that is asked; it counts the paths that it cannot use.
         lowest: receives the lowest step score of each right path that a rule looks at.
+        passing: with `--pass-share` what a right path has to score, by its number of steps.
     """
 
     problem: Problem
@@ -84,6 +85,7 @@ class Question:
     settings: PairSettings
     counts: Counter[str]
     lowest: list[float] = field(default_factory=list)
+    passing: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def right(self) -> list[Path]:
@@ -103,14 +105,20 @@ class Question:
         """The paths that have a score, each with it; the others are counted."""
         found = []
         for path in self.paths:
-            scores = self.scores(path)
-            if scores is None:
-                self.leave_out(f"no score {self.settings.name!r}")
-            else:
-                aggregate = scores.chosen(self.settings.aggregate)
-                self.counts[f"paths ranked by {aggregate}"] += 1
-                found.append((path, float(getattr(scores, aggregate))))
+            score = self.score(path)
+            if score is not None:
+                found.append((path, score))
         return found
+
+    def score(self, path: Path) -> float | None:
+        """A path's score by `--aggregate`; one that has none is counted."""
+        scores = self.scores(path)
+        if scores is None:
+            self.leave_out(f"no score {self.settings.name!r}")
+            return None
+        aggregate = scores.chosen(self.settings.aggregate)
+        self.counts[f"paths ranked by {aggregate}"] += 1
+        return float(getattr(scores, aggregate))
 
     def scores(self, path: Path) -> StepScores | None:
         """The step scores that decide; None where the path has none."""

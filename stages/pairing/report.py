@@ -61,18 +61,19 @@ def reached_by(share: float, lowest: list[float]) -> float:
 
 
 class PairReport:
-    """What was read and written, what each rule made, and the `pass_score` that a `pass_share` came to."""
+    """What was read and written, what each rule made, and what a right path has to score with a `pass_share`, by its
+    number of steps."""
 
     def __init__(self, settings: PairSettings) -> None:
         self.counts: Counter[str] = Counter()
-        self.pass_score: float | None = None
+        self.passing: dict[int, float] = {}
         self.rules: dict[RuleName, RuleReport] = {name: RuleReport() for name in settings.shares()}
 
     def summary(self) -> dict[str, Any]:
         """Both as JSON."""
         rules = {name: report.summary(gapped=RULES[name].gapped) for name, report in self.rules.items()}
-        passed = {} if self.pass_score is None else {"pass score": self.pass_score}
-        return {"counts": dict(self.counts), "rules": rules, **passed}
+        passing = {str(steps): score for steps, score in self.passing.items()}
+        return {"counts": dict(self.counts), "rules": rules, **({"pass scores by steps": passing} if passing else {})}
 
 
 def refuse_nothing(report: PairReport, settings: PairSettings) -> None:

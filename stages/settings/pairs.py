@@ -21,8 +21,9 @@ class PairSettings:
     A step is wrong if its label says so (`by` "labels"), or if it scores less than `pass_score` (`by` "scores"); this
     decides which paths `consistent` chooses, and where `reject` "step" cuts a rejected path off.
     All scores lie in [0, 1] (`evals.records.StepScores`), so `eta` and `pass_score` do too; how they are spread out
-    depends on what computed them, and so a value found for one reward model fits no other. A `pass_share` does: the
-    score that so many of the input's right paths reach with their lowest step becomes the `pass_score`.
+    depends on what computed them, and so a value found for one reward model fits no other. A `pass_share` does:
+    of the input's right paths with equally many steps, `consistent` chooses the share that scores best by `aggregate`.
+    (Of all right paths together the short ones of easy questions would score best.)
     `max_per_problem` holds for each rule. `most` caps the total number of pairs; the seed decides which stay.
     `max_length_gap` bounds |chosen - rejected| in tokens where both say how long they are, else in characters / 4.
 
@@ -46,7 +47,7 @@ class PairSettings:
     by: By = setting("scores", "consistent, --reject step: what says whether a step is wrong.")
     pass_score: float = setting(0.5, "--by scores: a step that scores less is wrong.", low=0.0, high=1.0)
     pass_share: float | None = setting(
-        None, "--by scores: instead of --pass-score, the share of the right paths whose steps are all to pass.",
+        None, "consistent --by scores: instead of --pass-score, the best-scored share of the right paths.",
         low=0.0, high=1.0, source="arXiv 2509.03403",
     )  # fmt: skip
     rejected_fails: bool = setting(False, "consistent: a rejected path must have a wrong step too.")

@@ -72,19 +72,26 @@ def test_the_summary_says_which_pass_score_keeps_which_share_of_the_right_paths(
         names, report = made(paths, "consistent", pass_score=score)
         assert report.summary()["rules"]["consistent"]["pass scores"][share] == score
         assert len(names) == 10 * float(share)
-        shared, report = made(paths, "consistent", pass_share=float(share))
-        assert shared == names, "a share instead of the score that it comes to"
-        assert report.summary()["pass score"] == score
-        assert report.counts["paths"] == 11, "counted once"
     assert "pass scores" not in made(FOUR, "consistent", by="labels")[1].summary()["rules"]["consistent"]
 
 
-def test_a_pass_share_is_of_all_right_paths_and_keeps_at_least_one() -> None:
-    assert made(FOUR, "consistent", pass_share=0.0)[0] == made(FOUR, "consistent", pass_score=0.5)[0]
+def test_a_pass_share_is_of_the_right_paths_with_as_many_steps() -> None:
+    short = [solved(i, "a", True, scores=[0.5 + i / 10]) for i in range(4)]
+    long = [solved(4 + i, "ab", True, scores=[0.1, 0.3 + i / 10]) for i in range(2)]
+    paths = [*short, *long, solved(6, "a", scores=[0.9])]
+    names, report = made(paths, "consistent", pass_share=0.5, aggregate="mean", max_per_problem=9)
+    assert sorted(names) == ["2>6", "3>6", "5>6"], "the better half of each, though every short one scores higher"
+    assert report.summary()["pass scores by steps"] == {"1": pytest.approx(0.7), "2": pytest.approx(0.25)}
+    assert report.rules["consistent"].counts["paths left out: not chosen: not among the best-scored share"] == 3
+    assert report.counts["paths"] == 7, "counted once"
+    assert sorted(made(paths, "consistent", pass_share=0.0, max_per_problem=9)[0]) == ["3>6", "5>6"], "at least one"
+
+
+def test_a_pass_share_needs_scores() -> None:
     unscored = [solved(0, "a", True), solved(1, "a")]
     names, report = made(unscored, "consistent", pass_share=0.5)
     assert names == []
-    assert report.rules["consistent"].counts["paths left out: not chosen: no score 'prm'"] == 1
+    assert report.rules["consistent"].counts["paths left out: no score 'prm'"] == 1
     with pytest.raises(UsageError, match="--pass-share goes with --by scores"):
         PairSettings(rule=("consistent",), by="labels", pass_share=0.5)
 
