@@ -12,6 +12,7 @@ set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 OUT=${OUT:-runs/arms}
 RULE=${RULE:-consistent} # of the arm sipf
+PASS_SHARE=${PASS_SHARE:-0.8} # of the right paths, by the scores of a reward model
 ARMS=${ARMS:-sipf sipf-paper siof rft star prft srf rpo without-or without-both}
 FIRST=${FIRST:-sipf}
 first=$OUT/$FIRST
@@ -28,46 +29,48 @@ for arm in $ARMS; do
   tokens=("${shared[@]}" --tokens-of "$first")
   if [ "$arm" = "$FIRST" ]; then shared=(--out "$first") equal=(--out "$first"); fi
   loop=(bash "$HERE/loop.sh")
+  right=(env SIPF_SIMULATE_SHARE=1 SIPF_SIMULATE_ONLY_RIGHT=true "${loop[@]}") # labels of every right path, and no other
+  share=(env "SIPF_PAIRS_PASS_SHARE=$PASS_SHARE" SIPF_PAIRS_AGGREGATE=mean "${right[@]}") # scores choose
   case $arm in
     # Pairs by the scores of a reward model, which learns from the policy's own rollouts: no help from outside.
-    sipf) "${loop[@]}" "${equal[@]}" --rule "$RULE" "$@" ;;
-    sipf-paper) "${loop[@]}" "${labelled[@]}" --rule threshold "$@" ;; # all pairs with a gap of eta
-    sipf-widest) "${loop[@]}" "${labelled[@]}" --rule widest "$@" ;;
-    orm) SIPF_TRAIN_PRM_OUTCOME=true "${loop[@]}" "${labelled[@]}" --rule "$RULE" "$@" ;; # an outcome reward model
+    sipf) "${share[@]}" "${equal[@]}" --rule "$RULE" "$@" ;;
+    sipf-paper) "${loop[@]}" "${equal[@]}" --rule threshold "$@" ;; # a share of all paths labelled, pairs with a gap of eta
+    sipf-widest) "${loop[@]}" "${equal[@]}" --rule widest "$@" ;;
+    orm) SIPF_TRAIN_PRM_OUTCOME=true "${share[@]}" "${labelled[@]}" --rule "$RULE" "$@" ;; # an outcome reward model
 
     siof) "${loop[@]}" "${equal[@]}" --rule outcome "$@" ;;                    # without process feedback: right above wrong
     rft) "${loop[@]}" "${equal[@]}" --learn rft "$@" ;;                        # fine-tuned on right paths
     star) "${loop[@]}" "${shared[@]}" --pairs-of "$first" --learn star "$@" ;; # the same, some drawn with the answer in sight
-    prft) "${loop[@]}" "${labelled[@]}" --learn "prft:${PASS:-0.5}" "$@" ;;    # right paths all of whose steps score well
+    prft) "${right[@]}" "${labelled[@]}" --learn "prft:${PASS:-0.9}" "$@" ;;   # right paths all of whose steps score well
     srf) "${loop[@]}" "${equal[@]}" --rule outcome --learn dpo "$@" ;;         # DPO on right above wrong
     rpo) "${loop[@]}" "${equal[@]}" --rule outcome --learn rpo "$@" ;;         # DPO and the chosen path's likelihood
-    without-or) SIPF_ORPO_BETA=0 "${loop[@]}" "${labelled[@]}" --rule "$RULE" "$@" ;; # without the odds-ratio term
+    without-or) SIPF_ORPO_BETA=0 "${share[@]}" "${labelled[@]}" --rule "$RULE" "$@" ;; # without the odds-ratio term
     without-both) SIPF_ORPO_BETA=0 "${loop[@]}" "${equal[@]}" --rule outcome "$@" ;;
-    beta-*) SIPF_ORPO_BETA=${arm#beta-} "${loop[@]}" "${labelled[@]}" --rule "$RULE" "$@" ;;
+    beta-*) SIPF_ORPO_BETA=${arm#beta-} "${share[@]}" "${labelled[@]}" --rule "$RULE" "$@" ;;
 
     siof-tokens) "${loop[@]}" "${tokens[@]}" --rule outcome "$@" ;;
     rft-tokens) "${loop[@]}" "${tokens[@]}" --learn rft "$@" ;;
     srf-tokens) "${loop[@]}" "${tokens[@]}" --rule outcome --learn dpo "$@" ;;
 
     # The labels themselves, of every right path.
-    labels) SIPF_SIMULATE_SHARE=1 SIPF_SIMULATE_ONLY_RIGHT=true "${loop[@]}" "${equal[@]}" --rule consistent --by labels "$@" ;;
+    labels) "${right[@]}" "${equal[@]}" --rule consistent --by labels "$@" ;;
     fork) SIPF_SIMULATE_SHARE=1 SIPF_SIMULATE_STRATEGY=first-error "${loop[@]}" "${equal[@]}" --rule fork "$@" ;;
     frequent) "${loop[@]}" "${equal[@]}" --rule frequent "$@" ;;
 
     # How good the labels and the reward model have to be.
-    k-*) SIPF_SIMULATE_K=${arm#k-} "${loop[@]}" "${equal[@]}" --rule "$RULE" "$@" ;;
-    share-*) SIPF_SIMULATE_SHARE=${arm#share-} "${loop[@]}" "${equal[@]}" --rule "$RULE" "$@" ;;
+    k-*) SIPF_SIMULATE_K=${arm#k-} "${share[@]}" "${equal[@]}" --rule "$RULE" "$@" ;;
+    share-*) SIPF_SIMULATE_SHARE=${arm#share-} SIPF_PAIRS_PASS_SHARE=$PASS_SHARE SIPF_PAIRS_AGGREGATE=mean "${loop[@]}" "${equal[@]}" --rule "$RULE" "$@" ;;
     shuffled-*) # this share of the pairs by scores that were dealt out anew within each question
-      "${loop[@]}" "${labelled[@]}" --rule "shuffled:${arm#shuffled-}" --rule "threshold:$(python3 -c "print(1 - ${arm#shuffled-})")" "$@" ;;
+      "${right[@]}" "${labelled[@]}" --rule "shuffled:${arm#shuffled-}" --rule "threshold:$(python3 -c "print(1 - ${arm#shuffled-})")" "$@" ;;
 
     # Help from outside: a stronger model labels, judges, or is imitated.
-    teacher) "${loop[@]}" "${equal[@]}" --rule "$RULE" --simulator "${TEACHER:-teacher}" --prm-base "${TEACHER:-chain-teacher}" "$@" ;;
-    teacher-simulator) "${loop[@]}" "${equal[@]}" --rule "$RULE" --simulator "${TEACHER:-teacher}" "$@" ;;
-    teacher-labels) SIPF_SIMULATE_SHARE=1 SIPF_SIMULATE_ONLY_RIGHT=true "${loop[@]}" "${equal[@]}" --rule consistent --by labels --simulator "${TEACHER:-teacher}" "$@" ;;
-    teacher-likelihood) "${loop[@]}" "${equal[@]}" --rule consistent --score-by likelihood --scorer "${TEACHER:-teacher}" "$@" ;;
+    teacher) "${share[@]}" "${equal[@]}" --rule "$RULE" --simulator "${TEACHER:-teacher}" --prm-base "${TEACHER:-chain-teacher}" "$@" ;;
+    teacher-simulator) "${share[@]}" "${equal[@]}" --rule "$RULE" --simulator "${TEACHER:-teacher}" "$@" ;;
+    teacher-labels) "${right[@]}" "${equal[@]}" --rule consistent --by labels --simulator "${TEACHER:-teacher}" "$@" ;;
+    teacher-likelihood) "${share[@]}" "${equal[@]}" --rule consistent --score-by likelihood --scorer "${TEACHER:-teacher}" "$@" ;;
     distilled) "${loop[@]}" "${shared[@]}" --pairs-of "$first" --learn rft --sampler "${TEACHER:-teacher}" "$@" ;;
 
-    continue) "${loop[@]}" "${labelled[@]}" --rule "$RULE" "$@" --continue ;;
+    continue) "${share[@]}" "${labelled[@]}" --rule "$RULE" "$@" --continue ;;
     siof-continue) "${loop[@]}" "${equal[@]}" --rule outcome "$@" --continue ;;
     *) echo "arms.sh: there is no arm $arm" >&2; exit 2 ;;
   esac

@@ -12,9 +12,9 @@ FULL=${FULL:-} ROUNDS=${ROUNDS:-3}
 SEEDS=${SEEDS:-$([ -n "$FULL" ] && echo 0 1 2 3 4 || echo 0 1)}
 # The arm that makes the fewest pairs says how many there may be.
 export FIRST=labels
-DEFAULT="labels sipf sipf-paper siof rft srf without-or siof-tokens rft-tokens srf-tokens"
+DEFAULT="labels sipf siof teacher rft sipf-paper siof-tokens srf teacher-labels without-or rft-tokens srf-tokens"
 MORE="orm prft star rpo without-both beta-0.01 beta-1.0 fork frequent k-2 k-32 share-0.1 share-0.3 shuffled-0.5
-shuffled-1.0 teacher teacher-simulator teacher-labels teacher-likelihood distilled continue siof-continue"
+shuffled-1.0 teacher-simulator teacher-likelihood distilled continue siof-continue"
 export ARMS=${ARMS:-$DEFAULT${FULL:+ $MORE}}
 export SFT_N=${SFT_N:-72} QUESTIONS_N=${QUESTIONS_N:-1600} TEST_N=${TEST_N:-1000} OOD_N=${OOD_N:-500}
 JOBS=${JOBS:-$(getconf _NPROCESSORS_ONLN)} # seeds side by side; one GPU takes one
