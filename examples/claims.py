@@ -25,7 +25,7 @@ from stages.report import round_costs
 
 TITLES = {
     "sft": "SFT (M0)",
-    "sipf": "**SIPF**, best rule (`consistent` by scores)",
+    "sipf": "**SIPF**, best rule (`consistent --pass-share 0.8`)",
     "sipf-paper": "SIPF, the paper's rule (`threshold`)",
     "sipf-widest": "SIPF, rule `widest`",
     "orm": "as SIPF, an outcome reward model",
@@ -357,6 +357,7 @@ def model_rows(arms: Mapping[str, Arm]) -> list[list[str]]:
         if settings is None:
             continue
         shown = [str(settings.get(key, "")) for key in ("strategy", "share", "k", "delta")]
+        shown.insert(1, "right ones" if settings.get("only_right") else "all")
         figures = [arm.last(key) for key in ("PRM AUC", "PRM pair accuracy", "PRM first error")]
         rows.append(
             [title(name), *shown, f"{arm.cost('rollouts'):,.0f}", f"{arm.cost('tokens rolled out') / 1e6:.2f}"]
@@ -404,7 +405,7 @@ COST_HEAD = (
     "pairs, last round",
     "million tokens",
 )
-MODEL_HEAD = ("arm", "strategy", "share", "K", "delta", "rollouts", "million tokens")
+MODEL_HEAD = ("arm", "strategy", "paths", "share", "K", "delta", "rollouts", "million tokens")
 QUALITY_HEAD = ("AUC", "right above wrong", "first error", "final accuracy")
 
 

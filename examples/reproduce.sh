@@ -3,7 +3,8 @@
 # with every claim, what was found, and how sure that is. It resumes: what is complete is not run again.
 #
 #   bash reproduce.sh                                   three rounds of the arms below, two seeds, on the embedded world
-#   FULL=1 bash reproduce.sh                            five seeds, and the open questions too
+#   FULL=1 bash reproduce.sh                            five seeds, the open questions, and the world of programs too
+#   CODE="labels sipf siof" bash reproduce.sh           that world beside the default
 #   SEEDS="0 1 2" bash reproduce.sh --model google/gemma-2b --task gsm8k --config gsm8k.toml
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -17,6 +18,8 @@ MORE="orm prft star rpo without-both beta-0.01 beta-1.0 fork frequent k-2 k-32 s
 shuffled-1.0 teacher-simulator teacher-likelihood distilled continue siof-continue"
 export ARMS=${ARMS:-$DEFAULT${FULL:+ $MORE}}
 export SFT_N=${SFT_N:-72} QUESTIONS_N=${QUESTIONS_N:-1600} TEST_N=${TEST_N:-1000} OOD_N=${OOD_N:-500}
+# The world of programs: only the embedded one, and only the arms that the claims about code compare.
+CODE=${CODE-$([ -n "$FULL" ] && [ $# -eq 0 ] && echo "labels sipf siof" || true)}
 JOBS=${JOBS:-$(getconf _NPROCESSORS_ONLN)} # seeds side by side; one GPU takes one
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 began=$(date +%s)
@@ -24,20 +27,26 @@ began=$(date +%s)
 mkdir -p "$OUT"
 
 read -ra seeds <<< "$SEEDS"
-read -ra names <<< "$ARMS"
 # An arm takes about six minutes for three rounds on one core of the embedded world.
-waves=$(((${#seeds[@]} + JOBS - 1) / JOBS))
-echo "${#names[@]} arms, ${#seeds[@]} seeds, $ROUNDS rounds: about $((waves * ${#names[@]} * ROUNDS * ${MINUTES:-2})) minutes on the embedded world" >&2
+waves=$(((${#seeds[@]} + JOBS - 1) / JOBS)) names=$(wc -w <<< "$ARMS $CODE")
+echo "$names arms, ${#seeds[@]} seeds, $ROUNDS rounds: about $((waves * names * ROUNDS * ${MINUTES:-2})) minutes on the embedded world" >&2
 
-one() { OUT=$OUT/$1 TEST_SEED=$((2000 + $1)) bash "$HERE/arms.sh" --rounds "$ROUNDS" --seed "$1" "${@:2}" > "$OUT/$1.log" 2>&1; }
+# all_seeds FOLDER [options of loop.sh]: the arms in FOLDER/SEED, as many seeds at a time as there are jobs.
+all_seeds() {
+  local folder=$1
+  shift
+  mkdir -p "$folder"
+  for seed in "${seeds[@]}"; do
+    while [ "$(jobs -rp | wc -l)" -ge "$JOBS" ]; do wait -n || exit 1; done
+    echo "seed $seed writes to $folder/$seed.log" >&2
+    OUT=$folder/$seed TEST_SEED=$((2000 + seed)) bash "$HERE/arms.sh" --rounds "$ROUNDS" --seed "$seed" "$@" > "$folder/$seed.log" 2>&1 &
+  done
+  while [ -n "$(jobs -rp)" ]; do wait -n || { echo "reproduce.sh: an arm failed; see $folder/*.log" >&2; exit 1; }; done
+}
 set -m # each seed is a process group of its own, which can be ended with all that it has started
 trap 'for job in $(jobs -p); do kill -- "-$job" 2> /dev/null || true; done' EXIT
-for seed in "${seeds[@]}"; do
-  while [ "$(jobs -rp | wc -l)" -ge "$JOBS" ]; do wait -n || exit 1; done
-  echo "seed $seed writes to $OUT/$seed.log" >&2
-  one "$seed" "$@" &
-done
-while [ -n "$(jobs -rp)" ]; do wait -n || { echo "reproduce.sh: an arm failed; see $OUT/*.log" >&2; exit 1; }; done
+all_seeds "$OUT" "$@"
+[ -z "$CODE" ] || ARMS=$CODE all_seeds "$OUT-code" --task functions "$@"
 trap - EXIT
-python3 "$HERE/claims.py" "$OUT" -o "${CLAIMS:-$OUT/claims.md}"
+python3 "$HERE/claims.py" "$OUT" ${CODE:+--code "$OUT-code"} -o "${CLAIMS:-$OUT/claims.md}"
 echo "took $(($(date +%s) - began)) seconds" >&2
