@@ -199,6 +199,15 @@ def calibration_error(labels: Sequence[bool | float], scores: Sequence[float], b
     return sum(abs(a - b) for a, b in zip(score_sum, label_sum, strict=True)) / len(scores)
 
 
+def brier(labels: Sequence[bool | float], scores: Sequence[float]) -> float:
+    """Brier score: the mean squared difference of score and label. A constant 0.5 gets 0.25 on hard labels.
+
+    Labels may be soft. Raises ValueError if there is nothing to measure.
+    """
+    _some(labels, scores)
+    return math.fsum((score - label) ** 2 for label, score in zip(labels, scores, strict=True)) / len(labels)
+
+
 def accuracy_at(labels: Sequence[bool | int], scores: Sequence[float], threshold: float = 0.5) -> float:
     """Share of items whose label equals `score >= threshold`. Raises ValueError if there is nothing to measure."""
     _some(labels, scores)

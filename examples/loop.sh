@@ -10,8 +10,9 @@
 set -euo pipefail
 
 MODEL="" TASK=chain ROUNDS=2 MODE=restart BASE="" RULES=() BY=scores SCORE_BY=prm SCORER="" REFERENCE="" CONFIG="" OUT=runs/loop DATA=hub SFT_FROM="" SEED=0
-LEARN=orpo SIMULATOR=policy PRM_BASE="" ENGINE="" PROCESSES=1 PATHS_OF="" LABELS_OF="" SAMPLER=policy PAIRS_OF="" TOKENS_OF=""
+LEARN=orpo SIMULATOR=policy PRM_BASE="" ENGINE="" PROCESSES=1 PATHS_OF="" LABELS_OF="" SAMPLER=policy PAIRS_OF="" TOKENS_OF="" STOP_WHEN=""
 SFT_N=${SFT_N:-500} QUESTIONS_N=${QUESTIONS_N:-1000} TEST_N=${TEST_N:-1000} OOD_N=${OOD_N:-500}
+VALIDATION_N=${VALIDATION_N:-1000} # for --stop-when; of GSM8K they are taken from the 7,473 train questions
 TEST_SEED=${TEST_SEED:-0}
 
 usage() {
@@ -37,6 +38,8 @@ usage: loop.sh [options]
   --prm-base NAME      what the reward model is trained from; the paper's is a 7B model  (m0)
   --engine hf|vllm     who writes text                                     (hf)
   --processes N        train with N processes, through accelerate launch   (1)
+  --stop-when plateau|worse   end after the round in which accuracy no longer rises, or in which it falls, and name the
+                       best round; both are judged by validation problems, never by test problems (docs/running.md)
   --config FILE        TOML file of settings, one table per command
   --sft-from DIR       take data and M0 from another loop's folder
   --paths-of DIR       take the first round's paths from another loop's folder; --labels-of DIR: and their labels
@@ -66,6 +69,7 @@ while [ $# -gt 0 ]; do
     --prm-base) PRM_BASE=$2; shift 2 ;;
     --engine) ENGINE=$2; shift 2 ;;
     --processes) PROCESSES=$2; shift 2 ;;
+    --stop-when) STOP_WHEN=$2; shift 2 ;;
     --config) CONFIG=$2; shift 2 ;;
     --sft-from) SFT_FROM=$2; shift 2 ;;
     --paths-of) PATHS_OF=$2; shift 2 ;;
@@ -87,6 +91,11 @@ case $LEARN in orpo | dpo | rpo | rft | star | prft:*) ;; *) echo "loop.sh: --le
 # DPO holds the policy to the model that it starts from, which therefore has to be a fine-tuned one.
 if [ -z "$BASE" ]; then case ${EMBEDDED:-no}/$LEARN in yes/* | */dpo | */rpo) BASE=m0 ;; *) BASE=model ;; esac; fi
 case $BASE in model | m0) ;; *) echo "loop.sh: --base is model or m0, not $BASE" >&2; exit 2 ;; esac
+
+case $STOP_WHEN in "" | plateau | worse) ;; *) echo "loop.sh: --stop-when is plateau or worse, not $STOP_WHEN" >&2; exit 2 ;; esac
+if [ -n "$STOP_WHEN" ] && [ -n "$PAIRS_OF$TOKENS_OF" ]; then
+  echo "loop.sh: --stop-when is not for a loop that waits for another one's rounds (--pairs-of, --tokens-of)" >&2; exit 2
+fi
 
 IFS=, read -ra SIMULATORS <<< "$SIMULATOR"
 for who in "${SIMULATORS[@]}" "${SCORER:-policy}" "$SAMPLER"; do
@@ -134,7 +143,33 @@ made = [json.load(open(f)) for f in (f"{folder}/{name}.jsonl.manifest.json" for 
 print(sum(one["usage"]["tokens"] for one in made), made[0]["usage"]["tokens"], made[0]["options"]["n"])
 PY
 }
+# The last VALIDATION_N lines of a file go to the third, the lines before them to the second.
+hold_back() {
+  if [ -f "$2.manifest.json" ]; then echo "loop.sh: $OUT was begun without --stop-when, on all train questions; choose another --out" >&2; exit 2; fi
+  local kept=$(($(wc -l < "$1") - VALIDATION_N))
+  if [ "$kept" -lt 1 ]; then echo "loop.sh: VALIDATION_N=$VALIDATION_N leaves none of $1 to train on" >&2; exit 2; fi
+  head -n "$kept" "$1" > "$2.tmp" && mv "$2.tmp" "$2"
+  tail -n +"$((kept + 1))" "$1" > "$3.tmp" && mv "$3.tmp" "$3"
+}
+# Whether a round (by default the last) showed the sign that --stop-when names, as its line in health.jsonl says; tells so.
+stopped() {
+  [ -n "$STOP_WHEN" ] && [ -f "$OUT/health.jsonl" ] || return 1
+  python3 - "$OUT/health.jsonl" "$STOP_WHEN" "${1:-}" <<'PY'
+import json, sys
+file, when, number = sys.argv[1:]
+lines = [json.loads(line) for line in open(file, encoding="utf-8")]
+line = [one for one in lines if number in ("", str(one["round"]))][-1]
+if not line["stop"] or line["stop"]["when"] != when:
+    sys.exit(1)
+best = f"round {line['best']}, {line['best_model']}" if line["best"] else "M0"
+print(f"loop.sh: ended after round {line['round']} by --stop-when {when}: {line['stop']['sign']}; the best is {best}", file=sys.stderr)
+PY
+}
 path() { if [ "$DATA" = hub ]; then echo hub; else echo "$DATA/$1.jsonl"; fi; }
+if stopped; then
+  echo "loop.sh: nothing is left to do; without --stop-when the loop goes on" >&2
+  exit 0
+fi
 mkdir -p "$OUT/data" "$OUT/eval"
 
 # data: problems, one per line. Takes seconds. The splits of an embedded world share no problem; GSM8K and MBPP train on their train split.
@@ -150,11 +185,20 @@ else
     for i in $(seq 0 $((ROUNDS - 1))); do  # new questions for every round
       sipf data "$TASK" --split train -n "$QUESTIONS_N" --seed "$((200 + 10 * SEED + i))" -o "$OUT/data/questions.$i.jsonl"
     done
+    if [ -n "$STOP_WHEN" ]; then
+      sipf data "$TASK" --split validation -n "$VALIDATION_N" --seed "$TEST_SEED" -o "$OUT/data/validation.jsonl"
+    fi
   elif [ "$TASK" = mbpp ]; then
     sipf data mbpp --split train --path "$(path mbpp)" -o "$OUT/data/sft.jsonl"
     sipf data mbpp --split test --path "$(path mbpp)" -o "$OUT/data/eval.jsonl"
+    if [ -n "$STOP_WHEN" ]; then sipf data mbpp --split validation --path "$(path mbpp)" -o "$OUT/data/validation.jsonl"; fi
   else
-    sipf data gsm8k --split train --path "$(path train)" -o "$OUT/data/sft.jsonl"
+    if [ -n "$STOP_WHEN" ] || [ -f "$OUT/data/train.jsonl" ]; then # GSM8K has no validation split: the last train questions are held back
+      sipf data gsm8k --split train --path "$(path train)" -o "$OUT/data/train.jsonl"
+      hold_back "$OUT/data/train.jsonl" "$OUT/data/sft.jsonl" "$OUT/data/validation.jsonl"
+    else
+      sipf data gsm8k --split train --path "$(path train)" -o "$OUT/data/sft.jsonl"
+    fi
     sipf data gsm8k --split test --path "$(path test)" -o "$OUT/data/eval.jsonl"
   fi
 
@@ -162,6 +206,18 @@ else
   train sft "$OUT/data/sft.jsonl" --model "$MODEL" -o "$OUT/m0"
   sipf eval "$OUT/data/eval.jsonl" --model "$MODEL" ${ENGINE:+--engine "$ENGINE"} -o "$OUT/eval/base.jsonl"
   sipf eval "$OUT/data/eval.jsonl" --model "$OUT/m0" ${ENGINE:+--engine "$ENGINE"} -o "$OUT/eval/sft.jsonl"
+fi
+
+# validation: what --stop-when and the best round are judged by. No stage trains on these problems.
+validate() { sipf eval "$SOURCE/data/validation.jsonl" --model "$1" ${ENGINE:+--engine "$ENGINE"} -o "$OUT/validation/$2.jsonl"; }
+VALIDATE=""
+if [ -n "$STOP_WHEN" ] || [ -d "$OUT/validation" ]; then
+  VALIDATE=yes
+  if [ ! -f "$SOURCE/data/validation.jsonl" ]; then
+    echo "loop.sh: $SOURCE has no data/validation.jsonl; run that loop with --stop-when, too" >&2; exit 2
+  fi
+  mkdir -p "$OUT/validation"
+  validate "$SOURCE/m0" sft
 fi
 
 POLICY=$SOURCE/m0
@@ -253,6 +309,11 @@ for i in $(seq 0 $((ROUNDS - 1))); do
 
   # eval: greedy, on problems that no stage has seen.
   sipf eval "$SOURCE/data/eval.jsonl" --model "$POLICY" ${ENGINE:+--engine "$ENGINE"} -o "$OUT/eval/round$((i + 1)).jsonl"
+  if [ -n "$VALIDATE" ]; then validate "$POLICY" "round$((i + 1))"; fi
+
+  # health: what the round was like, and which failure signs it shows. One line per round in health.jsonl.
+  sipf health "$OUT" --round "$((i + 1))" ${STOP_WHEN:+--stop-when "$STOP_WHEN"} ${SFT_FROM:+--sft-from "$SFT_FROM"}
+  if stopped "$((i + 1))"; then break; fi
 done
 
 command sipf report "$OUT"

@@ -39,6 +39,7 @@ COMMANDS = {
     "merge": "Join the shards of one run into one file.",
     "doctor": "Say what works on this machine, and what to do about the rest.",
     "recipes": "List and copy the loop as shell scripts, with their settings.",
+    "health": "Say how a round of the loop went and what is wrong with it; the figures go to FOLDER/health.jsonl.",
     "report": "Put the results of a loop, or of several with the same test problems, into one table.",
 }
 """Command names in the order of the loop, with the sentence that opens each one's help."""

@@ -23,7 +23,7 @@ def report(
     """Put the results of a loop, or of several with the same test problems, into one table.
 
     Trace % is the share of right answers by right steps: on the chain world by the world's own truth, on GSM8K without
-    a false equation.
+    a false equation. The best round is the one that sipf health names.
 
     \b
     Example:
@@ -43,7 +43,15 @@ def report(
         rows = [[name, *(row[name] for row in result["rounds"])] for name in names]
         names_of_rounds = ("", *(f"#{i}" for i in range(len(result["rounds"]))))
         tables.append(Table(names_of_rounds, rows, title="What each round took and made"))
+    if result["best"]:
+        columns = ("loop", "best", "model", "chosen on", "rounds", "ended by")
+        tables.append(Table(columns, [_best(row) for row in result["best"]], title="Best round, by health.jsonl"))
     emit(result, tables, json=console.json)
+
+
+def _best(row: dict[str, Any]) -> tuple[object, ...]:
+    best = f"round {row['round']}" if row["round"] else "SFT"
+    return (row["loop"], best, row["model"], row["chosen_on"], row["rounds"], row["ended_by"])
 
 
 def _policy(row: dict[str, Any]) -> tuple[object, ...]:

@@ -3,6 +3,7 @@
 RUN/eval/*.jsonl                        one file per policy          -> accuracy, trace accuracy, gain, paired p
 RUN/r*/{paths,labels,pairs}.jsonl       one folder per round         -> draws, label cost, pairs
 RUN/r*/prm/manifest.json                                             -> the reward model on held-out problems
+RUN/health.jsonl                        one line per round           -> the best round, and what ended the loop
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from evals.errors import UsageError
 from stages.counts import Count
 from stages.files.manifest import read_manifest
 from stages.joins.results import all_results, compare, first_answer, rate, right_trace
+from stages.rounds.lines import health_lines
 from stages.strategies.cost import EVERY, against_brute, cost_report
 
 
@@ -30,7 +32,8 @@ def report(folders: list[Path], against: str = "sft") -> dict[str, Any]:
 
     Returns:
         "policies": rows of name, split, rate, `trace` (the rate of right answers by right steps, or None where steps
-        cannot be checked) and, against the reference, gain and p; "rounds": rows of costs.
+        cannot be checked) and, against the reference, gain and p; "rounds": rows of costs; "best": each loop's best
+        round, where its health was computed (`best_round`).
 
     Raises:
         UsageError: a folder holds no result file.
@@ -51,7 +54,35 @@ def report(folders: list[Path], against: str = "sft") -> dict[str, Any]:
         for folder in folders
         for number in sorted(int(place.name[1:]) for place in folder.glob("r[0-9]*") if place.name[1:].isdecimal())
     ]
-    return {"policies": policies, "rounds": rounds}
+    best = {folder: best_round(folder, files) for folder in folders}
+    return {"policies": policies, "rounds": rounds, "best": [found for found in best.values() if found]}
+
+
+def best_round(folder: Path, files: Mapping[str, Path]) -> dict[str, Any] | None:
+    """The best round of a loop as the last line of its health.jsonl names it, or None where there is no such line.
+
+    Args:
+        files: the result files by the names that policies have in the report.
+
+    Returns:
+        "loop", "round" (0: M0), "policy" (its name in the report; None where it has no results there), "model",
+        "chosen_on" (validation or test problems), "rounds" (how many there are), and "ended_by", the sign that ended
+        the loop, or None.
+    """
+    lines = health_lines(folder)
+    if not lines:
+        return None
+    last = lines[-1]
+    wanted = folder / "eval" / (f"round{last['best']}.jsonl" if last["best"] else "sft.jsonl")
+    return {
+        "loop": folder.name,
+        "round": last["best"],
+        "policy": next((name for name, file in files.items() if file == wanted), None),
+        "model": last["best_model"],
+        "chosen_on": last["chosen_on"],
+        "rounds": last["round"],
+        "ended_by": last["stop"] and last["stop"]["sign"],
+    }
 
 
 def _result_files(folders: list[Path]) -> dict[str, Path]:

@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from evals.errors import UsageError
-from evals.metrics import accuracy_at, auc, calibration_error, first_wrong_step, majority_accuracy, pair_accuracy
+from evals.metrics import (
+    accuracy_at,
+    auc,
+    brier,
+    calibration_error,
+    first_wrong_step,
+    majority_accuracy,
+    pair_accuracy,
+)
 from evals.records import Problem
 from stages.files.interrupts import StopFlag
 from stages.files.reading import BadLines, located
@@ -110,8 +118,8 @@ def evaluate(model: Any, rows: Sequence[StepRow], pad: int, batch_tokens: int = 
         "problems", "paths", "steps", "right_steps" that are measured, "gold_paths" and "gold_steps" that are not, and,
         None where there is nothing to measure, "accuracy" beside "majority_accuracy" (that of always saying the more
         frequent verdict), "auc", "pair_accuracy" (share of the "pairs" of a right and a wrong step of the same problem,
-        of one path or of two, in which the right one scores higher; ties half), "calibration_error" (10 bins, against
-        the targets), "first_error_accuracy" over "first_error_paths".
+        of one path or of two, in which the right one scores higher; ties half), "calibration_error" (10 bins) and
+        "brier" (Brier score) against the targets, "first_error_accuracy" over "first_error_paths".
     """
     from stages.scorers.hf import step_probabilities
 
@@ -145,6 +153,7 @@ def evaluate(model: Any, rows: Sequence[StepRow], pad: int, batch_tokens: int = 
         "pair_accuracy": within,
         "pairs": pairs,
         "calibration_error": calibration_error(targets, given) if steps else None,
+        "brier": brier(targets, given) if steps else None,
         "first_error_accuracy": sum(firsts) / len(firsts) if firsts else None,
         "first_error_paths": len(firsts),
         "gold_paths": len(gold),

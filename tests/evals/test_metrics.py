@@ -148,3 +148,10 @@ def test_the_interval_of_a_mean_of_rates_follows_from_theirs() -> None:
     assert one == pytest.approx(wilson(5, 10)), "of one rate it is that rate's"
     assert harmonic([0.5, 0.25]) == pytest.approx(1 / 3)
     assert harmonic([0.5, 0.0]) == 0.0
+
+
+def test_the_brier_score_is_the_mean_squared_error_of_soft_labels_too() -> None:
+    assert metrics.brier([True, False], [0.5, 0.5]) == 0.25
+    assert metrics.brier([1, 0.5], [0.9, 0.5]) == pytest.approx(0.005)
+    with pytest.raises(ValueError, match="2 labels for 1 scores"):
+        metrics.brier([1, 0], [0.5])

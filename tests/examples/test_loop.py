@@ -72,7 +72,7 @@ def only(lines: list[str], stage: str) -> list[str]:
 def test_two_rounds_are_the_stages_of_the_method_in_order(place: Path) -> None:
     lines = calls(place, "loop.sh", "--out", "run")
     once = ["data"] * 5 + ["sft", "eval", "eval"]
-    one_round = ["sample", "simulate", "train-prm", "score", "pairs", "orpo", "eval"]
+    one_round = ["sample", "simulate", "train-prm", "score", "pairs", "orpo", "eval", "health"]
     assert [line.split()[0] for line in lines] == [*once, *one_round, *one_round, "report"]
     assert "--model run/m0 --round 0" in only(lines, "sample")[0]
     assert "--model run/m1 --round 1" in only(lines, "sample")[1]
@@ -159,7 +159,7 @@ def test_simulator_reward_model_and_engine_are_chosen_apart_from_the_policy(plac
 )
 def test_a_rule_has_what_it_needs_and_no_more(place: Path, options: tuple[str, ...], stages: list[str]) -> None:
     lines = calls(place, "loop.sh", "--out", "run", "--rounds", "1", *options)
-    assert [line.split()[0] for line in lines][-2 - len(stages) - 1 : -3] == stages
+    assert [line.split()[0] for line in lines][-4 - len(stages) : -4] == stages
     (pairs,) = only(lines, "pairs")
     rules = [option for name, option in pairwise(options) if name == "--rule"] or ["widest"]
     assert [word for word in pairs.split() if word.startswith("--rule")] == [f"--rule={rule}" for rule in rules]
@@ -220,8 +220,8 @@ def test_a_policy_learns_by_other_methods_from_what_they_need(
 ) -> None:
     how = ("--task", "gsm8k", "--model", "my/base", "--rule", "outcome", "--learn", method)
     lines = calls(place, "loop.sh", "--out", "run", "--rounds", "1", *how)
-    assert [line.split()[0] for line in lines][5:-3] == stages
-    assert lines[-3] == training
+    assert [line.split()[0] for line in lines][5:-4] == stages
+    assert lines[-4] == training
     assert ("--rationalise" in only(lines, "sample")[0]) == (method == "star")
     if training.startswith("sft"):
         (_, new) = only(calls(place, "loop.sh", "--out", "new", "--rounds", "1", "--learn", method), "sft")
@@ -309,8 +309,8 @@ def test_several_processes_train_through_accelerate_and_nothing_else_does(place:
     launched = (place / "calls.launched").read_text().splitlines()
     head = f"launch --num_processes 2 -m sipf_cli --config {config}"
     assert [line.removeprefix(head).split()[0] for line in launched] == ["sft", "train-prm", "orpo"]
-    one_round = ["sample", "simulate", "train-prm", "score", "pairs", "orpo", "eval"]
-    assert [line.split()[0] for line in lines][-8:] == [*one_round, "report"]
+    one_round = ["sample", "simulate", "train-prm", "score", "pairs", "orpo", "eval", "health"]
+    assert [line.split()[0] for line in lines][-9:] == [*one_round, "report"]
     (place / "calls.launched").unlink()
     calls(place, "loop.sh", "--out", "one", "--rounds", "1")
     assert not (place / "calls.launched").exists()
@@ -331,6 +331,99 @@ def test_the_demo_shows_outcome_feedback_at_equal_pairs_and_at_equal_tokens(plac
     assert not only(lines, "train-prm")
     tests = [line for line in lines if "--split test" in line or "--split ood" in line]
     assert all("--seed 1002" in line for line in tests), "test problems depend on the demo's seed"
+
+
+# Writes a line of health as well, and ends the loop after the round that SIGNS names, by its sign.
+HEALTHY = NOTES.replace(
+    "while [ $# -gt 0 ]",
+    """if [ "$1" = health ]; then
+  stop=null
+  case $SIGNS in "$4:$6") stop="{\\"when\\": \\"$6\\", \\"sign\\": \\"$6\\"}" ;; esac
+  echo "{\\"round\\": $4, \\"best\\": 1, \\"best_model\\": \\"m1\\", \\"stop\\": $stop}" >> "$2/health.jsonl"
+fi
+while [ $# -gt 0 ]""",
+    1,
+)
+
+
+def told(place: Path, *arguments: str) -> tuple[int, str]:
+    """How the loop ends, and what it says about itself, where `sipf` writes health as well."""
+    environment = {**os.environ, "PATH": f"{place / 'bin'}{os.pathsep}{os.environ['PATH']}", "SIGNS": "2:plateau"}
+    line = ["bash", str(EXAMPLES / "loop.sh"), *arguments]
+    (place / "calls").unlink(missing_ok=True)
+    done = subprocess.run(
+        line, cwd=place, env=environment | {"CALLS": str(place / "calls")}, capture_output=True, text=True, timeout=60
+    )
+    return done.returncode, "\n".join(line for line in done.stderr.splitlines() if line.startswith("loop.sh:"))
+
+
+def test_a_loop_ends_after_the_round_that_shows_the_sign_and_then_has_nothing_more_to_do(place: Path) -> None:
+    (place / "bin" / "sipf").write_text(HEALTHY)
+    how = ("--out", "run", "--rounds", "4", "--rule", "outcome", "--stop-when")
+    code, said = told(place, *how, "plateau")
+    lines = (place / "calls").read_text().splitlines()
+    assert (code, said) == (0, "loop.sh: ended after round 2 by --stop-when plateau: plateau; the best is round 1, m1")
+    assert only(lines, "health") == [f"health run --round {i} --stop-when plateau" for i in (1, 2)]
+    assert lines[-1] == "report run", "the report comes all the same"
+    code, said = told(place, *how, "plateau")
+    assert (code, (place / "calls").exists()) == (0, False)
+    assert "nothing is left to do" in said
+    assert told(place, *how, "worse") == (0, ""), "it did not fall"
+    assert len(only((place / "calls").read_text().splitlines(), "orpo")) == 4
+
+
+def test_stopping_looks_at_validation_problems_and_no_others(place: Path) -> None:
+    (place / "bin" / "sipf").write_text(HEALTHY)
+    told(place, "--out", "run", "--rule", "outcome", "--rounds", "1", "--stop-when", "worse")
+    lines = (place / "calls").read_text().splitlines()
+    (made,) = (line for line in only(lines, "data") if "validation" in line)
+    assert made == "data chain --split validation -n 1000 --seed 0 -o run/data/validation.jsonl"
+    assert [line for line in only(lines, "eval") if "validation" in line] == [
+        "eval run/data/validation.jsonl --model run/m0 -o run/validation/sft.jsonl",
+        "eval run/data/validation.jsonl --model run/m1 -o run/validation/round1.jsonl",
+    ]
+    told(place, "--out", "mbpp", "--task", "mbpp", "--rounds", "1", "--stop-when", "worse")
+    assert "data mbpp --split validation --path hub" in (place / "calls").read_text()
+    assert "validation" not in "".join(calls(place, "loop.sh", "--out", "plain")), "nothing more without it"
+    (place / "run" / "health.jsonl").unlink()
+    goes_on = calls(place, "loop.sh", "--out", "run", "--rule", "outcome", "--rounds", "1", SIGNS="")
+    assert "eval run/data/validation.jsonl --model run/m1 -o run/validation/round1.jsonl" in goes_on
+
+
+def test_gsm8k_holds_back_its_last_train_questions(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VALIDATION_N", "1")
+    (place / "bin" / "sipf").write_text(HEALTHY)
+    how = ("--task", "gsm8k", "--rule", "outcome", "--rounds", "1")
+    assert told(place, "--out", "run", *how, "--stop-when", "worse") == (0, "")
+    lines = (place / "calls").read_text().splitlines()
+    assert only(lines, "data")[0] == "data gsm8k --split train --path hub -o run/data/train.jsonl"
+    assert (place / "run/data/sft.jsonl").read_text() == "a\nb\n"
+    assert (place / "run/data/validation.jsonl").read_text() == "c\n"
+    assert only(lines, "sample")[0].startswith("sample run/data/sft.jsonl")
+    assert told(place, "--out", "run", *how) == (0, "")
+    assert (place / "run/data/sft.jsonl").read_text() == "a\nb\n", "they stay held back without --stop-when"
+    told(place, "--out", "all", *how)
+    code, said = told(place, "--out", "all", *how, "--stop-when", "worse")
+    assert (code, "was begun without --stop-when" in said) == (2, True)
+    monkeypatch.setenv("VALIDATION_N", "3")
+    code, said = told(place, "--out", "few", *how, "--stop-when", "worse")
+    assert (code, "leaves none" in said) == (2, True)
+
+
+def test_what_cannot_be_stopped_is_refused(place: Path) -> None:
+    (place / "bin" / "sipf").write_text(HEALTHY)
+    code, said = told(place, "--out", "run", "--stop-when", "never")
+    assert (code, "plateau or worse, not never" in said) == (2, True)
+    code, said = told(place, "--out", "run", "--pairs-of", "other", "--stop-when", "worse")
+    assert (code, "--pairs-of" in said) == (2, True)
+    told(place, "--out", "other", "--rounds", "1")
+    code, said = told(place, "--out", "run", "--sft-from", "other", "--stop-when", "worse")
+    assert (code, "run that loop with --stop-when, too" in said) == (2, True)
+    told(place, "--out", "judged", "--rounds", "1", "--stop-when", "worse")
+    assert told(place, "--out", "run", "--rounds", "1", "--sft-from", "judged", "--stop-when", "worse")[0] == 0
+    calls_made = (place / "calls").read_text()
+    assert "health run --round 1 --stop-when worse --sft-from judged" in calls_made
+    assert "eval judged/data/validation.jsonl --model judged/m0 -o run/validation/sft.jsonl" in calls_made
 
 
 def test_an_arm_that_starts_before_the_questions_are_made_waits_for_them(place: Path) -> None:

@@ -239,7 +239,7 @@ def test_the_split_is_by_problem_and_held_out_figures_are_saved(tmp_path: Path) 
         2 * len(expected),
         3 * len(expected),
     )
-    assert {"accuracy", "auc", "calibration_error", "first_error_accuracy"} <= figures.keys()
+    assert {"accuracy", "auc", "calibration_error", "brier", "first_error_accuracy"} <= figures.keys()
     assert json.loads((out / "sipf.json").read_text())["kind"] == "prm"
 
 
