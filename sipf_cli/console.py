@@ -1,8 +1,9 @@
 """What the user sees: progress and warnings on stderr, and a summary at the end that never mixes with the data.
 
-    simulate: 120/600 problems, 12.1/s, 8,450 tokens/s, about 0:40 left
+    simulate: 120/600, 12.1/s, 8,450 tok/s, 64 rows, 81% right, 27% cost, 0:40 left
 
-On a terminal progress is a bar, elsewhere a plain line every ten seconds. Under `accelerate launch` only rank 0 prints.
+On a terminal progress is a bar with the figures below it, elsewhere a plain line of at most 80 characters every
+ten seconds. Under `accelerate launch` only rank 0 prints.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from json import dumps
 from typing import Any, TextIO
 
+from stages.runs.pace import Pace
+
+WIDTH = 80
 BAR_EVERY, LINE_EVERY = 0.1, 10.0
 """Seconds between two updates of the bar, and between two plain lines."""
 
@@ -37,29 +41,33 @@ class Reporter:
         self._terminal = self._stream.isatty()
         self._speaks = speaks()
         self._stage, self._unit = "", "problems"
-        self._total: int | None = None
-        self._before = self._count = self._tokens = 0
+        self._pace = Pace(None, 0, 0.0)
+        self._more: Callable[[], Mapping[str, float]] = dict
         self._shown = -1
         """The count that was last shown."""
-        self._begun = self._next = 0.0
+        self._next = 0.0
         self._bar: Any = None
 
     def start(self, stage: str, total: int | None, done: int = 0, unit: str = "problems") -> None:
         """Begin a stage of `total` units (None: unknown), of which an earlier run did `done`."""
-        self._stage, self._unit, self._total = stage, unit, total
-        self._before = self._count = done
-        self._tokens, self._shown = 0, -1
-        self._begun = self._clock()
-        self._next = self._begun + (BAR_EVERY if self._terminal else LINE_EVERY)
+        self._stage, self._unit, self._shown = stage, unit, -1
+        self._pace = Pace(total, done, self._clock())
+        self._next = self._pace.begun + (BAR_EVERY if self._terminal else LINE_EVERY)
         if self._speaks and self._terminal:
             self._bar = _bar(self._stream)
             self._bar.start()
-            self._bar.add_task(stage, total=total, completed=done, figures="")
+            self._bar.add_task(stage, total=total, completed=done, left="", figures="")
 
-    def advance(self, tokens: int = 0, count: int = 1) -> None:
-        """Count `count` more units, for which `tokens` were generated; update the display when it is time."""
-        self._count += count
-        self._tokens += tokens
+    def advance(
+        self, tokens: int = 0, count: int = 1, *, more: Callable[[], Mapping[str, float]] | None = None
+    ) -> None:
+        """Count `count` more units, for which `tokens` were generated; update the display when it is time.
+
+        Args:
+            more: further figures (see `stages.runs.progress`), asked for only when they are shown.
+        """
+        self._pace.add(count, tokens)
+        self._more = more or self._more
         now = self._clock()
         if now >= self._next:
             self._next = now + (BAR_EVERY if self._terminal else LINE_EVERY)
@@ -78,7 +86,7 @@ class Reporter:
         """Show the last state and leave the terminal as it was; safe to call again, or without a start."""
         if not self._stage:
             return
-        if self._bar is not None or self._count != self._shown or not self._count:
+        if self._bar is not None or self._pace.done != self._shown or not self._pace.done:
             self._draw(self._clock())
         if self._bar is not None:
             self._bar.stop()
@@ -88,26 +96,76 @@ class Reporter:
     def _draw(self, now: float) -> None:
         if not self._speaks:
             return
-        figures = self._figures(max(now - self._begun, 1e-9))
-        self._shown = self._count
+        figures = {**self._pace.figures(now), **self._more()}
+        self._shown = self._pace.done
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=self._count, figures=figures)
+            left, width = _time(figures, self._pace, short=True), self._bar.console.width
+            text = _fitting(lambda form: "  " + ", ".join(_parts(figures, form)), width - 1)
+            self._bar.update(self._bar.task_ids[0], completed=self._pace.done, left=left, figures=text)
             self._bar.refresh()
             return
-        of = f"{self._count:,}" if self._total is None else f"{self._count:,}/{self._total:,}"
-        print(f"{self._stage}: {of} {self._unit}, {figures}", file=self._stream, flush=True)
+        print(_fitting(lambda form: self._line(figures, form), WIDTH), file=self._stream, flush=True)
 
-    def _figures(self, seconds: float) -> str:
-        rate = (self._count - self._before) / seconds
-        parts = [f"{rate:,.1f}/s"]
-        if self._tokens:
-            parts.append(f"{self._tokens / seconds:,.0f} tokens/s")
-        left = None if self._total is None else self._total - self._count
-        if left is not None and left > 0 and rate > 0:
-            parts.append(f"about {_duration(left / rate)} left")
-        else:
-            parts.append(f"{_duration(seconds)} so far" if left is None or left > 0 else f"took {_duration(seconds)}")
-        return ", ".join(parts)
+    def _line(self, figures: Mapping[str, float], form: Form) -> str:
+        done, total = _number(self._pace.done, form), self._pace.total
+        of = done if total is None else f"{done}/{_number(total, form)}"
+        unit = "" if form.short else f" {self._unit}"
+        time_left = _time(figures, self._pace, short=form.short)
+        return f"{self._stage}: {of}{unit}, {', '.join([*_parts(figures, form), time_left])}"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How tersely figures are written, and which are left out."""
+
+    short: bool = False
+    rounded: bool = False
+    without: tuple[str, ...] = ()
+
+
+FORMS = (
+    Form(), Form(short=True), Form(short=True, rounded=True), Form(short=True, rounded=True, without=("rows",)),
+    Form(short=True, rounded=True, without=("rows", "tokens_per_second")),
+)  # fmt: skip
+"""From the wordiest to the tersest; the first that fits is shown."""
+SHORT = {"steps right": "right", "of brute force": "cost"}
+"""What a stage's shares are called where there is little room."""
+_PACE = ("done", "seconds", "seconds_left", "per_second", "tokens_per_second", "rows")
+
+
+def _fitting(text: Callable[[Form], str], width: int) -> str:
+    """The text in the first form that fits; in the last one it is cut off."""
+    written = (text(form) for form in FORMS)
+    return next((line for line in written if len(line) <= width), text(FORMS[-1])[:width])
+
+
+def _parts(figures: Mapping[str, float], form: Form) -> list[str]:
+    """Rates, rows and shares, each as a person reads it."""
+    rate = figures["per_second"]
+    parts = {"per_second": f"{_number(rate, form) if form.rounded and rate >= 10 else f'{rate:,.1f}'}/s"}
+    for name, unit in (("tokens_per_second", "tok/s" if form.short else "tokens/s"), ("rows", "rows")):
+        if name in figures:
+            parts[name] = f"{_number(figures[name], form)} {unit}"
+    for name, share in figures.items():
+        if name not in _PACE:
+            parts[name] = f"{share:.0%} {SHORT.get(name, name) if form.short else name}"
+    return [text for name, text in parts.items() if name not in form.without]
+
+
+def _number(value: float, form: Form) -> str:
+    """A whole number with separators; rounded, thousands and millions by their letter."""
+    for letter, size in (("M", 1e6), ("k", 1e3)):
+        if form.rounded and value >= size:
+            return f"{value / size:.{int(value < 10 * size)}f}{letter}"
+    return f"{value:,.0f}"
+
+
+def _time(figures: Mapping[str, float], pace: Pace, *, short: bool) -> str:
+    """The time left; where that is not known, or nothing is left, the time taken."""
+    if "seconds_left" in figures:
+        return f"{'' if short else 'about '}{_duration(figures['seconds_left'])} left"
+    seconds = _duration(figures["seconds"])
+    return f"took {seconds}" if pace.total is not None and pace.done >= pace.total else f"{seconds} so far"
 
 
 def emit(
@@ -191,13 +249,20 @@ def _duration(seconds: float) -> str:
 
 
 def _bar(stream: TextIO) -> Any:
+    """Two lines: stage, bar, count and time left; below them the other figures."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.text import Text
+
+    class Lines(Progress):
+        def get_renderables(self) -> Iterator[Any]:
+            yield from super().get_renderables()
+            yield from (Text(task.fields["figures"], no_wrap=True, overflow="ellipsis") for task in self.tasks)
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[figures]}"),
+        TextColumn("{task.fields[left]}"),
     )
-    return Progress(*columns, console=Console(file=stream), auto_refresh=False)
+    return Lines(*columns, console=Console(file=stream), auto_refresh=False)

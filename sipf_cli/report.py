@@ -44,8 +44,8 @@ def report(
         names_of_rounds = ("", *(f"#{i}" for i in range(len(result["rounds"]))))
         tables.append(Table(names_of_rounds, rows, title="What each round took and made"))
     if result["best"]:
-        columns = ("loop", "best", "model", "chosen on", "rounds", "ended by")
-        tables.append(Table(columns, [_best(row) for row in result["best"]], title="Best round, by health.jsonl"))
+        of_best = ("loop", "best", "model", "chosen on", "rounds", "ended by")
+        tables.append(Table(of_best, [_best(row) for row in result["best"]], title="Best round, by health.jsonl"))
     emit(result, tables, json=console.json)
 
 

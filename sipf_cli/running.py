@@ -34,7 +34,9 @@ def execute(
         show: shows how the run ended, given the stage's report; by default `show_summary`.
     """
     from stages.runs.stage import line_run, run_stage
+    from stages.runs.tracking import check_installed
 
+    check_installed(files.log_to)
     run = line_run(stage, str(lines), str(output), files)
     if files.dry_run:
         _plan(run, stage, json=console.json)

@@ -29,15 +29,29 @@ class Count(StrEnum):
     PAIRS = "pairs"
 
 
+RIGHT, JUDGED = "shown: right", "shown: judged"
+
+
+def right_share(counts: Mapping[str, int]) -> dict[str, float]:
+    """The share of right answers so far, for the progress of a run."""
+    return {"right": counts.get(RIGHT, 0) / judged} if (judged := counts.get(JUDGED, 0)) else {}
+
+
 class Tally:
     """Counts of one problem, journalled with it, so that sums are right however often a run was killed."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+        self.shown: Counter[str] = Counter()
+        """What only the progress of this run shows; in no journal and no manifest."""
 
     def count(self, name: str, times: int = 1) -> None:
         """Add `times` to the count of that name."""
         self.counts[name] += times
+
+    def show_verdicts(self, right: int, judged: int) -> None:
+        """Show that so many of so many answers were right."""
+        self.shown.update({RIGHT: right, JUDGED: judged})
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ The results are computed from the output (stages/joins/results.py), so a resumed
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from evals.rules import AnswerRule
 from evals.tasks import check_problem, task_of
 from evals.tasks.base import Chooser, ProgramTask, Task, Verdict
 from evals.tasks.prompts import PromptChoice
-from stages.counts import Count, Tally
+from stages.counts import Count, Tally, right_share
 from stages.engines.base import Completion, Draw, Engine, Request, generate
 from stages.engines.paths import to_path
 from stages.joins.earlier_paths import EarlierPaths
@@ -49,12 +50,17 @@ class Evaluation(Stage):
         """Answers to be written."""
         return {"answers": self.settings.n}
 
+    def live(self, counts: Mapping[str, int]) -> dict[str, float]:
+        """The share of right answers."""
+        return right_share(counts)
+
     async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
         """Replace the problem's paths by `n` judged answers, or by the likeliest choice where the task asks for it."""
         task = task_of(problem)
         problem.prompting = self.prompts.of(problem)
         if isinstance(task, Chooser) and (choices := task.continuations(problem)):
             problem.paths = [await self._chosen(task, problem, choices)]
+            _show(problem.paths, tally)
             tally.count("answers")
             tally.count("choices compared", len(choices))
             return [problem]
@@ -63,6 +69,7 @@ class Evaluation(Stage):
         verdicts = await self.verdicts.of_all(task, problem, texts, rule=rule, tally=tally)
         drawn = enumerate(zip(completions, verdicts, strict=True))
         problem.paths = [to_path(task, problem, c, verdict, i, "eval", 0) for i, (c, verdict) in drawn]
+        _show(problem.paths, tally)
         tally.count("answers", len(completions))
         tally.count(Count.TOKENS, sum(completion.tokens for completion in completions))
         tally.count("unfinished answers", sum(completion.finish == "length" for completion in completions))
@@ -119,6 +126,10 @@ class Judging(Stage):
         """Answers on the line."""
         return {"answers on the lines": len(problem.paths)}
 
+    def live(self, counts: Mapping[str, int]) -> dict[str, float]:
+        """The share of right answers."""
+        return right_share(counts)
+
     async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
         """Judge every path again except gold ones, and set its source to "eval"."""
         if self.answers is not None:
@@ -132,6 +143,7 @@ class Judging(Stage):
             texts = [task.cleaned(problem, text) for text in texts]
         verdicts = await self.verdicts.of_all(task, problem, texts, rule=self.rule, tally=tally)
         problem.paths = [_judged(task, path, verdict) for path, verdict in zip(paths, verdicts, strict=True)]
+        _show(problem.paths, tally)
         tally.count("answers", len(paths))
         tally.count("answers that could not be read", _unread(problem.paths))
         return [problem]
@@ -144,6 +156,10 @@ def _judged(task: Task, path: Path, verdict: Verdict) -> Path:
     made = Path.model_validate({**kept, "source": "eval", "steps": steps})
     write_verdict(verdict, made)
     return made
+
+
+def _show(paths: list[Path], tally: Tally) -> None:
+    tally.show_verdicts(sum(bool(path.correct) for path in paths), len(paths))
 
 
 def _unread(paths: list[Path]) -> int:

@@ -24,7 +24,7 @@ from evals.reading.equations import distance
 from evals.records import Path, Problem
 from evals.tasks import check_problem, task_of
 from evals.tasks.base import Task
-from stages.counts import DROPPED, Count, Tally
+from stages.counts import DROPPED, Count, Tally, right_share
 from stages.engines.base import Draw, Engine, Request, generate
 from stages.engines.paths import to_path
 from stages.joins.earlier_paths import EarlierPaths
@@ -94,6 +94,10 @@ class Sampler(Stage):
         """The first block's draws; how many more a quota takes is not known beforehand."""
         return {"draws, at least": self.settings.n}
 
+    def live(self, counts: Mapping[str, int]) -> dict[str, float]:
+        """The share of right draws."""
+        return right_share(counts)
+
     def report(self, counts: Mapping[str, int]) -> dict[str, Any]:
         """How many problems of the pool were on no line."""
         return {} if self.earlier is None else {"pool problems that no line asked for": self.earlier.unused()}
@@ -129,6 +133,7 @@ class Sampler(Stage):
         tally.count(Count.TOKENS, sum(completion.tokens for completion in completions))
         texts, rule = [completion.text for completion in completions], settings.answer_rule
         verdicts = await self.verdicts.of_all(task, problem, texts, rule=rule, tally=tally)
+        tally.show_verdicts(sum(bool(verdict.correct) for verdict in verdicts), len(verdicts))
         source = "sample" if shown is None else RATIONALISED
         return [
             to_path(task, problem, completion, verdict, start + i, source, settings.round)

@@ -24,7 +24,7 @@ from stages.seeds import in_share
 from stages.settings.simulate import SimulateSettings
 from stages.strategies import strategy
 from stages.strategies.audit import audit, audit_report
-from stages.strategies.cost import cost_report, count_labels, label_kinds
+from stages.strategies.cost import EVERY, RIGHT_STEPS, against_brute, cost_report, count_labels, label_kinds
 from stages.strategies.forks import keep_forks, roll_root
 from stages.strategies.harvest import harvest
 from stages.strategies.prefixes import Simulator, prefixes, to_label
@@ -67,6 +67,13 @@ class Simulation(Stage):
         if settings.strategy == "mcts" and settings.budget is None:
             return steps  # its own rollouts are searched, so their number is not known beforehand
         return {**steps, "rollouts, at most": most_draws(problem, settings)}
+
+    def live(self, counts: Mapping[str, int]) -> dict[str, float]:
+        """The share of right steps among the labelled ones, and the rollouts against brute force over every prefix."""
+        labelled, cost = counts.get(Count.STEPS_LABELLED, 0), cost_report(counts)
+        brute = cost.get(against_brute("rollouts", EVERY))
+        shown = {"steps right": counts.get(RIGHT_STEPS, 0) / labelled} if labelled else {}
+        return {**shown, **({} if brute is None else {"of brute force": brute})}
 
     def report(self, counts: Mapping[str, int]) -> dict[str, Any]:
         """The cost against brute force, the kinds of labels, and what the audit found."""

@@ -81,6 +81,9 @@ class Engine(Protocol):
     def hungry(self) -> bool:
         """True while more problems should be admitted to keep the engine full."""
 
+    def rows(self) -> int:
+        """Sequences that are being written now; 0 where that is not known."""
+
     def spent(self) -> dict[str, int]:
         """`usage` as a mapping, for the manifest."""
 

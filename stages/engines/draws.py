@@ -86,6 +86,10 @@ class DrawEngine(ABC):
         """True while fewer draws are under way than there is room for."""
         return len(self.open) < self.room
 
+    def rows(self) -> int:
+        """Draws under way."""
+        return len(self.open)
+
     def spent(self) -> dict[str, int]:
         """See `Engine.spent`."""
         return asdict(self.usage)

@@ -81,6 +81,10 @@ class OnDemandEngine:
         """True while more problems should be admitted; not before it is open."""
         return self._engine is not None and self._engine.hungry()
 
+    def rows(self) -> int:
+        """See `Engine.rows`."""
+        return 0 if self._engine is None else self._engine.rows()
+
     def spent(self) -> dict[str, int]:
         """See `Engine.spent`."""
         return {} if self._engine is None else self._engine.spent()

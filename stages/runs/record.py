@@ -31,6 +31,8 @@ class LineRun:
     """Complete the run without the problems that failed."""
     manifest: str | None = None
     """Also write the manifest here; for `-` only here."""
+    log_to: str | None = None
+    """The tool that shows the run; decides nothing about the data."""
     window: int = 4096
     """Lines of the shard that may be in flight at once."""
 
@@ -108,6 +110,7 @@ class RunRecord:
             "finished": now(),
             "platform": surroundings(),
             "parents": [parent_of(self.run.source, sha256)],
+            **({} if self.run.log_to is None else {"log_to": self.run.log_to}),
             **more,
         }
 

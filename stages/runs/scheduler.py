@@ -38,8 +38,8 @@ class Reporter(Protocol):
     def start(self, stage: str, total: int | None, done: int) -> None:
         """A run begins: `total` lines (None: unknown), of which `done` were finished before."""
 
-    def advance(self, tokens: int = 0) -> None:
-        """One more line is done, for which `tokens` tokens were generated."""
+    def advance(self, tokens: int = 0, tally: Tally | None = None) -> None:
+        """One more line is done, for which `tokens` tokens were generated; what was counted of it, if it was good."""
 
     def warn(self, text: str) -> None:
         """Show something the user should know."""
@@ -54,7 +54,7 @@ class Quiet:
     def start(self, stage: str, total: int | None, done: int) -> None:
         """See `Reporter`."""
 
-    def advance(self, tokens: int = 0) -> None:
+    def advance(self, tokens: int = 0, tally: Tally | None = None) -> None:
         """See `Reporter`."""
 
     def warn(self, text: str) -> None:
@@ -200,7 +200,7 @@ class Scheduler:
             if not self._closing:
                 self.delivery.deliver(line, position, tally.counts, [to_line(record) for record in records])
                 self.delivered += 1
-                self.reporter.advance(tally.counts[Count.TOKENS])
+                self.reporter.advance(tally.counts[Count.TOKENS], tally)
         except ProblemFailed as error:
             self.failed.append((line.n, identity, error.message))
             self.delivery.lose(position)

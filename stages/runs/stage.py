@@ -25,9 +25,10 @@ from stages.files.interrupts import RUN_AGAIN, StopFlag, catching_signals
 from stages.files.problems import read_problems
 from stages.files.reading import BadLines
 from stages.files.shards import refuse_other_counts
+from stages.runs.progress import Display, Progress
 from stages.runs.record import LineRun, Summary
 from stages.runs.runner import run_lines
-from stages.runs.scheduler import Reporter
+from stages.runs.tracking import TENSORBOARD, Tracker
 from stages.settings.files import FileSettings
 
 
@@ -52,6 +53,14 @@ class Resource(Protocol):
 
     async def close(self) -> None:
         """Free what it holds."""
+
+
+@runtime_checkable
+class Rows(Protocol):
+    """A resource that writes several sequences at once."""
+
+    def rows(self) -> int:
+        """How many it is writing now; 0 where it does not know."""
 
 
 class Stage(ABC):
@@ -96,6 +105,14 @@ class Stage(ABC):
             ProblemFailed: this problem cannot be done; the others continue.
         """
 
+    def live(self, counts: Mapping[str, int]) -> Mapping[str, float]:
+        """What the sums of all tallies so far (`Tally.counts` and `Tally.shown`) say of a run as it goes.
+
+        Returns:
+            Shares in [0, 1] by name, such as "right"; none where there is nothing to say yet.
+        """
+        return {}
+
     def report(self, counts: Mapping[str, int]) -> Mapping[str, Any]:
         """What the sums of all tallies mean, for the summary: figures, or named groups of them."""
         return {}
@@ -123,6 +140,7 @@ def line_run(stage: Stage, source: str, output: str, files: FileSettings) -> Lin
         overwrite=files.overwrite,
         skip_failed=files.skip_failed,
         manifest=None if files.manifest is None else str(files.manifest),
+        log_to=None if files.log_to == "none" else files.log_to,
     )
 
 
@@ -144,20 +162,30 @@ def estimate_stage(run: LineRun, stage: Stage, bad: BadLines) -> Counter[str]:
     return counts
 
 
-def run_stage(run: LineRun, stage: Stage, reporter: Reporter) -> Summary:
+def run_stage(run: LineRun, stage: Stage, display: Display) -> Summary:
     """Run the stage on every line of a file, handle signals, and report progress.
 
-    The stage's resources are opened when the first problem needs them, so a run that is complete opens nothing.
+    With `run.log_to` a tracker gets the figures, too. The stage's resources are opened when the first problem needs
+    them, so a run that is complete opens nothing.
 
     Raises:
         SipfError, KeyboardInterrupt: see `run_lines`.
     """
     with catching_signals() as flag:
-        return asyncio.run(_run(run, stage, reporter, flag))
+        return asyncio.run(_run(run, stage, display, flag))
 
 
-async def _run(run: LineRun, stage: Stage, reporter: Reporter, flag: StopFlag) -> Summary:
+def _tracker(run: LineRun) -> Tracker | None:
+    """The tool that the run is shown by, if any."""
+    if run.log_to is None:
+        return None
+    name = run.stage if run.output == "-" else run.output
+    return Tracker(run.log_to, f"{run.stage} {run.output}", run.options, f"{name}.{TENSORBOARD}")
+
+
+async def _run(run: LineRun, stage: Stage, display: Display, flag: StopFlag) -> Summary:
     opened = _Opened(stage.resources(), flag)
+    reporter = Progress(display, stage.live, opened.rows, _tracker(run))
 
     async def work(problem: Problem, tally: Tally) -> Sequence[Problem]:
         opened.ensure()
@@ -191,6 +219,10 @@ class _Opened:
     def hungry(self) -> bool:
         """True while more problems should be admitted: not before everything is open."""
         return len(self._open) == len(self._resources) and all(resource.hungry() for resource in self._resources)
+
+    def rows(self) -> int:
+        """How many sequences all of them are writing now."""
+        return sum(resource.rows() for resource in self._open if isinstance(resource, Rows))
 
     def spent(self) -> dict[str, int]:
         """What all of them have cost so far."""

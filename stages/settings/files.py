@@ -7,6 +7,7 @@ from pathlib import Path
 
 from stages.files.shards import Shard
 from stages.settings.declare import Panel, setting
+from stages.settings.tracking import TrackingSettings
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class PlannedSettings(OutputSettings):
 
 
 @dataclass(frozen=True)
-class FileSettings(PlannedSettings):
+class FileSettings(TrackingSettings, PlannedSettings):
     """The same, for the stages that can be stopped, resumed and split into shards."""
 
     shard: Shard | None = setting(

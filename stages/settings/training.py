@@ -14,6 +14,7 @@ from evals.errors import UsageError
 from stages.settings.declare import Panel, check_bounds, setting
 from stages.settings.labels import LABELS
 from stages.settings.model import ModelSettings
+from stages.settings.tracking import TrackingSettings
 
 FREE = ("device", "save_steps", "logging_steps", "gradient_checkpointing", "log_to")
 """Changing these does not change the model, so a resumed run may."""
@@ -24,7 +25,7 @@ NAMED = ("template", "chat_arg", "revision")
 
 
 @dataclass(frozen=True)
-class TrainSettings(ModelSettings):
+class TrainSettings(TrackingSettings, ModelSettings):
     """How to train. `warmup` below 1 is a share of all updates, else a number of them; `max_length` is in tokens.
 
     Raises:
@@ -68,9 +69,6 @@ class TrainSettings(ModelSettings):
     logging_steps: int = setting(10, "Updates between two lines of the history.", low=1, panel=Panel.MORE)
     keep: Literal["last", "best"] = setting(
         "last", "Weights to keep: the last, or those with the lowest held-out loss.", panel=Panel.MORE
-    )
-    log_to: Literal["none", "tensorboard", "wandb", "trackio"] = setting(
-        "none", "Tool that shows the training as well; its package must be installed.", panel=Panel.MORE
     )
 
     def __post_init__(self) -> None:

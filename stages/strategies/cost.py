@@ -12,6 +12,7 @@ from evals.records import Path, StepLabel
 from stages.counts import LABELS, Count, Tally, brute_force
 from stages.strategies.prefixes import Prefixes, brute_tokens
 
+RIGHT_STEPS = "right steps"
 UNIQUE, EVERY = "unique prefixes", "every prefix"
 """Brute force rolls out each distinct prefix once, or each step of each path."""
 
@@ -27,7 +28,7 @@ def count_labels(found: Prefixes, k: int, tally: Tally) -> None:
             continue
         tokens = brute_tokens(label.rollouts, k) if label.draws else k * _left(found.paths[path], prefix)
         tally.count(Count.STEPS_LABELLED, len(places))
-        tally.count("right steps", len(places) * label.hard)
+        tally.count(RIGHT_STEPS, len(places) * label.hard)
         tally.count(brute_force("rollouts", UNIQUE), k)
         tally.count(brute_force("tokens", UNIQUE), tokens)
         tally.count(brute_force("rollouts", EVERY), k * len(places))

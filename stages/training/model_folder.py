@@ -28,9 +28,9 @@ from stages.files.locks import CHOOSE_ANOTHER, output_lock
 from stages.files.manifest import differences, plain, sync_folder
 from stages.files.outputs import save_manifest
 from stages.models.naming import CARD
+from stages.runs.tracking import TENSORBOARD
 from stages.training.best import torn
 from stages.training.history import HISTORY, History
-from stages.training.tracking import TENSORBOARD
 
 MANIFEST = "manifest.json"
 COMPLETE = "complete"

@@ -26,11 +26,12 @@ from stages.models.loading import load_tokenizer
 from stages.models.naming import at_commit, at_revision, model_fingerprint, read_card, with_base
 from stages.models.prompts import Prompter
 from stages.models.templates import chat_arguments, make_prompter
+from stages.runs.tracking import check_installed
 from stages.settings.training import TrainSettings
 from stages.training.failed_writes import failed_writes_interrupt
+from stages.training.history import HISTORY
 from stages.training.model_folder import Log, ModelFolder, hash_rows
 from stages.training.processes import is_main_process
-from stages.training.tracking import check_installed
 
 BARE = {"bare": "{question}"}
 """The template of lines that bring their prompt along; a question asked later is then asked with nothing around it."""
@@ -124,15 +125,15 @@ class TrainingRun:
         Raises:
             DataError: there are no rows.
             UsageError, ModelError, Interrupted: see `ModelFolder` and `fit`; Interrupted where there is no room, too.
-            UsageError: the best weights are wanted, and nothing is held out to measure them on.
-            ModelError: the tool to log to is not installed.
+            UsageError: the best weights are wanted, and nothing is held out to measure them on; or the tool to log to
+                is not installed.
         """
         if self.options.keep == "best" and not method.held_out:
             raise UsageError(
                 "--keep best needs held-out problems, and there are none",
                 "Give --held-out a share, as 0.1; of few problems a larger one.",
             )
-        check_installed(self.options.log_to)
+        check_installed(self.options.log_to, f"{HISTORY} holds the same figures")
         if not rows:
             raise DataError(f"nothing is left to train on ({dict(counts)})", method.advice)
         described = self._describe(method, prompter, counts)

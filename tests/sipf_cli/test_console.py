@@ -155,3 +155,39 @@ def test_other_ranks_are_silent(monkeypatch: pytest.MonkeyPatch, capsys: Any) ->
     reporter.finish()
     emit({"lines": 1})
     assert capsys.readouterr() == ("", "")
+
+
+ALL = {"rows": 512, "steps right": 0.81, "of brute force": 0.27}
+
+
+@pytest.mark.parametrize(
+    ("total", "tokens", "line"),
+    [
+        (600, 800, "simulate: 20/600, 2.0/s, 1,600 tok/s, 512 rows, 81% right, 27% cost, 4:50 left"),
+        (None, 0, "simulate: 20, 2.0/s, 512 rows, 81% right, 27% cost, 0:10 so far"),
+        (6_000_000, 10**7, "simulate: 20/6.0M, 2.0/s, 20M tok/s, 81% right, 27% cost, 833:19:50 left"),
+    ],
+)
+def test_a_plain_line_has_all_figures_that_80_columns_hold(total: int | None, tokens: int, line: str) -> None:
+    stream, clock = io.StringIO(), Clock()
+    reporter = Reporter(stream, clock)
+    reporter.start("simulate", total)
+    for _ in range(20):
+        clock.now += 0.5
+        reporter.advance(tokens, more=lambda: ALL)
+    (shown,) = stream.getvalue().splitlines()
+    assert shown == line
+    assert len(shown) <= 80
+
+
+def test_figures_are_computed_when_they_are_shown_only() -> None:
+    asked = []
+    clock = Clock()
+    reporter = Reporter(io.StringIO(), clock)
+    reporter.start("sample", 100)
+    for _ in range(50):
+        clock.now += 0.1
+        reporter.advance(more=lambda: asked.append(1) or {})  # type: ignore[func-returns-value]
+    assert not asked
+    reporter.finish()
+    assert len(asked) == 1

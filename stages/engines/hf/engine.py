@@ -138,6 +138,10 @@ class HFEngine:
         await asyncio.sleep(0)
         return [float(token[row, start:end].sum()) for row, (start, end) in enumerate(spans)]
 
+    def rows(self) -> int:
+        """Rows of the batch that are being decoded."""
+        return self.loop.live
+
     def spent(self) -> dict[str, int]:
         """See `Engine.spent`."""
         return asdict(self.usage)

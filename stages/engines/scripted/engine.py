@@ -60,6 +60,10 @@ class ScriptedEngine:
         """A script knows no likelihoods."""
         raise ModelError("the scripted engine has no log-likelihoods", "Use --engine hf.")
 
+    def rows(self) -> int:
+        """None: an answer takes no time."""
+        return 0
+
     def spent(self) -> dict[str, int]:
         """See `Engine.spent`."""
         return asdict(self.usage)

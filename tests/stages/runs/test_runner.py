@@ -37,7 +37,7 @@ class Heard(Quiet):
     def start(self, stage: str, total: int | None, done: int) -> None:
         self.begun = (stage, total, done)
 
-    def advance(self, tokens: int = 0) -> None:
+    def advance(self, tokens: int = 0, tally: Tally | None = None) -> None:
         self.advanced += 1
 
     def warn(self, text: str) -> None:

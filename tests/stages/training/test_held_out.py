@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from evals.errors import Interrupted, ModelError, UsageError
+from evals.errors import Interrupted, UsageError
 from evals.tasks import task_of
 from stages.files.interrupts import StopFlag
 from stages.models.loading import load_tokenizer, load_weights
@@ -244,10 +244,10 @@ def test_the_loss_may_be_on_everything(tmp_path: Path, base: str) -> None:
 def test_a_tool_that_is_not_installed_is_named_before_anything_is_loaded(
     tmp_path: Path, base: str, tool: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stages.training.tracking.find_spec", lambda _: None)
-    with pytest.raises(ModelError, match=f"the package {tool} is not installed") as caught:
+    monkeypatch.setattr("stages.runs.tracking.find_spec", lambda _: None)
+    with pytest.raises(UsageError, match=f"the package {tool} is not installed") as caught:
         run_sft(PROBLEMS, model=base, out=str(tmp_path / "m"), options=dataclasses.replace(OPTIONS, log_to=tool))
-    assert caught.value.exit_code == 4
+    assert caught.value.exit_code == 2
     assert f"pip install {tool}" in caught.value.advice
     assert not list(tmp_path.iterdir())
 
