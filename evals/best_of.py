@@ -16,14 +16,18 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from typing import Any
 
+from evals.metrics import Mean, pass_at_k
 from evals.reading.answers import normal
 
 SUBSETS = 1000
 """Subsets that a majority is averaged over; all of them if there are no more."""
+VOTES = 1_000_000
+"""Subsets that a curve of many problems should not need more of: some seconds."""
 
 
 def best_by_score(scores: Sequence[float], right: Sequence[bool], n: int) -> float:
@@ -85,3 +89,71 @@ def _size(paths: int, n: int) -> int:
     if not 1 <= n <= paths:
         raise ValueError(f"best of {n} out of {paths} paths")
     return math.comb(paths, n)
+
+
+class BestOf:
+    """The curves of many problems, which are added one at a time; only sums are kept.
+
+    Args:
+        ns: sizes of the subsets; empty: 1, 2, 4, ... as far as a problem has paths.
+        seed: of the subsets that a majority is taken over.
+    """
+
+    def __init__(self, ns: Sequence[int] = (), seed: int = 0) -> None:
+        self.problems = 0
+        self._ns, self._seed = tuple(ns), seed
+        self._means: dict[tuple[str, int], Mean] = defaultdict(Mean)
+
+    def add(
+        self,
+        identity: str,
+        right: Sequence[bool],
+        answers: Sequence[str | None],
+        scores: Mapping[str, Sequence[float]] | None = None,
+    ) -> None:
+        """Add a problem's judged paths.
+
+        Args:
+            right, answers: of each path.
+            scores: of each path, by the name of the scores.
+        """
+        self.problems += 1
+        for n in (n for n in self._ns or _powers(len(right)) if n <= len(right)):
+            for name, values in (scores or {}).items():
+                self._means[name, n].add(best_by_score(values, right, n))
+            if any(answers):
+                self._means["majority", n].add(best_by_vote(answers, right, n, f"{self._seed}/{identity}"))
+            self._means["oracle", n].add(pass_at_k(len(right), sum(right), n) or 0.0)
+
+    @property
+    def picks(self) -> list[str]:
+        """The ways of picking that have a value: names of scores, "majority" where there are answers, "oracle"."""
+        found = list(dict.fromkeys(pick for pick, _ in self._means))
+        own = [pick for pick in found if pick not in ("majority", "oracle")]
+        return [*own, *(["majority"] if "majority" in found else []), "oracle"]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """For each n the problems that have so many paths, and of each pick the rate (None: no such problem)."""
+        ns = self._ns or sorted({n for _, n in self._means})
+        return [
+            {"n": n, "problems": self._mean("oracle", n).n, **{pick: self._mean(pick, n).rate() for pick in self.picks}}
+            for n in ns
+        ]
+
+    def _mean(self, pick: str, n: int) -> Mean:
+        return self._means.get((pick, n), Mean())
+
+
+def _powers(most: int) -> tuple[int, ...]:
+    return tuple(2**i for i in range(most.bit_length()) if 2**i <= most)
+
+
+def share_to_vote(problems: int, paths: float) -> float:
+    """The share of the problems to draw a curve from, so that it needs about `VOTES` subsets at most.
+
+    Args:
+        paths: of a problem, on the average.
+    """
+    most = max(1, round(paths))
+    subsets = sum(min(SUBSETS, math.comb(most, n)) for n in _powers(most))
+    return min(1.0, VOTES / max(1, problems * subsets))

@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from evals.reading.answers import normal
 
@@ -38,6 +40,29 @@ def mean_interval(values: Sequence[float], z: float = Z95) -> tuple[float, float
     if not all(0 <= value <= 1 for value in values):
         raise ValueError("values outside [0, 1]")
     return _score_interval(math.fsum(values) / len(values), len(values), z) if values else (0.0, 1.0)
+
+
+@dataclass(slots=True)
+class Mean:
+    """The mean of values in [0, 1], added one at a time and not kept."""
+
+    total: float = 0.0
+    n: int = 0
+
+    def add(self, value: float) -> None:
+        """Add a value. Raises ValueError if it is outside [0, 1]."""
+        if not 0 <= value <= 1:
+            raise ValueError(f"{value} is outside [0, 1]")
+        self.total += value
+        self.n += 1
+
+    def rate(self) -> dict[str, Any] | None:
+        """ "n", "rate", "low" and "high" (see `mean_interval`), or None without values."""
+        if not self.n:
+            return None
+        mean = min(1.0, self.total / self.n)
+        low, high = _score_interval(mean, self.n, Z95)
+        return {"n": self.n, "rate": mean, "low": low, "high": high}
 
 
 def _score_interval(rate: float, n: int, z: float) -> tuple[float, float]:

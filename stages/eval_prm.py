@@ -12,13 +12,13 @@ paths, which a person wrote. What a line lacks is counted, not dropped silently.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import Any
 
-from evals.best_of import best_by_score, best_by_vote
+from evals.best_of import BestOf
 from evals.datasets.processbench import Item, best_threshold, measured
 from evals.errors import DataError
-from evals.metrics import mean_interval, pair_accuracy, pass_at_k
+from evals.metrics import pair_accuracy
 from evals.records import Path, Problem
 from stages.joins.results import all_results
 from stages.seeds import held_out
@@ -118,29 +118,11 @@ def _path_pairs(rivals: list[tuple[str, list[Path]]], ranked: dict[str, list[lis
 def _curves(
     rivals: list[tuple[str, list[Path]]], ranked: dict[str, list[list[float]]], settings: PrmSettings
 ) -> dict[str, Any]:
-    ns = settings.best_of or _powers(max(len(paths) for _, paths in rivals))
-    chances: dict[tuple[str, int], list[float]] = defaultdict(list)
+    found = BestOf(settings.best_of, settings.seed)
     for i, (identity, paths) in enumerate(rivals):
         right = [bool(path.correct) for path in paths]
-        answers = [path.answer for path in paths]
-        for n in (n for n in ns if n <= len(paths)):
-            for name, scores in ranked.items():
-                chances[name, n].append(best_by_score(scores[i], right, n))
-            if any(answers):
-                chances["majority", n].append(best_by_vote(answers, right, n, f"{settings.seed}/{identity}"))
-            chances["oracle", n].append(pass_at_k(len(right), sum(right), n) or 0.0)
-    picks = [*ranked, *(["majority"] if any(pick == "majority" for pick, _ in chances) else []), "oracle"]
-    rows = [
-        {"n": n, "problems": len(chances["oracle", n]), **{pick: _rate(chances[pick, n]) for pick in picks}} for n in ns
-    ]
-    return {"problems": len(rivals), "picks": picks, "rows": rows}
-
-
-def _rate(chances: list[float]) -> dict[str, Any] | None:
-    if not chances:
-        return None
-    low, high = mean_interval(chances)
-    return {"n": len(chances), "rate": sum(chances) / len(chances), "low": low, "high": high}
+        found.add(identity, right, [path.answer for path in paths], {name: rows[i] for name, rows in ranked.items()})
+    return {"problems": found.problems, "picks": found.picks, "rows": found.rows()}
 
 
 def _score(path: Path, name: str, aggregate: str, counts: Counter[str]) -> float:
@@ -150,7 +132,3 @@ def _score(path: Path, name: str, aggregate: str, counts: Counter[str]) -> float
         counts[f"judged paths without {name} scores, ranked last"] += 1
         return float("-inf")
     return float(getattr(scores, scores.chosen(aggregate)))
-
-
-def _powers(most: int) -> tuple[int, ...]:
-    return tuple(2**i for i in range(most.bit_length()) if 2**i <= most)

@@ -1,58 +1,92 @@
 """report: the results and costs of a loop, read from the result files and manifests in its folder.
 
-RUN/eval/*.jsonl                        one file per policy          -> accuracy, trace accuracy, gain, paired p
+RUN/eval/*.jsonl                        one file per policy          -> accuracy, trace accuracy, gains, paired p
 RUN/r*/{paths,labels,pairs}.jsonl       one folder per round         -> draws, label cost, pairs
 RUN/r*/prm/manifest.json                                             -> the reward model on held-out problems
+<<<<<<< HEAD
 RUN/health.jsonl                        one line per round           -> the best round, and what ended the loop
+=======
+
+`write_page` makes a page of it, with charts and with everything else that the folder tells (`stages.page`).
+>>>>>>> 5c69cc1 (report -o: a page with accuracy, costs, pairs, reward models, training and settings; charts as SVG)
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evals.errors import UsageError
+from evals.best_of import BestOf, share_to_vote
+from evals.errors import DataError, UsageError
 from stages.counts import Count
+from stages.files.atomic import atomic_file, cannot_write
 from stages.files.manifest import read_manifest
+<<<<<<< HEAD
 from stages.joins.results import all_results, compare, first_answer, rate, right_trace
 from stages.rounds.lines import health_lines
+=======
+from stages.joins.judged import Judged, judged
+from stages.joins.results import compare, rate
+from stages.seeds import in_share
+from stages.settings.report import ReportSettings
+>>>>>>> 5c69cc1 (report -o: a page with accuracy, costs, pairs, reward models, training and settings; charts as SVG)
 from stages.strategies.cost import EVERY, against_brute, cost_report
 
+ROUND = re.compile(r"round(\d+)")
 
-def report(folders: list[Path], against: str = "sft") -> dict[str, Any]:
+
+def report(folders: list[Path], against: str = "sft", seed: int = 0) -> dict[str, Any]:
     """The results and costs of one or more loops that share their problems.
 
     Args:
         folders: written by examples/loop.sh; the first one's policies keep their names, those of the others get the
             folder's name as a prefix.
         against: the policy that gains are measured against, if there is one of that name.
+        seed: of the problems that a majority among several answers is taken of, where there are very many.
 
     Returns:
         "policies": rows of name, split, rate, `trace` (the rate of right answers by right steps, or None where steps
+<<<<<<< HEAD
         cannot be checked) and, against the reference, gain and p; "rounds": rows of costs; "best": each loop's best
         round, where its health was computed (`best_round`).
+=======
+        cannot be checked), against the reference gain and p, and against the policy that it was made from `before`
+        (that one's name), `gain_before` and `p_before`; where problems have several answers `drawn` has a row for each
+        k with pass@k and maj@k. "rounds": rows of costs.
+>>>>>>> 5c69cc1 (report -o: a page with accuracy, costs, pairs, reward models, training and settings; charts as SVG)
 
     Raises:
-        UsageError: a folder holds no result file.
+        UsageError: a folder holds no result file, or two loops have the same name.
+        DataError: a result file holds a bad line.
     """
     files = _result_files(folders)
-    splits = {name: _by_split(file) for name, file in files.items()}
-    reference = splits.get(against)
+    numbers: dict[str, int] = {}
+    splits = {name: _by_split(file, numbers, seed) for name, file in files.items()}
     policies = []
     for name, groups in splits.items():
+        before = _before(name, splits, against)
         for split, group in groups.items():
-            right, n = sum(group.right.values()), len(group.right)
-            row: dict[str, Any] = {"policy": name, "split": split, **rate(right, n), "trace": group.trace()}
-            if reference is not None and name != against and split in reference:
-                row |= _against(reference[split].right, group.right)
+            row: dict[str, Any] = {"policy": name, "split": split, **group.accuracy(), "trace": group.trace()}
+            if name != against and split in splits.get(against, {}):
+                gain = _gain(splits[against][split], group)
+                row |= {"gain": gain["gain"], "p": gain["p"]}
+            if before is not None and split in splits[before]:
+                gain = _gain(splits[before][split], group)
+                row |= {"before": before, "gain_before": gain["gain"], "p_before": gain["p"]}
+            if group.unanswered:
+                row["unanswered"] = group.unanswered
+            if group.most_answers > 1:
+                row["drawn"] = group.drawn()
             policies.append(row)
     rounds = [
-        {"loop": folder.name, "round": number, **round_costs(folder / f"r{number}")}
+        {"loop": loop_name(folder), "round": number, **round_costs(folder / f"r{number}")}
         for folder in folders
-        for number in sorted(int(place.name[1:]) for place in folder.glob("r[0-9]*") if place.name[1:].isdecimal())
+        for number in rounds_of(folder)
     ]
     best = {folder: best_round(folder, files) for folder in folders}
     return {"policies": policies, "rounds": rounds, "best": [found for found in best.values() if found]}
@@ -85,15 +119,29 @@ def best_round(folder: Path, files: Mapping[str, Path]) -> dict[str, Any] | None
     }
 
 
+def loop_name(folder: Path) -> str:
+    """What a loop is called: the name of its folder."""
+    return os.path.basename(os.path.abspath(folder))
+
+
+def rounds_of(folder: Path) -> list[int]:
+    """The numbers of a loop's rounds, in their order."""
+    return sorted(int(place.name[1:]) for place in folder.glob("r[0-9]*") if place.name[1:].isdecimal())
+
+
 def _result_files(folders: list[Path]) -> dict[str, Path]:
     """Result files by policy name, in the order in which they were finished."""
     found: dict[str, Path] = {}
+    names = [loop_name(folder) for folder in folders]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"two of the folders have the name {twice}", "Rename one: the name tells them apart.")
     for folder in folders:
         files = [path for path in folder.glob("eval/*.jsonl") if read_manifest(str(path)) is not None]
         if not files:
             raise UsageError(f"{folder} holds no complete results in eval/", "Run examples/loop.sh --out on it first.")
         for path in sorted(files, key=lambda path: (_finished(path), path.name)):
-            found[path.stem if folder is folders[0] else f"{folder.name}/{path.stem}"] = path
+            found[path.stem if folder is folders[0] else f"{loop_name(folder)}/{path.stem}"] = path
     return found
 
 
@@ -101,33 +149,102 @@ def _finished(file: Path) -> str:
     return str((read_manifest(str(file)) or {}).get("finished"))
 
 
-@dataclass
-class _Verdicts:
-    """A policy's first answers on one split."""
+def _before(name: str, policies: Mapping[str, Any], against: str) -> str | None:
+    """The policy that a round began with: that of the round before, or the fine-tuned one, which arms may share."""
+    loop, slash, own = name.rpartition("/")
+    found = ROUND.fullmatch(own)
+    if found is None:
+        return None
+    last = int(found[1]) - 1
+    wanted = [f"{loop}{slash}round{last}"] if last else [f"{loop}{slash}sft", "sft", against]
+    return next((other for other in wanted if other in policies and other != name), None)
 
-    right: dict[str, bool] = field(default_factory=dict)
-    """By problem id."""
-    traces: list[bool] = field(default_factory=list)
-    """Whether right by right steps, of the problems whose steps can be checked."""
+
+class _Verdicts(Mapping[str, bool]):
+    """Whether a policy's first answer is right, by problem id. A byte per problem; the policies share the ids."""
+
+    def __init__(self, numbers: dict[str, int]) -> None:
+        self._numbers = numbers
+        self._found = bytearray()
+        """By the problem's number 0 for none, 1 for wrong, 2 for right."""
+
+    def add(self, identity: str, right: bool) -> None:
+        number = self._numbers.setdefault(identity, len(self._numbers))
+        self._found.extend(b"\0" * (number + 1 - len(self._found)))
+        if self._found[number]:
+            raise DataError(f"the id {identity!r} appears twice", "Give every problem its own id.")
+        self._found[number] = 1 + right
+
+    def __getitem__(self, identity: str) -> bool:
+        if identity not in self:
+            raise KeyError(identity)
+        return self._found[self._numbers[identity]] == 2
+
+    def __contains__(self, identity: object) -> bool:
+        number = self._numbers.get(identity, len(self._found)) if isinstance(identity, str) else len(self._found)
+        return number < len(self._found) and self._found[number] > 0
+
+    def __iter__(self) -> Iterator[str]:
+        return (identity for identity in self._numbers if identity in self)
+
+    def __len__(self) -> int:
+        return len(self._found) - self._found.count(0)
+
+
+@dataclass
+class _Split:
+    """A policy's answers on one split."""
+
+    right: _Verdicts
+    voted: BestOf
+    traced: int = 0
+    """Problems whose steps can be checked; `sound` of them are right by right steps."""
+    sound: int = 0
+    unanswered: int = 0
+    most_answers: int = 0
+
+    def add(self, found: Judged, *, votes: bool) -> None:
+        if not found.right:
+            self.unanswered += 1
+            return
+        self.right.add(found.identity, found.right[0])
+        self.traced += found.sound is not None
+        self.sound += bool(found.sound)
+        self.most_answers = max(self.most_answers, len(found.right))
+        if votes and len(found.right) > 1:
+            self.voted.add(found.identity, found.right, found.answers)
+
+    def accuracy(self) -> dict[str, Any]:
+        right, n = sum(self.right.values()), len(self.right)
+        if not n:
+            raise DataError("there is no evaluated problem")
+        return rate(right, n)
 
     def trace(self) -> dict[str, Any] | None:
-        return rate(sum(self.traces), len(self.traces)) if self.traces else None
+        return rate(self.sound, self.traced) if self.traced else None
+
+    def drawn(self) -> dict[str, Any]:
+        """pass@k ("oracle") and maj@k ("majority") by k, of so many problems."""
+        return {"problems": self.voted.problems, "rows": self.voted.rows()}
 
 
-def _by_split(file: Path) -> dict[str, _Verdicts]:
+def _by_split(file: Path, numbers: dict[str, int], seed: int) -> dict[str, _Split]:
     """Verdicts by the lines' `split` ("all" where they have none)."""
-    groups: dict[str, _Verdicts] = {}
-    for problem in all_results(str(file)):
-        group = groups.setdefault(str(getattr(problem, "split", "all")), _Verdicts())
-        group.right[problem.id] = bool(first_answer(problem).correct)
-        trace = right_trace(problem)
-        group.traces += [] if trace is None else [trace]
+    groups: dict[str, _Split] = {}
+    counts = _counts(file)
+    problems = counts.get("problems", 0)
+    share = share_to_vote(problems, counts.get("answers", problems) / max(1, problems))
+    for found in judged(str(file)):
+        group = groups.setdefault(found.split, _Split(_Verdicts(numbers), BestOf(seed=seed)))
+        try:
+            group.add(found, votes=in_share(found.identity, share, seed, "voted"))
+        except DataError as error:
+            raise error.at(str(file)) from error
     return groups
 
 
-def _against(reference: Mapping[str, bool], verdicts: Mapping[str, bool]) -> dict[str, Any]:
-    result = compare(reference, verdicts)
-    return {"gain": result["gain"], "p": result["p"]}
+def _gain(reference: _Split, found: _Split) -> dict[str, Any]:
+    return compare(reference.right, found.right)
 
 
 def round_costs(folder: Path) -> dict[str, Any]:
@@ -152,6 +269,47 @@ def round_costs(folder: Path) -> dict[str, Any]:
         "PRM first error": held_out.get("first_error_accuracy"),
         "pairs": pairs.get(Count.PAIRS),
     }
+
+
+def write_page(
+    folders: list[Path], result: dict[str, Any], settings: ReportSettings, output: Path | None, figures: Path | None
+) -> dict[str, int]:
+    """Make the page of a report, its charts as files, or both.
+
+    Args:
+        result: what `report` found.
+        output: the page; `figures`: a folder for one SVG file per chart, which is made if it is not there.
+
+    Returns:
+        "bytes" of the page, "charts", and "figures" that were written.
+
+    Raises:
+        DataError: a manifest or a line that cannot be read.
+        Interrupted: a file cannot be written.
+    """
+    from stages.page.assembly import assemble
+
+    found = assemble({loop_name(folder): folder for folder in folders}, result, settings)
+    written = {"charts": len(found.charts)}
+    if figures is not None:
+        for name, content in found.figures():
+            _write(figures / f"{name}.svg", content)
+        written["figures"] = len(found.charts)
+    if output is not None:
+        written["bytes"] = _write(output, found.html())
+    return written
+
+
+def _write(path: Path, content: str) -> int:
+    """Write a text file whole or not at all, and the folders above it; its size in bytes."""
+    data = content.encode("utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(str(path), error) from error
+    with atomic_file(str(path)) as file:
+        file.write(data)
+    return len(data)
 
 
 def _counts(file: Path) -> dict[str, Any]:

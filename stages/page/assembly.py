@@ -1,0 +1,108 @@
+"""Puts the page together: which sections it has, in which order, and what stands above and below them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stages.files.manifest import toolkit_version
+from stages.page.accuracy import accuracy, interval, p_value, percent, verdict
+from stages.page.blocks import Section, Text
+from stages.page.charts import Chart
+from stages.page.costs import costs
+from stages.page.drawing import file_of
+from stages.page.health import health
+from stages.page.made import outputs, unfinished
+from stages.page.provenance import provenance
+from stages.page.render import page
+from stages.page.reward import reward
+from stages.page.training import training
+from stages.settings.report import ReportSettings
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """The parts of a page."""
+
+    title: str
+    lead: str
+    sections: list[Section]
+    problems: Mapping[str, Any] | None
+    foot: str
+
+    @property
+    def charts(self) -> list[Chart]:
+        """Every chart, in its order."""
+        return [chart for section in self.sections for chart in section.charts()]
+
+    def html(self) -> str:
+        """The page."""
+        return page(self.title, self.lead, self.sections, self.foot, self.problems)
+
+    def figures(self) -> Iterator[tuple[str, str]]:
+        """Every chart's name and the content of its SVG file."""
+        return ((chart.name, file_of(chart)) for chart in self.charts)
+
+
+def assemble(folders: Mapping[str, Path], result: Mapping[str, Any], settings: ReportSettings) -> Assembled:
+    """The page of some loops.
+
+    Args:
+        folders: the loops by their names, which differ.
+        result: what `stages.report.report` found in them.
+
+    Raises:
+        DataError: a manifest or a line that cannot be read.
+    """
+    loops = {name: outputs(folder) for name, folder in folders.items()}
+    first = next(iter(folders))
+    sections = [
+        _overview(folders, result, settings.against),
+        accuracy(result["policies"], first, settings.against),
+        health(folders),
+        costs(loops, result["rounds"]),
+        reward(folders, settings.seed),
+        training(folders),
+        provenance(loops),
+    ]
+    finished = [
+        str(made.manifest["finished"]) for found in loops.values() for made in found if "finished" in made.manifest
+    ]
+    last = f" Its newest file is of {max(finished)}." if finished else ""
+    return Assembled(
+        f"Report on {', '.join(folders)}",
+        f"What sipf found in {', '.join(map(str, folders.values()))}.{last}",
+        [section for section in sections if section is not None],
+        None,
+        f"Made by sipf {toolkit_version()} report. This file fetches nothing.",
+    )
+
+
+def _overview(folders: Mapping[str, Path], result: Mapping[str, Any], against: str) -> Section:
+    """The last policy of each loop in a sentence per split, and what is not finished."""
+    section = Section("overview", "In short")
+    for name in folders:
+        own = [row for row in result["policies"] if _loop(row["policy"], folders) == name]
+        for split in dict.fromkeys(row["split"] for row in own):
+            last = [row for row in own if row["split"] == split][-1]
+            section.blocks.append(Text(_sentence(last, against)))
+    for name, folder in folders.items():
+        section.blocks += [Text(f"{name}: {said}", notice=True) for said in unfinished(folder)]
+    return section
+
+
+def _loop(policy: str, folders: Mapping[str, Path]) -> str:
+    return policy.rpartition("/")[0] or next(iter(folders))
+
+
+def _sentence(row: Mapping[str, Any], against: str) -> str:
+    said = f"{row['policy']} on {row['split']}: {percent(row['rate'])} % right ({interval(row)} %)"
+    if row["trace"]:
+        said += f", {percent(row['trace']['rate'])} % by right steps"
+    for gain, p, other in (("gain", "p", against), ("gain_before", "p_before", row.get("before"))):
+        if gain in row:
+            told = verdict(row[gain], row[p])
+            said += f"; {100 * row[gain]:+.1f} points against {other} (p = {p_value(row[p])}, {told})"
+    return f"{said}."

@@ -1,0 +1,58 @@
+"""Puts sections into the frame: one file of HTML with styles, charts and scripts inside, which fetches nothing.
+
+Everything that is put into a template is escaped, unless it was made as Markup; what cannot be seen is made visible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from stages.page import charts
+from stages.page.blocks import Charts, Group, Section, Text
+from stages.page.charts import Table
+from stages.page.drawing import svg
+from stages.page.svg import visible
+
+
+def environment() -> Environment:
+    """The templates of this folder; a name that is not there is an error and not an empty text."""
+    made = Environment(
+        loader=PackageLoader("stages.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: visible(value) if type(value) is str else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.tests["text"] = lambda block: isinstance(block, Text)
+    made.tests["table"] = lambda block: isinstance(block, Table)
+    made.tests["charts"] = lambda block: isinstance(block, Charts)
+    made.tests["group"] = lambda block: isinstance(block, Group)
+    made.filters["svg"] = svg
+    made.filters["cell"] = cell
+    return made
+
+
+def cell(value: object) -> str:
+    """A cell of a table as text."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return charts.number(value) if isinstance(value, int | float) else str(value)
+
+
+def page(
+    title: str, lead: str, sections: Sequence[Section], foot: str, problems: Mapping[str, Any] | None = None
+) -> str:
+    """The whole page.
+
+    Args:
+        lead: a sentence below the title; `foot`: one at the end.
+        problems: what `problems.html`, `problems.css` and `problems.js` show, or None for a page without that part.
+    """
+    template = environment().get_template("page.html")
+    return template.render(title=title, lead=lead, sections=sections, foot=foot, problems=problems)
