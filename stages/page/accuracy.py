@@ -25,9 +25,9 @@ def accuracy(policies: Sequence[Row], first_loop: str, against: str) -> Section:
     section = Section("accuracy", "Accuracy")
     section.blocks.append(
         Text(
-            "The share of problems whose first answer is right, with its 95 % Wilson interval. Trace accuracy asks that "
-            "every step be right, too. Gains are paired: p is the exact two-sided McNemar test on the same problems; "
-            f"a difference with p below {SURE} is called better or worse, any other is no clear difference."
+            "The share of problems whose first answer is right, with its 95 % Wilson interval. Trace accuracy asks "
+            "that every step be right, too. Gains are paired: p is the exact two-sided McNemar test on the same "
+            f"problems; a difference with p below {SURE} is called better or worse, any other is no clear difference."
         )
     )
     for split in dict.fromkeys(row["split"] for row in policies):

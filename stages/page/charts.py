@@ -159,9 +159,9 @@ def ticks(low: float, high: float, most: int = 6, *, whole: bool = False) -> lis
 
 def anchor(text: str) -> str:
     """A name as part of an anchor and of a file's name: lower case, digits and hyphens. Two names give two of these:
-    where letters had to be left out, a few digits of a hash say which name it was."""
+    where letters had to go, a few digits of a hash say which name it was."""
     plain = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-    if plain == text:
+    if plain == text and 0 < len(plain) <= 40:
         return plain
     return f"{plain[:40]}-{hashlib.blake2b(text.encode('utf-8', 'surrogatepass'), digest_size=3).hexdigest()}".strip(
         "-"

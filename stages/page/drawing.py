@@ -45,7 +45,11 @@ def svg(chart: Chart, *, style: bool = False) -> Markup:
     parts = [
         element("title", chart.title, id=name),
         element("desc", chart.described(), id=what),
-        *([element("style", STYLE), _text(chart.title, 8.0, 18.0, weight=600)] if style else []),
+        *(
+            [element("style", STYLE), _text(_short(chart.title, int(WIDTH / LETTER) - 6), 8.0, 18.0, weight=600)]
+            if style
+            else []
+        ),
         element("g", *body, *legend, transform=f"translate(0 {head:g})" if head else None),
     ]
     return element(

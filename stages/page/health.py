@@ -57,7 +57,7 @@ def _rate(row: Mapping[str, Any]) -> tuple[object, object]:
     accuracy, ends = row.get("accuracy"), row.get("interval")
     if isinstance(accuracy, Mapping) and all(_numeric(accuracy.get(key)) for key in ("rate", "low", "high")):
         return percent(accuracy["rate"]), interval(accuracy)
-    if not _numeric(accuracy):
+    if isinstance(accuracy, bool) or not isinstance(accuracy, int | float):
         return None, None
     told = isinstance(ends, list) and len(ends) == 2 and all(map(_numeric, ends))
     return percent(accuracy), interval({"low": ends[0], "high": ends[1]}) if told and ends is not None else None

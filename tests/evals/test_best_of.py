@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evals import best_of
-from evals.best_of import best_by_score, best_by_vote
+from evals.best_of import SUBSETS, VOTES, BestOf, best_by_score, best_by_vote, share_to_vote
 from evals.metrics import pass_at_k
 
 PATHS = st.lists(
@@ -78,3 +79,32 @@ def test_more_than_there_are_is_refused(n: int) -> None:
         best_by_score([0.1, 0.2], [True, False], n)
     with pytest.raises(ValueError, match=f"best of {n} out of 2 paths"):
         best_by_vote(["1", "2"], [True, False], n)
+
+
+def test_curves_added_up_are_the_means_of_the_problems_chances() -> None:
+    found = BestOf(seed=3)
+    problems = [
+        ("a", [True, False, False], ["1", "2", "2"], [0.9, 0.5, 0.1]),
+        ("b", [False, True], ["1", "2"], [0.3, 0.3]),
+    ]
+    for identity, right, answers, scores in problems:
+        found.add(identity, right, answers, {"prm": scores})
+    one, two = found.rows()
+    assert found.picks == ["prm", "majority", "oracle"]
+    assert [(row["n"], row["problems"]) for row in (one, two)] == [(1, 2), (2, 2)]
+    assert one["oracle"]["rate"] == one["prm"]["rate"] == pytest.approx((1 / 3 + 1 / 2) / 2)
+    assert two["prm"]["rate"] == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert two["oracle"]["rate"] == pytest.approx((2 / 3 + 1) / 2)
+    assert two["majority"]["rate"] == pytest.approx((1 / 3 + 1 / 2) / 2), "of 1,2 by lot; of 2,2 wrong"
+    assert [row["n"] for row in BestOf((5,)).rows()] == [5]
+    assert BestOf((5,)).rows()[0]["oracle"] is None
+
+
+def test_the_share_to_vote_keeps_the_subsets_within_bounds() -> None:
+    assert share_to_vote(1000, 4) == 1.0
+    assert share_to_vote(0, 0) == 1.0
+    for paths in (2, 8, 64):
+        share = share_to_vote(100_000, paths)
+        subsets = sum(min(SUBSETS, math.comb(paths, 2**i)) for i in range(paths.bit_length()))
+        assert 100_000 * share * subsets == pytest.approx(VOTES) or share == 1.0
+    assert share_to_vote(100_000, 64) < share_to_vote(100_000, 8) < 1

@@ -9,7 +9,7 @@ import random
 import pytest
 
 from evals import metrics
-from evals.metrics import combined, harmonic, mean_interval, wilson
+from evals.metrics import Mean, combined, harmonic, mean_interval, wilson
 
 
 def test_wilson_solves_its_quadratic() -> None:
@@ -150,8 +150,25 @@ def test_the_interval_of_a_mean_of_rates_follows_from_theirs() -> None:
     assert harmonic([0.5, 0.0]) == 0.0
 
 
+<<<<<<< HEAD
 def test_the_brier_score_is_the_mean_squared_error_of_soft_labels_too() -> None:
     assert metrics.brier([True, False], [0.5, 0.5]) == 0.25
     assert metrics.brier([1, 0.5], [0.9, 0.5]) == pytest.approx(0.005)
     with pytest.raises(ValueError, match="2 labels for 1 scores"):
         metrics.brier([1, 0], [0.5])
+=======
+def test_a_mean_that_is_added_up_has_the_interval_of_its_values() -> None:
+    mean = Mean()
+    assert mean.rate() is None
+    for value in (0.25, 0.5, 1.0):
+        mean.add(value)
+    low, high = mean_interval((0.25, 0.5, 1.0))
+    assert mean.rate() == {
+        "n": 3,
+        "rate": pytest.approx(1.75 / 3),
+        "low": pytest.approx(low),
+        "high": pytest.approx(high),
+    }
+    with pytest.raises(ValueError, match="outside"):
+        mean.add(1.5)
+>>>>>>> 8240a43 (report: tests of the page, its charts and what it reads; docs/report.md and a benchmark)

@@ -84,6 +84,58 @@ def test_policies_stand_in_the_order_in_which_they_were_measured_with_gains_over
     assert last["trace"] is None, "these lines have no world to check steps against"
 
 
+def test_a_round_is_measured_against_the_one_before_and_the_first_against_sft(loop: Path) -> None:
+    results(loop, "round2", "2026-01-01T04:00:00", {"test": [*range(7)], "ood": [0]})
+    rows = {(row["policy"], row["split"]): row for row in report([loop])["policies"]}
+    last = rows["round2", "test"]
+    assert (last["before"], last["gain_before"], last["p_before"]) == ("round1", pytest.approx(-0.1), mcnemar(1, 0))
+    first = rows["round1", "test"]
+    assert (first["before"], first["gain_before"], first["p_before"]) == ("sft", first["gain"], first["p"])
+    assert all("before" not in rows[name, "test"] for name in ("base", "sft"))
+
+
+def test_a_round_of_another_loop_is_measured_against_its_own_loop(loop: Path) -> None:
+    other = loop.parent / "outcome"
+    results(other, "round1", "2026-01-01T00:00:00", {"test": [0]})
+    results(other, "round2", "2026-01-01T01:00:00", {"test": [0, 1]})
+    rows = {row["policy"]: row for row in report([loop, other])["policies"] if row["split"] == "test"}
+    assert rows["outcome/round1"]["before"] == "sft", "arms share the first loop's"
+    assert rows["outcome/round2"]["before"] == "outcome/round1"
+
+
+def test_problems_without_an_answer_are_counted_and_in_no_rate(loop: Path) -> None:
+    with open(loop / "eval" / "round1.jsonl", "a") as file:
+        file.write(json.dumps({"id": "test/99", "task": "chain", "question": "?", "split": "test", "paths": []}) + "\n")
+    rows = {(row["policy"], row["split"]): row for row in report([loop])["policies"]}
+    assert (rows["round1", "test"]["n"], rows["round1", "test"]["unanswered"]) == (10, 1)
+    assert "unanswered" not in rows["round1", "ood"]
+
+
+def test_several_answers_have_a_row_per_k(tmp_path: Path) -> None:
+    file = tmp_path / "eval" / "sft.jsonl"
+    manifest(file, counts={"problems": 1, "answers": 3})
+    said = enumerate((("7", True), ("8", False), ("8", False)))
+    paths = [{"id": f"a#{n}", "source": "eval", "text": "", "answer": a, "correct": ok} for n, (a, ok) in said]
+    file.write_text(json.dumps({"id": "a", "task": "math", "question": "?", "paths": paths}) + "\n")
+    (row,) = report([tmp_path])["policies"]
+    assert row["right"] == 1, "the first answer"
+    assert row["drawn"]["problems"] == 1
+    one, two = row["drawn"]["rows"]
+    assert (one["n"], one["oracle"]["rate"], two["oracle"]["rate"]) == (1, pytest.approx(1 / 3), pytest.approx(2 / 3))
+    assert two["majority"]["rate"] == pytest.approx(1 / 3), "of 7 and 8 by lot, of 8 and 8 wrong"
+
+
+def test_two_folders_of_one_name_and_an_id_twice_are_refused(loop: Path) -> None:
+    twin = loop.parent / "other" / "demo"
+    results(twin, "sft", "x", {"test": [1]})
+    with pytest.raises(UsageError, match="two of the folders have the name demo"):
+        report([loop, twin])
+    file = twin / "eval" / "sft.jsonl"
+    file.write_text(file.read_text() * 2)
+    with pytest.raises(DataError, match=r"sft\.jsonl: the id 'test/0' appears twice"):
+        report([twin])
+
+
 def test_trace_accuracy_stands_beside_accuracy_by_split(tmp_path: Path) -> None:
     file = tmp_path / "eval" / "sft.jsonl"
     manifest(file, finished="x")
