@@ -73,10 +73,10 @@ def report(folders: list[Path], against: str = "sft", seed: int = 0) -> dict[str
         for split, group in groups.items():
             row: dict[str, Any] = {"policy": name, "split": split, **group.accuracy(), "trace": group.trace()}
             if name != against and split in splits.get(against, {}):
-                gain = _gain(splits[against][split], group)
+                gain = _gain(against, splits[against][split], name, group)
                 row |= {"gain": gain["gain"], "p": gain["p"]}
             if before is not None and split in splits[before]:
-                gain = _gain(splits[before][split], group)
+                gain = _gain(before, splits[before][split], name, group)
                 row |= {"before": before, "gain_before": gain["gain"], "p_before": gain["p"]}
             if group.unanswered:
                 row["unanswered"] = group.unanswered
@@ -175,6 +175,11 @@ class _Verdicts(Mapping[str, bool]):
             raise DataError(f"the id {identity!r} appears twice", "Give every problem its own id.")
         self._found[number] = 1 + right
 
+    @property
+    def rights(self) -> int:
+        """How many are right."""
+        return self._found.count(2)
+
     def __getitem__(self, identity: str) -> bool:
         if identity not in self:
             raise KeyError(identity)
@@ -185,7 +190,8 @@ class _Verdicts(Mapping[str, bool]):
         return number < len(self._found) and self._found[number] > 0
 
     def __iter__(self) -> Iterator[str]:
-        return (identity for identity in self._numbers if identity in self)
+        # Numbers were given in the order of the ids.
+        return (identity for identity, found in zip(self._numbers, self._found, strict=False) if found)
 
     def __len__(self) -> int:
         return len(self._found) - self._found.count(0)
@@ -215,7 +221,7 @@ class _Split:
             self.voted.add(found.identity, found.right, found.answers)
 
     def accuracy(self) -> dict[str, Any]:
-        right, n = sum(self.right.values()), len(self.right)
+        right, n = self.right.rights, len(self.right)
         if not n:
             raise DataError("there is no evaluated problem")
         return rate(right, n)
@@ -243,8 +249,12 @@ def _by_split(file: Path, numbers: dict[str, int], seed: int) -> dict[str, _Spli
     return groups
 
 
-def _gain(reference: _Split, found: _Split) -> dict[str, Any]:
-    return compare(reference.right, found.right)
+def _gain(reference: str, before: _Split, policy: str, found: _Split) -> dict[str, Any]:
+    try:
+        return compare(before.right, found.right)
+    except DataError as error:
+        advice = "Report loops together that were evaluated on the same problems."
+        raise DataError(f"{reference} and {policy} share no problem", advice) from error
 
 
 def round_costs(folder: Path) -> dict[str, Any]:

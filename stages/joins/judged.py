@@ -18,7 +18,7 @@ from pydantic_core import from_json
 from evals.errors import DataError
 from evals.records import Problem
 from evals.worlds.truth import sound
-from stages.files.lines import TextLines
+from stages.files.inputs import raw_lines
 from stages.joins.traces import sound_steps
 
 
@@ -43,15 +43,12 @@ def parsed_lines(source: str) -> Iterator[tuple[str, Any]]:
     Raises:
         DataError: a line is not an object of JSON.
     """
-    for line in TextLines(source):
-        assert line is not None, "a reader that waits gets lines only"
-        place = f"{source}:{line.n + 1}"
-        if line.fault is not None:
-            raise line.fault.at(place)
-        if not line.text:
+    for number, raw in enumerate(raw_lines(source), 1):
+        if raw is None or raw.isspace():
             continue
+        place = f"{source}:{number}"
         try:
-            row = from_json(line.text, allow_inf_nan=False)
+            row = from_json(raw, allow_inf_nan=False)
         except ValueError as error:
             raise DataError(f"{place}: not a line of JSON ({error})") from error
         if not isinstance(row, dict):
@@ -83,22 +80,22 @@ def _judged(row: Mapping[str, Any]) -> Judged:
     if any(path.get("correct") is None for path in paths):
         raise DataError("paths: not evaluated", "Run sipf eval on the file first.")
     right = [bool(path["correct"]) for path in paths]
-    steps = _sound(row, paths[0])
     return Judged(
         str(row["id"]),
         split,
         right,
         [path.get("answer") for path in paths],
-        None if steps is None else steps and right[0],
+        _sound(row, paths[0], right[0]),
     )
 
 
-def _sound(row: Mapping[str, Any], path: Mapping[str, Any]) -> bool | None:
-    """What `stages.joins.traces.sound_steps` says, which only few kinds of lines have to be made records for."""
+def _sound(row: Mapping[str, Any], path: Mapping[str, Any], right: bool) -> bool | None:
+    """What `stages.joins.results.right_trace` says. Only few kinds of lines have to be made records for it, and the
+    steps of a wrong answer need not be looked at."""
     world = row.get("world")
     if row["task"] == "chain" and isinstance(world, Mapping) and "operations" in world:
-        return sound(world, path.get("steps", []))
+        return right and sound(world, path.get("steps", []))
     if row["task"] == "gsm8k":
         problem = Problem.from_row({**row, "paths": [path]})
-        return sound_steps(problem, problem.paths[0])
+        return right and sound_steps(problem, problem.paths[0])
     return None

@@ -52,7 +52,8 @@ def page(
 
     Args:
         lead: a sentence below the title; `foot`: one at the end.
-        problems: what `problems.html`, `problems.css` and `problems.js` show, or None for a page without that part.
+        problems: what `problems.html` (a section with the id "problems"), `problems.css` and `problems.js` show as
+            `problems`, or None for a page without that part.
     """
     template = environment().get_template("page.html")
     return template.render(title=title, lead=lead, sections=sections, foot=foot, problems=problems)

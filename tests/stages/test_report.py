@@ -125,6 +125,15 @@ def test_several_answers_have_a_row_per_k(tmp_path: Path) -> None:
     assert two["majority"]["rate"] == pytest.approx(1 / 3), "of 7 and 8 by lot, of 8 and 8 wrong"
 
 
+def test_loops_on_other_problems_are_refused_by_name(loop: Path) -> None:
+    other = loop.parent / "elsewhere"
+    results(other, "round1", "x", {"test": [0]})
+    file = other / "eval" / "round1.jsonl"
+    file.write_text(file.read_text().replace('"test/', '"other/'))
+    with pytest.raises(DataError, match="sft and elsewhere/round1 share no problem"):
+        report([loop, other])
+
+
 def test_two_folders_of_one_name_and_an_id_twice_are_refused(loop: Path) -> None:
     twin = loop.parent / "other" / "demo"
     results(twin, "sft", "x", {"test": [1]})
