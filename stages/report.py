@@ -3,12 +3,9 @@
 RUN/eval/*.jsonl                        one file per policy          -> accuracy, trace accuracy, gains, paired p
 RUN/r*/{paths,labels,pairs}.jsonl       one folder per round         -> draws, label cost, pairs
 RUN/r*/prm/manifest.json                                             -> the reward model on held-out problems
-<<<<<<< HEAD
 RUN/health.jsonl                        one line per round           -> the best round, and what ended the loop
-=======
 
 `write_page` makes a page of it, with charts and with everything else that the folder tells (`stages.page`).
->>>>>>> 5c69cc1 (report -o: a page with accuracy, costs, pairs, reward models, training and settings; charts as SVG)
 """
 
 from __future__ import annotations
@@ -26,15 +23,11 @@ from evals.errors import DataError, UsageError
 from stages.counts import Count
 from stages.files.atomic import atomic_file, cannot_write
 from stages.files.manifest import read_manifest
-<<<<<<< HEAD
-from stages.joins.results import all_results, compare, first_answer, rate, right_trace
-from stages.rounds.lines import health_lines
-=======
 from stages.joins.judged import Judged, judged
 from stages.joins.results import compare, rate
+from stages.rounds.lines import health_lines
 from stages.seeds import in_share
 from stages.settings.report import ReportSettings
->>>>>>> 5c69cc1 (report -o: a page with accuracy, costs, pairs, reward models, training and settings; charts as SVG)
 from stages.strategies.cost import EVERY, against_brute, cost_report
 
 ROUND = re.compile(r"round(\d+)")
@@ -51,14 +44,10 @@ def report(folders: list[Path], against: str = "sft", seed: int = 0) -> dict[str
 
     Returns:
         "policies": rows of name, split, rate, `trace` (the rate of right answers by right steps, or None where steps
-<<<<<<< HEAD
-        cannot be checked) and, against the reference, gain and p; "rounds": rows of costs; "best": each loop's best
-        round, where its health was computed (`best_round`).
-=======
         cannot be checked), against the reference gain and p, and against the policy that it was made from `before`
         (that one's name), `gain_before` and `p_before`; where problems have several answers `drawn` has a row for each
-        k with pass@k and maj@k. "rounds": rows of costs.
->>>>>>> 5c69cc1 (report -o: a page with accuracy, costs, pairs, reward models, training and settings; charts as SVG)
+        k with pass@k and maj@k. "rounds": rows of costs; "best": each loop's best round, where its health was computed
+        (`best_round`).
 
     Raises:
         UsageError: a folder holds no result file, or two loops have the same name.
@@ -109,7 +98,7 @@ def best_round(folder: Path, files: Mapping[str, Path]) -> dict[str, Any] | None
     last = lines[-1]
     wanted = folder / "eval" / (f"round{last['best']}.jsonl" if last["best"] else "sft.jsonl")
     return {
-        "loop": folder.name,
+        "loop": loop_name(folder),
         "round": last["best"],
         "policy": next((name for name, file in files.items() if file == wanted), None),
         "model": last["best_model"],

@@ -150,13 +150,13 @@ def test_the_interval_of_a_mean_of_rates_follows_from_theirs() -> None:
     assert harmonic([0.5, 0.0]) == 0.0
 
 
-<<<<<<< HEAD
 def test_the_brier_score_is_the_mean_squared_error_of_soft_labels_too() -> None:
     assert metrics.brier([True, False], [0.5, 0.5]) == 0.25
     assert metrics.brier([1, 0.5], [0.9, 0.5]) == pytest.approx(0.005)
     with pytest.raises(ValueError, match="2 labels for 1 scores"):
         metrics.brier([1, 0], [0.5])
-=======
+
+
 def test_a_mean_that_is_added_up_has_the_interval_of_its_values() -> None:
     mean = Mean()
     assert mean.rate() is None
@@ -171,4 +171,3 @@ def test_a_mean_that_is_added_up_has_the_interval_of_its_values() -> None:
     }
     with pytest.raises(ValueError, match="outside"):
         mean.add(1.5)
->>>>>>> 8240a43 (report: tests of the page, its charts and what it reads; docs/report.md and a benchmark)
