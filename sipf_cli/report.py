@@ -40,7 +40,7 @@ def report(
     console: o.ConsoleOptions,
     output: Page = None,
     figures: Figures = None,
-    show: Open = False,
+    open: Open = False,
 ) -> None:
     """Put the results of a loop, or of several with the same test problems, into one table or one page.
 
@@ -62,9 +62,9 @@ def report(
     from stages.report import report as collect
     from stages.report import write_page
 
-    if show and output is None:
+    if open and output is None:
         raise UsageError("--open shows a page, and none is written", "Give -o FILE.")
-    result = collect(folders, settings.against, settings.seed)
+    result = collect(folders, settings)
     if output is not None or figures is not None:
         written = write_page(folders, result, settings, output, figures)
         places = {name: str(path) for name, path in (("page", output), ("figures", figures)) if path is not None}
@@ -75,7 +75,7 @@ def report(
         )
     else:
         emit(result, _tables(result, settings.against), json=console.json)
-    if show and output is not None:
+    if open and output is not None:
         import webbrowser
 
         webbrowser.open(output.resolve().as_uri())

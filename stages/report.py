@@ -33,14 +33,14 @@ from stages.strategies.cost import EVERY, against_brute, cost_report
 ROUND = re.compile(r"round(\d+)")
 
 
-def report(folders: list[Path], against: str = "sft", seed: int = 0) -> dict[str, Any]:
+def report(folders: list[Path], settings: ReportSettings | None = None) -> dict[str, Any]:
     """The results and costs of one or more loops that share their problems.
 
     Args:
         folders: written by examples/loop.sh; the first one's policies keep their names, those of the others get the
             folder's name as a prefix.
-        against: the policy that gains are measured against, if there is one of that name.
-        seed: of the problems that a majority among several answers is taken of, where there are very many.
+        settings: what gains are measured against, if there is a policy of that name; and the seed of the problems that a
+            majority among several answers is taken of, where there are very many.
 
     Returns:
         "policies": rows of name, split, rate, `trace` (the rate of right answers by right steps, or None where steps
@@ -53,6 +53,8 @@ def report(folders: list[Path], against: str = "sft", seed: int = 0) -> dict[str
         UsageError: a folder holds no result file, or two loops have the same name.
         DataError: a result file holds a bad line.
     """
+    chosen = settings or ReportSettings()
+    against, seed = chosen.against, chosen.seed
     files = _result_files(folders)
     numbers: dict[str, int] = {}
     splits = {name: _by_split(file, numbers, seed) for name, file in files.items()}

@@ -1,6 +1,7 @@
 """What a complete file of scored lines says about its scores, in one pass; sums are kept, the lines are not.
 
-    quality = read_scored("run/r0/scored.jsonl", "prm0", unseen=lambda identity: held_out(identity, 42, 0.1))
+    held_out = lambda identity: in_share(identity, 42, 0.1)
+    quality = read_scored("run/r0/scored.jsonl", "prm0", unseen=held_out, share=1, seed=0)
     quality["held out"].steps.auc()
 
 Steps are held against their labels, which rollouts decided; paths against their answers. Gold paths are counted and not
@@ -71,7 +72,7 @@ class Scored:
 
 
 def read_scored(
-    source: str, name: str, *, unseen: Callable[[str], bool] | None = None, share: float = 1.0, seed: int = 0
+    source: str, name: str, *, unseen: Callable[[str], bool] | None = None, share: float, seed: int
 ) -> Scored:
     """Read a file of scored lines.
 

@@ -33,7 +33,7 @@ HELD = {
 """Keys of what `train-prm` measured, and what they are called here."""
 
 
-def reward(folders: Mapping[str, Path], seed: int = 0) -> Section | None:
+def reward(folders: Mapping[str, Path], seed: int) -> Section | None:
     """The section, or None where no round has a reward model or scores."""
     section = Section("reward", "Reward model")
     for loop, folder in folders.items():

@@ -11,6 +11,7 @@ import pytest
 from evals.errors import DataError, UsageError
 from evals.metrics import mcnemar, wilson
 from stages.report import report
+from stages.settings.report import ReportSettings
 
 
 def results(folder: Path, name: str, finished: str, right: dict[str, list[int]], n: int = 10) -> None:
@@ -78,9 +79,13 @@ def test_policies_stand_in_the_order_in_which_they_were_measured_with_gains_over
     assert last["p"] == mcnemar(1, 6), "only sft: problem 9; only round1: 2 to 7"
     assert by_name["round1", "ood"]["gain"] == pytest.approx(-0.1)
     assert "gain" not in by_name["sft", "test"]
-    against_base = {row["policy"]: row for row in report([loop], "base")["policies"] if row["split"] == "test"}
+    against_base = {
+        row["policy"]: row
+        for row in report([loop], ReportSettings(against="base"))["policies"]
+        if row["split"] == "test"
+    }
     assert against_base["sft"]["gain"] == pytest.approx(0.2)
-    assert "gain" not in report([loop], "nobody")["policies"][-1]
+    assert "gain" not in report([loop], ReportSettings(against="nobody"))["policies"][-1]
     assert last["trace"] is None, "these lines have no world to check steps against"
 
 

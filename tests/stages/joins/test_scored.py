@@ -20,7 +20,7 @@ from tests.stages.page.run_folder import label, scored_line, scores
 def read(tmp_path: Path, *rows: Mapping[str, Any], **how: Any) -> Scored:
     file = tmp_path / "scored.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return read_scored(str(file), "prm0", **how)
+    return read_scored(str(file), "prm0", **{"share": 1.0, "seed": 0, **how})
 
 
 def test_the_verdict_on_a_label_is_the_records_own() -> None:

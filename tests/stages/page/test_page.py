@@ -27,7 +27,7 @@ HOSTILE = "<script>alert(1)</script>\"'&<!--]]> \u202egnp\u202c\x00\x1b[2J" + "<
 def made(folders: list[Path], out: Path, **settings: Any) -> tuple[Element, dict[str, Any]]:
     """The page as a tree, and the report that it shows."""
     chosen = ReportSettings(**settings)
-    found = report(folders, chosen.against, chosen.seed)
+    found = report(folders, chosen)
     write_page(folders, found, chosen, out, None)
     text = out.read_text(encoding="utf-8")
     assert out.stat().st_size == len(text.encode())
