@@ -39,8 +39,8 @@ def report(folders: list[Path], settings: ReportSettings | None = None) -> dict[
     Args:
         folders: written by examples/loop.sh; the first one's policies keep their names, those of the others get the
             folder's name as a prefix.
-        settings: what gains are measured against, if there is a policy of that name; and the seed of the problems that a
-            majority among several answers is taken of, where there are very many.
+        settings: what gains are measured against, if there is a policy of that name, and the seed of the problems that
+            a majority among several answers is taken of, where there are very many.
 
     Returns:
         "policies": rows of name, split, rate, `trace` (the rate of right answers by right steps, or None where steps
