@@ -380,7 +380,8 @@ pairs chosen with a reward model's scores, with the policy itself as simulator a
 EQUAL_PAIRS = """## At equal pairs
 
 Every arm trains on at most as many pairs as `labels` makes, those by fine-tuning on as many paths. `trace`: right
-answers by right steps.
+answers by right steps. DPO's settings (`[dpo]` in `demo.toml`) were not tuned as ORPO's were, so that SRF falls says
+little.
 """
 EQUAL_TOKENS = """## At equal tokens
 
@@ -433,6 +434,11 @@ def page(arms: Mapping[str, Arm], code: Mapping[str, Arm] | None) -> str:
     parts += [LABELS, table((*MODEL_HEAD, *QUALITY_HEAD), model_rows(arms))]
     if code is not None:
         parts += ["## Code\n", table(head, accuracy_rows(code, ["sft", *(name for name in code if name != "sft")]))]
+    absent = [
+        claim.text for claim in claims(sipf.rounds) if not {claim.better[0], claim.than[0]} <= set(arms)
+    ]  # fmt: skip
+    if absent:
+        parts.append(f"## Not tried here\n\nTheir arms were not run: {'; '.join(absent)}.\n")
     partial = [
         f"{title(name)} ({len(arm.seeds)} seeds)" for name, arm in arms.items() if len(arm.seeds) < len(sft.seeds)
     ]
