@@ -7,13 +7,15 @@
      "rejected_score": 0.41, "chosen_correct": true, ...}
 
 A row with `prefix` has two sides that both continue that text: it belongs to the prompt, and no loss falls on it.
+Beside the pairs, `pairs.jsonl.reasons.jsonl` says why the others are missing (`stages.pairing.reasons`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
 from evals.errors import DataError
@@ -25,6 +27,7 @@ from stages.files.reading import BadLines
 from stages.models.templates import exported_prompt
 from stages.pairing import RULES
 from stages.pairing.question import LEFT_OUT, Found, Pair, Question, Side
+from stages.pairing.reasons import ENDING, Reason, dropped, in_order
 from stages.pairing.report import (
     LENGTH_GAP,
     NO_GAP,
@@ -33,12 +36,11 @@ from stages.pairing.report import (
     SWEEP,
     WITHOUT,
     PairReport,
-    RuleReport,
     reached_by,
     refuse_nothing,
 )
 from stages.pairing.union import each_once, in_shares
-from stages.runs.whole_file import WholeFile
+from stages.runs.whole_file import Beside, WholeFile
 from stages.seeds import lot
 from stages.settings.pairs import PairSettings, RuleName
 
@@ -49,6 +51,11 @@ class _Made:
 
     number: int
     row: dict[str, Any]
+
+    @property
+    def whose(self) -> tuple[int, str, RuleName]:
+        """The place and the id of its problem, and its rule."""
+        return self.number, self.row["problem"], self.row["rule"]
 
     @property
     def same(self) -> tuple[Any, ...]:
@@ -66,7 +73,8 @@ def write_pairs(
     dry_run: bool = False,
     manifest: str | None = None,
 ) -> dict[str, Any]:
-    """Make the pairs of a file of lines and write them as a whole file or not at all.
+    """Make the pairs of a file of lines and write them as a whole file or not at all, with the reasons for those that
+    are missing beside them (`OUT.reasons.jsonl`; not where the output is a pipe).
 
     Args:
         source: lines with judged paths, or `-`.
@@ -97,7 +105,8 @@ def write_pairs(
         list(rows())
         return summary()
     run = WholeFile("pairs", source, output, asdict(settings), overwrite, manifest)
-    return run.write(rows(), report.counts, bad, lambda: {"pairs": summary()}).summary("pairs")
+    beside = Beside(ENDING, lambda: in_order(report.reasons))
+    return run.write(rows(), report.counts, bad, lambda: {"pairs": summary()}, beside).summary("pairs")
 
 
 def _check(problem: Problem, settings: PairSettings) -> None:
@@ -131,29 +140,34 @@ def make_pairs(problems: Iterable[Problem], settings: PairSettings, report: Pair
         report.passing = _passing(problems, settings, settings.pass_share)
     for number, problem in enumerate(problems):
         report.counts["problems"] += 1
-        paths = _usable(problem, settings, report)
+        paths = _usable(problem, settings, report, number)
         for name, rows in made.items():
             told = report.rules[name]
             question = Question(problem, paths, settings, told.counts, told.lowest, report.passing)
-            rows += [_Made(number, _row(problem, pair, name, settings)) for pair in _taken(name, question, report)]
-    taken = _drawn(made, settings, report)
-    _count(taken, report)
-    return [item.row for item in taken]
+            taken = _taken(name, question, report, number)
+            rows += [_Made(number, _row(problem, pair, name, settings)) for pair in taken]
+    chosen = _drawn(made, settings, report)
+    _count(chosen, report)
+    return [item.row for item in chosen]
 
 
-def _usable(problem: Problem, settings: PairSettings, report: PairReport) -> list[Path]:
+def _usable(problem: Problem, settings: PairSettings, report: PairReport, number: int = 0) -> list[Path]:
     last = max((path.round for path in problem.paths), default=0)
     usable = []
-    for number, path in enumerate(problem.paths):
+    for i, path in enumerate(problem.paths):
         report.counts["paths"] += 1
+        left_out = ""
         if path.source == "gold" and not settings.gold:
-            report.counts[f"{LEFT_OUT}gold"] += 1
+            left_out = "gold"
         elif settings.rounds == "last" and path.round != last:
-            report.counts[f"{LEFT_OUT}earlier round"] += 1
+            left_out = "earlier round"
         elif path.correct is None:
-            raise DataError(f"{problem.id}: paths.{number}.correct: missing", "Pairs need paths made by sipf sample.")
+            raise DataError(f"{problem.id}: paths.{i}.correct: missing", "Pairs need paths made by sipf sample.")
         else:
             usable.append(path)
+        if left_out:
+            report.counts[LEFT_OUT + left_out] += 1
+            report.reasons.append(Reason(number, problem.id, None, left_out, path.id))
     return usable
 
 
@@ -169,14 +183,21 @@ def _passing(problems: list[Problem], settings: PairSettings, share: float) -> d
     return {steps: reached_by(share, sorted(found, reverse=True)) for steps, found in sorted(scores.items())}
 
 
-def _taken(name: RuleName, question: Question, report: PairReport) -> list[Pair]:
+def _taken(name: RuleName, question: Question, report: PairReport, number: int) -> list[Pair]:
     """The pairs that a rule gives a problem, at most `max_per_problem`; the rest is counted by reason."""
     settings, told = question.settings, report.rules[name]
+    whose = number, question.problem.id, name
+
+    def left_out(reason: str, count: int) -> None:
+        told.counts[NOT_TAKEN + reason] += count
+        report.reasons += [Reason(*whose, reason, pairs=count)] if count else []
+
     found = RULES[name].find(question)
-    pairs, none = _distinct(found, told), found.none
+    report.reasons += [Reason(*whose, reason, path) for path, reason in question.left_out]
+    pairs, none = _distinct(found, left_out), found.none
     if settings.max_length_gap is not None and pairs:
         near = [pair for pair in pairs if _length_gap(pair.chosen, pair.rejected) <= settings.max_length_gap]
-        told.counts[NOT_TAKEN + LENGTH_GAP] += len(pairs) - len(near)
+        left_out(LENGTH_GAP, len(pairs) - len(near))
         pairs, none = near, none if near else LENGTH_GAP
     if RULES[name].gapped:
         for eta in SWEEP:
@@ -187,24 +208,25 @@ def _taken(name: RuleName, question: Question, report: PairReport) -> list[Pair]
         none = f"{NO_GAP} of {settings.eta:g}" if none == NO_GAP else none
     if not pairs:
         told.counts[WITHOUT + none] += 1
+        report.reasons.append(Reason(*whose, none))
         return []
     taken = _spread(pairs, settings.max_per_problem)
     told.counts["problems with a pair"] += 1
     told.counts[Count.PAIRS] += len(taken)
-    told.counts[f"{NOT_TAKEN}max-per-problem"] += len(pairs) - len(taken)
+    left_out("max-per-problem", len(pairs) - len(taken))
     return taken
 
 
-def _distinct(found: Found, told: RuleReport) -> list[Pair]:
-    """The pairs whose two sides differ, those of the same texts once."""
+def _distinct(found: Found, left_out: Callable[[str, int], None]) -> list[Pair]:
+    """The pairs whose two sides differ, those of the same texts once; the others are counted."""
+    differing = [pair for pair in found.pairs if pair.chosen.text != pair.rejected.text]
     kept: dict[tuple[str, str, str], Pair] = {}
-    for pair in found.pairs:
-        if pair.chosen.text == pair.rejected.text:
-            told.counts[f"{NOT_TAKEN}two equal texts"] += 1
-        elif pair.texts in kept:
-            told.counts[f"{NOT_TAKEN}same texts as another pair"] += 1
-        else:
-            kept[pair.texts] = pair
+    for pair in differing:
+        kept.setdefault(pair.texts, pair)
+    if len(differing) < len(found.pairs):
+        left_out("two equal texts", len(found.pairs) - len(differing))
+    if len(kept) < len(differing):
+        left_out("same texts as another pair", len(differing) - len(kept))
     return list(kept.values())
 
 
@@ -227,17 +249,26 @@ def _drawn(made: dict[RuleName, list[_Made]], settings: PairSettings, report: Pa
     parts = each_once(list(made.values()), lambda item: item.same)
     for told, before, part in zip(report.rules.values(), made.values(), parts, strict=True):
         if len(part) < len(before):
-            told.counts[NOT_TAKEN + REPEATED] = len(before) - len(part)
+            told.counts[NOT_TAKEN + REPEATED] = _drop(before, part, REPEATED, report)
     given = [share for share in shares.values() if share is not None]
     if given:
         sizes = in_shares([len(part) for part in parts], given, settings.most)
-        report.counts[f"{NOT_TAKEN}shares"] = sum(map(len, parts)) - sum(sizes)
-        parts = [_lots(part, size, settings.seed) for part, size in zip(parts, sizes, strict=True)]
+        shared = [_lots(part, size, settings.seed) for part, size in zip(parts, sizes, strict=True)]
+        report.counts[f"{NOT_TAKEN}shares"] = _drop(chain(*parts), chain(*shared), "shares", report)
+        parts = shared
     together = sorted((item for part in parts for item in part), key=lambda item: item.number)
     if settings.most is not None and len(together) > settings.most:
-        report.counts[f"{NOT_TAKEN}most"] = len(together) - settings.most
-        together = _lots(together, settings.most, settings.seed)
+        kept = _lots(together, settings.most, settings.seed)
+        report.counts[f"{NOT_TAKEN}most"] = _drop(together, kept, "most", report)
+        together = kept
     return together
+
+
+def _drop(before: Iterable[_Made], after: Iterable[_Made], reason: str, report: PairReport) -> int:
+    """Note the pairs that were not taken; their number."""
+    found = dropped((item.whose for item in before), (item.whose for item in after), reason)
+    report.reasons += found
+    return sum(each.pairs or 0 for each in found)
 
 
 def _lots(made: list[_Made], most: int, seed: int) -> list[_Made]:

@@ -36,14 +36,14 @@ def consistent(question: Question) -> Found:
 def _all_right(question: Question, path: Path) -> bool:
     verdicts = question.verdicts(path)
     if not verdicts:
-        question.leave_out(f"not chosen: {question.no_verdicts() if verdicts is None else 'no steps'}")
+        question.leave_out(path, f"not chosen: {question.no_verdicts() if verdicts is None else 'no steps'}")
         return False
     if question.settings.by == "scores" and (scores := question.scores(path)) is not None:
         question.lowest.append(min(scores.steps))
     if False in verdicts:
-        question.leave_out("not chosen: a wrong step")
+        question.leave_out(path, "not chosen: a wrong step")
     elif None in verdicts:
-        question.leave_out("not chosen: an undecided step")
+        question.leave_out(path, "not chosen: an undecided step")
     return all(verdicts)
 
 
@@ -53,7 +53,7 @@ def _among_the_best(question: Question, path: Path) -> bool:
         return False
     if score >= question.passing[len(path.steps)]:
         return True
-    question.leave_out("not chosen: not among the best-scored share")
+    question.leave_out(path, "not chosen: not among the best-scored share")
     return False
 
 
@@ -61,5 +61,5 @@ def _one_wrong(question: Question, path: Path) -> bool:
     verdicts = question.verdicts(path)
     if verdicts is not None and False in verdicts:
         return True
-    question.leave_out(f"not rejected: {question.no_verdicts() if verdicts is None else 'no wrong step'}")
+    question.leave_out(path, f"not rejected: {question.no_verdicts() if verdicts is None else 'no wrong step'}")
     return False

@@ -28,7 +28,7 @@ def _pairs(question: Question, path: Path) -> list[Pair]:
         return []
     prefix = cut(question.problem, path, step - 1) if step else ""
     if not path.text.startswith(prefix):
-        question.leave_out("not rejected: its text does not begin with its steps")
+        question.leave_out(path, "not rejected: its text does not begin with its steps")
         return []
     end = cut(question.problem, path, step) if question.settings.reject == "step" else path.text
     whole = question.settings.reject == "whole"
@@ -38,22 +38,22 @@ def _pairs(question: Question, path: Path) -> list[Pair]:
     label = (path.labels or [])[step - 1] if step else question.problem.root
     chosen = [*_rollouts(question, label, prefix), *_paths(question, prefix)]
     if not chosen:
-        question.leave_out("not rejected: no right rollout was kept")
+        question.leave_out(path, "not rejected: no right rollout was kept")
     return [Pair(side, rejected, prefix) for side in chosen]
 
 
 def _first_wrong(question: Question, path: Path) -> int | None:
     """The first wrong step if all before it are right; else the path is counted by what it lacks."""
     if path.labels is None:
-        question.leave_out("not rejected: no labels")
+        question.leave_out(path, "not rejected: no labels")
         return None
     for step, label in enumerate(path.labels):
         if label.hard is False:
             return step
         if label.hard is None:
-            question.leave_out("not rejected: an undecided step")
+            question.leave_out(path, "not rejected: an undecided step")
             return None
-    question.leave_out("not rejected: no wrong step")
+    question.leave_out(path, "not rejected: no wrong step")
     return None
 
 

@@ -17,9 +17,9 @@ def frequent(question: Question) -> Found:
     least, often = question.settings.min_times, []
     for path in question.right:
         if path.times is None:
-            question.leave_out("not chosen: no count of draws")
+            question.leave_out(path, "not chosen: no count of draws")
         elif path.times < least:
-            question.leave_out(f"not chosen: drawn fewer than {least} times")
+            question.leave_out(path, f"not chosen: drawn fewer than {least} times")
         else:
             often.append(question.chosen(path))
     pairs = [Pair(chosen, side) for _, side in question.losers(question.wrong) for chosen in often]

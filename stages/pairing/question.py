@@ -78,6 +78,7 @@ class Question:
         counts: of the rule that is asked; it counts the paths that it cannot use.
         lowest: receives the lowest step score of each right path that a rule looks at.
         passing: with `--pass-share` what a right path has to score, by its number of steps.
+        left_out: receives each path that the rule cannot use: its id, and why.
     """
 
     problem: Problem
@@ -86,6 +87,7 @@ class Question:
     counts: Counter[str]
     lowest: list[float] = field(default_factory=list)
     passing: Mapping[int, float] = field(default_factory=dict)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def right(self) -> list[Path]:
@@ -97,9 +99,10 @@ class Question:
         """The paths with a wrong answer."""
         return [path for path in self.paths if not path.correct]
 
-    def leave_out(self, reason: str) -> None:
-        """Count a path that the rule cannot use."""
+    def leave_out(self, path: Path, reason: str) -> None:
+        """Count a path that the rule cannot use, and note why."""
         self.counts[LEFT_OUT + reason] += 1
+        self.left_out.append((path.id, reason))
 
     def scored(self) -> list[tuple[Path, float]]:
         """The paths that have a score, each with it; the others are counted."""
@@ -114,7 +117,7 @@ class Question:
         """A path's score by `--aggregate`; one that has none is counted."""
         scores = self.scores(path)
         if scores is None:
-            self.leave_out(f"no score {self.settings.name!r}")
+            self.leave_out(path, f"no score {self.settings.name!r}")
             return None
         aggregate = scores.chosen(self.settings.aggregate)
         self.counts[f"paths ranked by {aggregate}"] += 1
@@ -153,7 +156,7 @@ class Question:
             return _side(path, score)
         verdicts = self.verdicts(path)
         if verdicts is None or False not in verdicts:
-            self.leave_out(f"not rejected: {self.no_verdicts() if verdicts is None else 'no wrong step'}")
+            self.leave_out(path, f"not rejected: {self.no_verdicts() if verdicts is None else 'no wrong step'}")
             return None
         text = cut(self.problem, path, verdicts.index(False))
         return Side(path.id, text, bool(path.correct), "length", None, score)

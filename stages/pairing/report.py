@@ -17,6 +17,7 @@ from stages.counts import Count
 from stages.pairing import RULES
 from stages.pairing.gaps import FEW, NO_RIGHT, NO_WRONG
 from stages.pairing.question import LEFT_OUT
+from stages.pairing.reasons import Reason
 from stages.settings.pairs import PairSettings, RuleName
 
 SWEEP = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -61,16 +62,17 @@ def reached_by(share: float, lowest: list[float]) -> float:
 
 
 class PairReport:
-    """What was read and written, what each rule made, and what a right path has to score with a `pass_share`, by its
-    number of steps."""
+    """What was read and written, what each rule made, why the rest was not, and what a right path has to score with a
+    `pass_share`, by its number of steps."""
 
     def __init__(self, settings: PairSettings) -> None:
         self.counts: Counter[str] = Counter()
+        self.reasons: list[Reason] = []
         self.passing: dict[int, float] = {}
         self.rules: dict[RuleName, RuleReport] = {name: RuleReport() for name in settings.shares()}
 
     def summary(self) -> dict[str, Any]:
-        """Both as JSON."""
+        """The counts as JSON, without the single reasons."""
         rules = {name: report.summary(gapped=RULES[name].gapped) for name, report in self.rules.items()}
         passing = {str(steps): score for steps, score in self.passing.items()}
         return {"counts": dict(self.counts), "rules": rules, **({"pass scores by steps": passing} if passing else {})}

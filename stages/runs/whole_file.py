@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 
 from evals.errors import UsageError
 from evals.records import Record
+from stages.files.atomic import atomic_file
 from stages.files.inputs import is_file
 from stages.files.interrupts import catching_signals
 from stages.files.locks import place_of
 from stages.files.manifest import hash_file, parent_of
-from stages.files.outputs import atomic_lines
+from stages.files.outputs import atomic_lines, to_line
 from stages.files.reading import BadLines
 
 
@@ -31,6 +32,14 @@ class Written(NamedTuple):
     def summary(self, part: str = "counts") -> dict[str, Any]:
         """A part of the manifest, preceded by "already complete" if nothing was done."""
         return {**({"already complete": True} if self.already else {}), **self.manifest[part]}
+
+
+class Beside(NamedTuple):
+    """A second file, written with an output and named after it: what its name ends in, and its rows, asked for after
+    the output's last one."""
+
+    ending: str
+    rows: Callable[[], Iterable[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,7 @@ class WholeFile:
         counts: Mapping[str, int],
         bad: BadLines | None = None,
         more: Callable[[], Mapping[str, Any]] = dict,
+        beside: Beside | None = None,
     ) -> Written:
         """Write the rows, with a manifest beside them; a signal stops it at once and nothing is left behind.
 
@@ -65,6 +75,8 @@ class WholeFile:
             counts: what was seen and made; read after the last row.
             bad: the bad lines among those that the rows were made from; None if no line was read.
             more: further entries of the manifest; called after the last row.
+            beside: a second file. It appears with the output, and the manifest has its hash; none is written beside
+                stdout, a pipe or a device.
 
         Raises:
             UsageError: the output is in use, is the input, or exists and is something else.
@@ -90,6 +102,12 @@ class WholeFile:
                         out.write(row)
             out.extra["counts"] = {**counts, **({} if bad is None else {"bad lines": bad.count})}
             out.extra |= more()
+            if beside is not None and place is not None:
+                with atomic_file(place + beside.ending) as second:  # it appears first: the output is never without it
+                    for row in beside.rows():
+                        flag.check()
+                        second.write(f"{to_line(row)}\n".encode())
+                out.extra["beside"] = {beside.ending: second.facts()}
             if self.source is not None:
                 out.extra["parents"] = [parent_of(self.source, sha256)]
         return Written(out.extra)

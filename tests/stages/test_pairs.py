@@ -15,13 +15,14 @@ import pytest
 
 from evals.errors import DataError
 from evals.records import Problem
-from stages.files.manifest import read_manifest
+from stages.files.manifest import hash_file, read_manifest
 from stages.files.reading import BadLines
 from stages.models.templates import exported_prompt
 from stages.pairing.report import SWEEP, PairReport, refuse_nothing
 from stages.pairs import make_pairs, write_pairs
 from stages.settings.pairs import PairSettings
 from tests.stages.fakes import chain_problem
+from tests.stages.pairing.questions import any_question
 
 
 def scored(number: int, mean: float | None, correct: bool = False, **fields: Any) -> dict[str, Any]:
@@ -263,7 +264,71 @@ def test_the_file_is_written_whole_with_counts_and_sweep_or_not_at_all(tmp_path:
         write_pairs(str(source), str(tmp_path / "strict.jsonl"), settings, BadLines(strict=True))
     with pytest.raises(DataError, match="next to nothing"):
         write_pairs(str(source), str(tmp_path / "none.jsonl"), replace(settings, eta=0.9), BadLines())
-    assert sorted(path.name for path in tmp_path.glob("*.jsonl")) == ["pairs.jsonl", "scored.jsonl"]
+    names = ["pairs.jsonl", "pairs.jsonl.reasons.jsonl", "scored.jsonl"]
+    assert sorted(path.name for path in tmp_path.glob("*.jsonl")) == names
+
+
+def counted(rows: list[dict[str, Any]]) -> Counter[tuple[str, str]]:
+    """The lines of reasons as the summary counts them, by rule ("" for what no rule decides) and name."""
+    found: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        rule = "" if row["reason"] in ("shares", "most") else row.get("rule", "")
+        kind = "paths left out" if "path" in row else "pairs left out" if "pairs" in row else "problems without a pair"
+        found[rule, f"{kind}: {row['reason']}"] += row.get("pairs", 1)
+    return found
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"rule": ("widest",), "eta": 0.3, "max_per_problem": 1, "most": 20},
+        {"rule": ("consistent",), "pass_score": 0.2, "rounds": "last", "max_length_gap": 6},
+        {"rule": ("consistent",), "pass_share": 0.6},
+        {"rule": ("consistent", "outcome", "frequent"), "by": "labels", "reject": "step"},
+        {"rule": ("outcome:0.6", "frequent:0.4"), "most": 9},
+        {"rule": ("fork", "sigma"), "chosen_correct": False},
+    ],
+)
+def test_the_lines_of_reasons_are_what_the_summary_counts_one_by_one(tmp_path: Path, settings: dict[str, Any]) -> None:
+    problems = []
+    for seed in range(40):
+        paths = [{**path, "id": f"p{seed}#{i}", "round": i % 2} for i, path in enumerate(any_question(seed))]
+        gold = {"id": f"p{seed}#gold", "source": "gold", "text": "1+1=2", "steps": ["1+1=2"], "correct": True}
+        problems.append(chain_problem(id=f"p{seed}", paths=[*paths, gold]))
+    (tmp_path / "in.jsonl").write_text("".join(f"{problem.to_json()}\n" for problem in problems))
+    output = tmp_path / "out.jsonl"
+    summary = write_pairs(str(tmp_path / "in.jsonl"), str(output), PairSettings(**settings), BadLines())
+    beside = tmp_path / "out.jsonl.reasons.jsonl"
+    rows = [json.loads(line) for line in beside.read_text().splitlines()]
+    told = {("", name): n for name, n in summary["counts"].items()}
+    told |= {(rule, name): n for rule, part in summary["rules"].items() for name, n in part["counts"].items()}
+    missing = {where: n for where, n in told.items() if where[1].startswith(KINDS) and n}
+    assert dict(counted(rows)) == missing
+    assert len(missing) > 2
+    paired = {json.loads(line)["problem"] for line in output.read_text().splitlines()}
+    without = {problem.id for problem in problems} - paired
+    assert len(without) == summary["counts"]["problems without a pair"] > 0
+    assert without <= {row["problem"] for row in rows if "path" not in row}, "each of them says why"
+    order = [int(row["problem"][1:]) for row in rows]
+    assert order == sorted(order), "in input order"
+    made = read_manifest(str(output))
+    assert made is not None
+    assert made["beside"][".reasons.jsonl"]["lines"] == len(rows)
+    assert made["beside"][".reasons.jsonl"]["sha256"] == hash_file(str(beside))
+
+
+KINDS = ("problems without a pair: ", "paths left out: ", "pairs left out: ")
+
+
+def test_reasons_are_not_written_on_a_dry_run_nor_beside_a_pipe(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text("".join(f"{problem.to_json()}\n" for problem in two(9, 0.3)))
+    write_pairs(str(source), str(tmp_path / "out.jsonl"), PairSettings(), BadLines(), dry_run=True)
+    write_pairs(str(source), "-", PairSettings(), BadLines())
+    assert len(capfdbinary.readouterr().out.splitlines()) == 9
+    assert list(tmp_path.iterdir()) == [source]
 
 
 def test_a_line_that_a_rule_cannot_cut_or_prompt_is_a_bad_line(tmp_path: Path) -> None:

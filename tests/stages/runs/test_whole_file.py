@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from evals.errors import DataError, Interrupted, UsageError
-from stages.files.manifest import read_manifest
+from stages.files.manifest import hash_file, read_manifest
 from stages.files.reading import BadLines
 from stages.files.records import RecordReader
-from stages.runs.whole_file import WholeFile, Written
+from stages.runs.whole_file import Beside, WholeFile, Written
 
 
 def copied(run: WholeFile, bad: BadLines) -> Written:
@@ -69,6 +69,28 @@ def test_what_is_made_from_no_lines_has_neither_parents_nor_bad_lines(tmp_path: 
     run = WholeFile("data", None, str(tmp_path / "out.jsonl"), {"n": 1})
     assert run.write([{"x": 1}], {"problems": 1}).summary() == {"problems": 1}
     assert "parents" not in (read_manifest(run.output) or {})
+
+
+def test_a_second_file_appears_with_the_output_or_not_at_all(run: WholeFile) -> None:
+    second = f"{run.output}.notes.jsonl"
+    beside = Beside(".notes.jsonl", lambda: [{"why": "é"}])
+    run.write([{"x": 1}], {}, beside=beside)
+    assert Path(second).read_text(encoding="utf-8") == '{"why":"é"}\n'
+    assert (read_manifest(run.output) or {})["beside"] == {
+        ".notes.jsonl": {"sha256": hash_file(second), "lines": 1, "bytes": os.path.getsize(second)}
+    }
+    assert run.write([], {}, beside=Beside(".notes.jsonl", pytest.fail)).already
+
+    def failing() -> Iterator[dict[str, Any]]:
+        yield {"why": "new"}
+        raise DataError("no more")
+
+    again = WholeFile("pairs", run.source, run.output, {"eta": 2}, overwrite=True)
+    with pytest.raises(DataError, match="no more"):
+        again.write([{"x": 2}], {}, beside=Beside(".notes.jsonl", failing))
+    assert json.loads(Path(run.output).read_text()) == {"x": 1}
+    assert json.loads(Path(second).read_text()) == {"why": "é"}
+    assert len(list(Path(run.output).parent.iterdir())) == 4, "input, output, notes and manifest"
 
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGTERM, Interrupted), (signal.SIGINT, KeyboardInterrupt)])
