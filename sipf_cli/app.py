@@ -36,6 +36,7 @@ COMMANDS = {
     "eval": "Measure a model's accuracy, judge answers from a file, or compare two result files.",
     "eval-prm": "Measure a reward model by the first wrong steps that people marked, and by best of n.",
     "export": "Write lines in a form that other tools read.",
+    "show": "Show a problem in the terminal: every path with the labels and scores of its steps, or its pairs.",
     "merge": "Join the shards of one run into one file.",
     "doctor": "Say what works on this machine, and what to do about the rest.",
     "recipes": "List and copy the loop as shell scripts, with their settings.",
