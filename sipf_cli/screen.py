@@ -230,8 +230,9 @@ def _steps(view: PathView, look: Look) -> Table:
 
 def _score_cell(step: Step, name: str) -> Text:
     passed = step.passed.get(name)
-    odd = passed is not None and step.right is not None and passed != step.right
-    return Text(_score(step.scores[name]) + ("!" if odd else ""), style="" if passed is None else _STYLES[passed])
+    return Text(
+        _score(step.scores[name]) + ("!" if step.odd(name) else ""), style="" if passed is None else _STYLES[passed]
+    )
 
 
 def _score(value: float) -> str:

@@ -37,7 +37,11 @@ class Step:
     @property
     def disagree(self) -> bool:
         """Whether the label and a score say different things."""
-        return self.right is not None and any(passed != self.right for passed in self.passed.values())
+        return any(map(self.odd, self.passed))
+
+    def odd(self, name: str) -> bool:
+        """Whether the label and the score of that name say different things."""
+        return self.right is not None and self.passed.get(name, self.right) != self.right
 
 
 @dataclass(frozen=True, slots=True)
