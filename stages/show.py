@@ -151,19 +151,23 @@ def show(source: str, wanted: str | None, settings: ShowSettings, bad: BadLines)
     elif (number := wanted.removeprefix("line").removeprefix(":")) != wanted and number.isdecimal():
         shown = Shown([Item.of([file.line(int(number))])])
     else:
-        shown = Shown([_named(file, wanted)])
+        # most lines need not be parsed to see that they are others; if none is it, the ids are written in another way
+        quick = _named(_File(source, BadLines(), wanted.partition("#")[0]), wanted) if is_file(source) else []
+        found = quick or _named(file, wanted, _Near(wanted))
+        shown = Shown([Item.of(found, None if found[0].kind != "problem" else _paths(found[0], wanted))])
     if settings.pairs is not None:
         _add_pairs(shown.items, str(settings.pairs), bad)
     return shown
 
 
 class _File:
-    """The lines of a file, read once; `bad` receives the bad ones."""
+    """The lines of a file, read once; `bad` receives the bad ones. With `only` lines without that text are skipped."""
 
-    def __init__(self, source: str, bad: BadLines) -> None:
+    def __init__(self, source: str, bad: BadLines, only: str = "") -> None:
         self.source, self.bad = source, bad
         self._stem = PurePath(bare_name(source)).stem
-        self._reader: RecordReader[Entry] = RecordReader(source, self._parse)
+        has = (lambda text: only in text) if only else None
+        self._reader: RecordReader[Entry] = RecordReader(source, self._parse, only=has)
         self._rest = iter(self._reader)
 
     def line(self, number: int) -> Entry:
@@ -227,33 +231,38 @@ class _File:
         return Entry(place.line + 1, place.words, identity, identity, "problem", row)
 
 
-def _named(file: _File, wanted: str) -> Item:
-    """The lines that an id names: a problem, or its pairs, or some of its paths."""
+def _named(file: _File, wanted: str, near: _Near | None = None) -> list[Entry]:
+    """The lines that an id names: a problem, of which a path may be meant, or its pairs, or some of them.
+
+    Raises:
+        UsageError: there is none; only with `near`, which says what resembles it.
+    """
     problem, _, path = wanted.rpartition("#")
-    near, found = _Near(wanted), []
+    found = []
     for entry in file.entries():
-        if entry.kind == "problem" and wanted == entry.id:
-            return Item.of([entry])
-        if entry.kind == "problem" and problem == entry.id:
-            return Item.of([entry], _paths(entry, path))
+        if entry.kind == "problem" and entry.id in (wanted, problem):
+            return [entry]
         if entry.kind != "problem" and (wanted in (entry.id, entry.problem) or _in_pair(entry, problem, path)):
             found.append(entry)
-        near.add(entry.problem)
-    if found:
-        return Item.of(found)
+        if near is not None:
+            near.add(entry.problem)
+    if found or near is None:
+        return found
     if not near.seen:
         file.refuse_nothing()
     raise UsageError(f"there is no {wanted!r} in {file.source}, which has {file.lines:,} lines", near.advice())
 
 
-def _paths(entry: Entry, numbers: str) -> set[str]:
-    """The ids of the paths that `3`, or of a pair `3>1`, means.
+def _paths(entry: Entry, wanted: str) -> set[str] | None:
+    """The ids of the paths that `ID#3`, or of a pair `ID#3>1`, means; None: all.
 
     Raises:
         UsageError: the problem has no such path.
     """
+    if wanted == entry.id:
+        return None
     there = [path.id for path in entry.record().paths]
-    named = {f"{entry.id}#{number}" for number in numbers.split(">")}
+    named = {f"{entry.id}#{number}" for number in wanted.rpartition("#")[2].split(">")}
     if named <= set(there):
         return named
     missing = min(named - set(there))

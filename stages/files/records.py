@@ -74,6 +74,7 @@ class RecordReader(Generic[T]):
         id_of: gives the id, which must be unique, or None for a record without one; without `id_of` nothing is checked.
         shard: yield only its lines.
         wait: see `TextLines`.
+        only: tells by a line's text whether it is parsed; the others are skipped. It is not asked of a JSON list.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class RecordReader(Generic[T]):
         id_of: Callable[[T], str | None] | None = None,
         shard: Shard | None = None,
         wait: bool = True,
+        only: Callable[[str], bool] | None = None,
     ) -> None:
         self.source, self.shard = source, shard
         self.good = 0
@@ -91,7 +93,7 @@ class RecordReader(Generic[T]):
         self.listed = False
         """Whether the source has turned out to be one JSON list."""
         self._items = 0
-        self._parse, self._id_of = parse, id_of
+        self._parse, self._id_of, self._only = parse, id_of, only
         self._text = TextLines(source, wait=wait)
 
     @property
@@ -138,6 +140,9 @@ class RecordReader(Generic[T]):
             elif row == 0 and line.text.lstrip().startswith("["):
                 yield from self._begun_like_a_list(line, text, records)
                 return
+            elif self._only is not None and not self._only(line.text):
+                yield Line(line.n, line.digest, start=line.start)
+                row += 1
             else:
                 yield records.of_text(line, Place(f"{self.source}:{line.n + 1}", line.n, row))
                 row += 1

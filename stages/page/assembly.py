@@ -15,6 +15,7 @@ from stages.page.costs import costs
 from stages.page.drawing import file_of
 from stages.page.health import health
 from stages.page.made import outputs, unfinished
+from stages.page.problems import problem_section
 from stages.page.provenance import provenance
 from stages.page.render import page
 from stages.page.reward import reward
@@ -75,7 +76,7 @@ def assemble(folders: Mapping[str, Path], result: Mapping[str, Any], settings: R
         f"Report on {', '.join(folders)}",
         f"What sipf found in {', '.join(map(str, folders.values()))}.{last}",
         [section for section in sections if section is not None],
-        None,
+        problem_section(folders, most=settings.problems, seed=settings.seed) if settings.problems else None,
         f"Made by sipf {toolkit_version()} report. This file fetches nothing.",
     )
 

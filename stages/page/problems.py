@@ -317,7 +317,7 @@ def _path(view: PathView, problem: str, caps: _Caps) -> dict[str, Any]:
 
 
 def _piece(view: PathView, number: int | None, text: str, caps: _Caps) -> list[Any]:
-    """A line between the steps is [text]; a step is [text, verdict, label, scores], and "first" for the first wrong one.
+    """A line between the steps is [text]; a step is [text, verdict, label, scores], "first" for the first wrong one.
     A score is [value], or [value, whether it says that the step is right, whether the label says so too]."""
     if number is None:
         return [caps.text(text)]

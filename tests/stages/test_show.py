@@ -177,6 +177,16 @@ def test_files_of_every_kind_are_read(lines: str, tmp_path: Path) -> None:
         assert shown(str(source), ":8").items[0].id == "p/7"
 
 
+def test_an_id_is_found_however_it_is_written_and_bad_lines_elsewhere_do_not_matter(tmp_path: Path) -> None:
+    rows = ["{", json.dumps(problem(0)).replace("p/0", "\\u0070/0"), json.dumps(problem(1)), "{"]
+    source = written(tmp_path / "odd.jsonl", rows)
+    bad = BadLines()
+    assert show(source, "p/1", ShowSettings(), bad).items[0].places == [f"{source}:3"]
+    assert bad.count == 0
+    assert show(source, "p/0", ShowSettings(), bad).items[0].places == [f"{source}:2"]
+    assert bad.count == 1
+
+
 @pytest.mark.parametrize(("row", "kind"), OTHER_ROWS)
 def test_rows_of_other_tools_that_a_reader_makes_problems_or_pairs_of(
     row: dict[str, Any], kind: str, tmp_path: Path

@@ -109,7 +109,7 @@
     if (path.labelled || names.length) {
       const head = make("tr", "");
       for (const said of ["step", "", "", ...(path.labelled ? ["hits/draws"] : []), ...names]) {
-        const cell = make("th", said && said !== "step" ? "figure" : "", said);
+        const cell = make("th", said === "hits/draws" ? "figure short" : said && said !== "step" ? "figure" : "", said);
         cell.scope = "col";
         head.append(cell);
       }

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -19,7 +20,16 @@ from stages.page.training import MOST
 from stages.report import report, write_page
 from stages.settings.report import ReportSettings
 from tests.html_pages import Element, tree
-from tests.stages.page.run_folder import label, result, save_lines, save_loop, save_manifest, save_model, save_results
+from tests.stages.page.run_folder import (
+    label,
+    result,
+    save_lines,
+    save_loop,
+    save_manifest,
+    save_model,
+    save_results,
+    scores,
+)
 
 HOSTILE = "<script>alert(1)</script>\"'&<!--]]> \u202egnp\u202c\x00\x1b[2J" + "</style></svg></details></main>"
 
@@ -183,7 +193,7 @@ def test_what_is_missing_is_left_out_and_what_is_unfinished_is_named(tmp_path: P
     (folder / "m1").mkdir()
     page, _ = made([folder], tmp_path / "out.html")
     anchors = [part.attributes["id"] for part in page.all("section")]
-    assert anchors == ["overview", "accuracy", "costs", "settings"], "no health, reward model or training"
+    assert anchors == ["overview", "accuracy", "costs", "settings", "problems"], "no health, reward model or training"
     notices = [part.text() for part in page.all("p") if part.attributes.get("class") == "notice"]
     assert any("r0/labels.jsonl is not finished" in notice for notice in notices)
     assert any("m1 is not finished" in notice for notice in notices)
@@ -235,9 +245,10 @@ def test_whatever_files_and_models_say_is_text(tmp_path: Path) -> None:
     save_manifest(folder / "r0" / "pairs.jsonl", "pairs", pairs={
         "rules": {HOSTILE: {"counts": {f"problems without a pair: {HOSTILE}": 2}}},
     })  # fmt: skip
-    paths = [{"id": "a", "steps": ["s"], "answer": HOSTILE, "correct": True, "labels": [label(1)],
-              "scores": {HOSTILE: {"steps": [0.5], "mean": 0.5}}}]  # fmt: skip
-    save_lines(folder / "r0" / "scored.jsonl", [{"id": HOSTILE, "paths": paths}], "score", options={"name": HOSTILE})
+    paths = [{"id": "a", "text": HOSTILE, "steps": [HOSTILE], "answer": HOSTILE, "correct": True, "labels": [label(1)],
+              "scores": {HOSTILE: scores(0.5)}}]  # fmt: skip
+    row = {"id": HOSTILE, "task": HOSTILE, "question": HOSTILE, "paths": paths}
+    save_lines(folder / "r0" / "scored.jsonl", [row], "score", options={"name": HOSTILE})
     save_model(folder / "m1", [{"step": 1, "loss": 1.0}], stage=HOSTILE, versions={HOSTILE: HOSTILE})
     sign = {"sign": HOSTILE, "advice": HOSTILE}
     (folder / "health.jsonl").write_text(
@@ -255,7 +266,7 @@ def test_whatever_files_and_models_say_is_text(tmp_path: Path) -> None:
     )
     page, _ = made([folder], tmp_path / "out.html", against=HOSTILE)
     write_page([folder], report([folder]), ReportSettings(), None, tmp_path / "figures")
-    assert not list(page.all("script"))
+    assert [script.attributes.get("id") for script in page.all("script")] == ["problems-data", None]
     assert not list(page.all("b"))
     assert page.text().count("<script>alert(1)</script>") > 20
     raw = (tmp_path / "out.html").read_text(encoding="utf-8")
@@ -269,7 +280,7 @@ def test_whatever_files_and_models_say_is_text(tmp_path: Path) -> None:
 def test_the_page_fetches_nothing(loop: Path, tmp_path: Path) -> None:
     page, _ = made([loop], tmp_path / "out.html")
     for part in page.everything():
-        assert part.name not in ("link", "img", "iframe", "object", "script")
+        assert part.name not in ("link", "img", "iframe", "object")
         for name, value in part.attributes.items():
             assert name not in ("src", "srcset", "style", "onclick", "onload")
             if name in ("href", "xlink:href"):
@@ -307,4 +318,13 @@ def test_a_browser_shows_the_page_without_an_error(loop: Path, tmp_path: Path) -
     shown = tree(done.stdout)
     assert not re.search(r"CONSOLE|Refused to|Uncaught", done.stderr), done.stderr
     expected = tree((tmp_path / "out.html").read_text(encoding="utf-8"))
-    assert [part.name for part in shown.everything()] == [part.name for part in expected.everything()]
+    assert [part.name for part in outside(shown)] == [part.name for part in outside(expected)]
+    assert len(list(section(shown, "problems").all("li"))) > 9, "the script has filled in the problems"
+
+
+def outside(page: Element) -> Iterator[Element]:
+    """Every element outside the browser of problems, which a script fills in."""
+    for part in page.parts:
+        if isinstance(part, Element) and part.attributes.get("id") != "problems":
+            yield part
+            yield from outside(part)
