@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,16 +29,20 @@ def fill_cache(home: Path, repo: str, revisions: Mapping[str, str], commits: Map
 
 
 class Hub:
-    """One model's revisions and commits, as the hub serves them; `asked` lists the paths of all requests."""
+    """One model's revisions and commits, as the hub serves them; `asked` lists the paths of all requests.
 
-    def __init__(self, repo: str, revisions: dict[str, str], commits: Mapping[str, Path]) -> None:
-        self.repo, self.revisions, self.commits = repo, revisions, commits
+    Args:
+        port: of 127.0.0.1, where it serves; `free_port` finds one. `url` is what HF_ENDPOINT is to be.
+    """
+
+    def __init__(self, repo: str, revisions: dict[str, str], commits: Mapping[str, Path], port: int) -> None:
+        self.repo, self.revisions, self.commits, self.port = repo, revisions, commits, port
         self.asked: list[str] = []
-        self.url = ""
+        self.url = f"http://127.0.0.1:{port}"
 
     @contextmanager
     def serving(self) -> Iterator[Hub]:
-        """Serve until the block ends; `url` is what HF_ENDPOINT is to be."""
+        """Serve until the block ends; afterwards nobody answers there."""
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -60,8 +65,7 @@ class Hub:
                 if body:
                     self.wfile.write(content)
 
-        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-            self.url = f"http://127.0.0.1:{server.server_address[1]}"
+        with ThreadingHTTPServer(("127.0.0.1", self.port), Handler) as server:
             thread = threading.Thread(target=server.serve_forever, daemon=True)
             thread.start()
             try:
@@ -93,6 +97,13 @@ class Hub:
 
     def _commit(self, revision: str) -> str | None:
         return revision if revision in self.commits else self.revisions.get(revision)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 at which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def _listed(file: Path) -> dict[str, object]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 from tests.docs.pages import NOT_RUN, PAGES, ROOT, Command, blocks, commands
 from tests.sipf_cli import test_examples
 from tests.sipf_cli.commands import environment
+from tests.sipf_cli.warm import warm_program
 
 HOME = "/home/ada"
 """Where the pages say that the commands were run."""
@@ -34,7 +34,7 @@ def blocks_to_run(page: Path) -> list[Command]:
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `sipf` in it, which runs this tree."""
     folder = tmp_path_factory.mktemp("bin")
-    (folder / "sipf").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m sipf_cli "$@"\n')
+    (folder / "sipf").write_text(f'#!/bin/sh\nexec {shlex.join(warm_program())} "$@"\n')
     (folder / "sipf").chmod(0o755)
     return folder
 

@@ -20,7 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,11 +128,11 @@ def prepare(folder: Path) -> None:
         (folder / "mmlu" / split / f"abstract_algebra_{split}.csv").write_text("\n".join(rows) + "\n")
 
 
-def run(folder: Path, line: str) -> tuple[str, str]:
+def run(folder: Path, line: str, program: Sequence[str] = PROGRAM) -> tuple[str, str]:
     """One command: the name of what it makes, and the hash of that."""
     words = line.split()
     done = subprocess.run(
-        [*PROGRAM, *words], cwd=folder, env=environment(), capture_output=True, check=False, timeout=600
+        [*program, *words], cwd=folder, env=environment(), capture_output=True, check=False, timeout=600
     )
     if done.returncode:
         raise SystemExit(f"sipf {line}\nended with {done.returncode}:\n{done.stderr.decode()}")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.net.outputs import COMMANDS, EXPECTED, prepare, run
+from tests.sipf_cli.warm import warm_program
 
 LINES = [line for line in COMMANDS.splitlines() if line]
 MAKES = {line.partition(" -o ")[2]: line for line in LINES}
@@ -34,7 +35,7 @@ def made(folder: Path, line: str) -> tuple[str, str]:
     for word in line.partition(" -o ")[0].split():
         if word in MAKES and not (folder / word).exists():
             made(folder, MAKES[word])
-    return run(folder, line)
+    return run(folder, line, warm_program())
 
 
 @pytest.mark.parametrize("line", LINES)

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from tests.sipf_cli.warm import Warm, can_be_warm
+from tests.sipf_cli.warm import begin
 
 PROGRAM = [str(Path(sys.executable).with_name("sipf"))]
 if not Path(PROGRAM[0]).exists():
@@ -37,9 +37,9 @@ def start(folder: Path, *arguments: object, cold: bool = True, **how: Any) -> su
         cold: the program itself, else one of `tests.sipf_cli.warm`.
     """
     given: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "env": environment(), **how}
-    if cold or not can_be_warm(given["env"]):
+    if cold:
         return subprocess.Popen([*PROGRAM, *map(str, arguments)], cwd=folder, **given)
-    return Warm(["sipf", *map(str, arguments)], cwd=folder, **given)
+    return begin(["sipf", *arguments], cwd=folder, **given)
 
 
 def run(

@@ -11,18 +11,22 @@ from pathlib import Path
 import pytest
 
 from tests.sipf_cli import commands
+from tests.sipf_cli.warm import warm_program
 
 Sipf = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
 def sipf(tmp_path: Path) -> Sipf:
-    """Run `sipf ARGUMENTS` in the test's folder; `env` adds variables, no SIPF_* variable of the machine leaks in."""
+    """Run `sipf ARGUMENTS` in the test's folder; `env` adds variables, no SIPF_* variable of the machine leaks in.
 
-    def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    It begins with the libraries imported, unless `cold`.
+    """
+
+    def run(*arguments: str, env: dict[str, str] | None = None, cold: bool = False) -> subprocess.CompletedProcess[str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("SIPF_")}
         clean |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "COLUMNS": "100", **(env or {})}
-        command = [sys.executable, "-m", "sipf_cli", *arguments]
+        command = [*([sys.executable, "-m", "sipf_cli"] if cold else warm_program()), *arguments]
         return subprocess.run(
             command, cwd=tmp_path, env=clean, capture_output=True, text=True, timeout=120, check=False
         )

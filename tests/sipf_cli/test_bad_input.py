@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.sipf_cli.commands import PROGRAM, SCRIPTED, end, environment, read, run, start, wait_for, write
+from tests.sipf_cli.commands import SCRIPTED, end, environment, read, run, start, wait_for, write
+from tests.sipf_cli.warm import warm_program
 from tests.small_disk import assert_interrupted_then_done, fill_then_enlarge
 
 Row = dict[str, Any]
@@ -324,7 +325,7 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
 
 def test_a_full_disk_interrupts_and_the_same_command_goes_on(tmp_path: Path) -> None:
     write(tmp_path / "in.jsonl", [problem(n) for n in range(300)])
-    line = [*PROGRAM, *map(str, SAMPLE[:-1]), "small/out.jsonl"]
+    line = [*warm_program(), *map(str, SAMPLE[:-1]), "small/out.jsonl"]
     told = fill_then_enlarge(tmp_path / "small", 96, line, environment(TMPDIR=str(tmp_path)))
     assert_interrupted_then_done(told)
     run(tmp_path, *SAMPLE)

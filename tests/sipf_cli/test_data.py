@@ -24,7 +24,8 @@ def lines(path: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("world", ["chain", "functions"])
 def test_problems_of_an_embedded_world_depend_on_seed_and_split_alone(sipf: Any, tmp_path: Path, world: str) -> None:
     for name, n in (("a", "20"), ("b", "20"), ("c", "5")):
-        result = sipf("data", world, "--split", "train", "-n", n, "--seed", "3", "-o", f"{name}.jsonl")
+        line = ("data", world, "--split", "train", "-n", n, "--seed", "3", "-o", f"{name}.jsonl")
+        result = sipf(*line, cold=True)
         assert result.returncode == 0, result.stderr
     a, b, c = (lines(tmp_path / f"{name}.jsonl") for name in "abc")
     assert a == b

@@ -1,12 +1,16 @@
-"""Training by several processes, as `accelerate launch` and `torchrun` start them."""
+"""Training by several processes, as `accelerate launch` and `torchrun` start them.
+
+What they compute is tested on processes that are given a launcher's variables; the last test has the launcher itself.
+"""
 
 from __future__ import annotations
 
 import json
-import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,10 +18,42 @@ from safetensors.torch import load_file
 
 from tests.lines import labelled_problem, pair
 from tests.models import build_model
+from tests.sipf_cli.commands import PROGRAM, environment
+from tests.sipf_cli.warm import begin, warm_program
 from tests.small_disk import fill_then_enlarge
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = ("-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone")
+
+
+def together(folder: Path, processes: int, line: list[str], *, alike: bool = True) -> tuple[str, str]:
+    """Run a command line by so many processes of one group: what the first of them printed, and what all said.
+
+    Args:
+        alike: forks of one process, which have texts in the same order in their sets; else only the first is.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    group = {"WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    running = []
+    for rank in range(processes):
+        own = group | {"RANK": rank, "LOCAL_RANK": rank} if processes > 1 else {}
+        env = environment(PYTHONPATH=str(ROOT), **{name: str(value) for name, value in own.items()})
+        how: dict[str, Any] = {"cwd": folder, "env": env, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        if alike or rank == 0:
+            running.append(begin(line, **how))
+        else:
+            running.append(subprocess.Popen([*PROGRAM, *line[1:]], **how))
+    try:
+        told = [[text.decode() for text in process.communicate(timeout=120)] for process in running]
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    assert [process.returncode for process in running] == [0] * processes, told
+    assert not any(out for out, _ in told[1:])
+    return told[0][0], "".join(said for _, said in told)
 
 
 @pytest.mark.parametrize(("command", "lines", "updates"), [("sft", 19, 3), ("train-prm", 16, 3)])
@@ -30,15 +66,11 @@ def test_two_processes_train_what_one_does_and_one_of_them_speaks(
     how = ["--epochs", "1", "--lr", "1e-3", "--device", "cpu", "--dtype", "float32", "--json", "-m", base]
     how += ["--held-out", "0.3"] if command == "train-prm" else []
     told = []
-    for name, launch, batch in (("one", (), "8"), ("two", LAUNCH, "4")):
-        done = subprocess.run(
-            [sys.executable, *launch, "-m", "sipf_cli", command, "lines.jsonl", "--batch", batch, *how, "-o", name],
-            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        assert done.stderr.count(f"{updates}/{updates} updates") == 1
-        told.append(json.loads(done.stdout))
+    for name, processes, batch in (("one", 1, "8"), ("two", 2, "4")):
+        line = ["sipf", command, "lines.jsonl", "--batch", batch, *how, "-o", name]
+        out, said = together(tmp_path, processes, line, alike=command != "sft")
+        assert said.count(f"{updates}/{updates} updates") == 1
+        told.append(json.loads(out))
     assert told[0]["counts"] == told[1]["counts"]
     assert told[1]["result"]["loss"] == pytest.approx(told[0]["result"]["loss"], rel=1e-4)
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
@@ -79,14 +111,7 @@ def test_a_sharded_reward_model_is_measured_by_all_processes_together(tmp_path: 
     """One process alone would wait for the others' weights for ever. The seven batches are not shared evenly."""
     base = build_model(tmp_path / "base", "llama")
     (tmp_path / "measure.py").write_text(MEASURE)
-    told = []
-    for launch in ((), LAUNCH):
-        done = subprocess.run(
-            [sys.executable, *launch, "measure.py", base], cwd=tmp_path, check=False,
-            env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        told.append(json.loads(done.stdout))
+    told = [json.loads(together(tmp_path, processes, ["measure.py", base])[0]) for processes in (1, 2)]
     assert told[0] == pytest.approx(told[1], abs=1e-6)
 
 
@@ -99,13 +124,8 @@ def test_orpo_learns_the_same_however_a_step_is_cut_into_batches(tmp_path: Path)
     (tmp_path / "pairs.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     how = ["--epochs", "7", "--lr", "1e-3", "--logging-steps", "1", "--device", "cpu", "--dtype", "float32", "-m", base]
     histories = []
-    for name, launch, batch in (("one", (), ("8",)), ("two", LAUNCH, ("2", "--accumulation", "2"))):
-        done = subprocess.run(
-            [sys.executable, *launch, "-m", "sipf_cli", "orpo", "pairs.jsonl", "--batch", *batch, *how, "-o", name],
-            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+    for name, processes, batch in (("one", 1, ("8",)), ("two", 2, ("2", "--accumulation", "2"))):
+        together(tmp_path, processes, ["sipf", "orpo", "pairs.jsonl", "--batch", *batch, *how, "-o", name])
         history = [json.loads(line) for line in (tmp_path / name / "history.jsonl").read_text().splitlines()]
         # An epoch's share is told in batches.
         histories.append([{k: v for k, v in line.items() if k not in ("seconds", "epoch")} for line in history])
@@ -118,9 +138,9 @@ def test_a_full_disk_ends_every_process_and_the_same_command_resumes(tmp_path: P
     base = build_model(tmp_path / "base", "llama")
     (tmp_path / "lines.jsonl").write_text("".join(f"{labelled_problem(i).to_json()}\n" for i in range(16)))
     how = ("--epochs", "1", "--batch", "4", "--device", "cpu", "--dtype", "float32", "-o", "small/model")
-    line = [sys.executable, *LAUNCH, "-m", "sipf_cli", "sft", "lines.jsonl", "-m", base, *how]
+    line = [sys.executable, *LAUNCH, "--no-python", *warm_program(), "sft", "lines.jsonl", "-m", base, *how]
     told = fill_then_enlarge(
-        tmp_path / "small", 512, line, {**os.environ, "PYTHONPATH": str(ROOT)}, output="model", seconds=120
+        tmp_path / "small", 512, line, environment(PYTHONPATH=str(ROOT)), output="model", seconds=120
     )
     code, said = told.full
     assert code != 0

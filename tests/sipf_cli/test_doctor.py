@@ -42,7 +42,7 @@ def test_the_report_is_one_json_object_and_agrees_with_the_exit_code(sipf: Any) 
 
 def test_a_broken_core_ends_with_4(sipf: Any, tmp_path: Any) -> None:
     (tmp_path / "torch.py").write_text("raise ImportError('libtorch is gone')\n", encoding="utf-8")
-    result = sipf("doctor", "--json", env={"PYTHONPATH": str(tmp_path)})
+    result = sipf("doctor", "--json", env={"PYTHONPATH": str(tmp_path)}, cold=True)
     assert result.returncode == 4
     assert "cpu" in json.loads(result.stdout)["broken"]
     assert "libtorch is gone" in result.stdout

@@ -93,7 +93,7 @@ def test_vllm_takes_its_options_from_the_command_line(
 
 def test_simulate_on_a_server_that_is_killed_goes_on_with_nothing_lost_or_doubled(tmp_path: Path, paths: Path) -> None:
     def slow(body: dict[str, Any], number: int) -> Reply:
-        return Reply(writer(body, number), delay=0.02)
+        return Reply(writer(body, number), delay=0.01)
 
     with Lookalike(slow) as server:
         line = ("simulate", paths, "--engine", "server", "--url", server.url, "-m", "m1", "--k", 3, "--concurrency", 4)

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.sipf_cli.commands import PROGRAM, SCRIPTED, end, environment, read, run, start, write
+from tests.sipf_cli.commands import SCRIPTED, end, environment, read, run, start, write
+from tests.sipf_cli.warm import warm_program
 
 SAMPLE = (*SCRIPTED, "-n", 6, "--seed", 3)
 PAIRS = ("--rule", "outcome", "--max-per-problem", 2)
@@ -27,12 +28,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def pipe(folder: Path, *commands: tuple[object, ...]) -> tuple[bytes, list[tuple[int, str]]]:
+def pipe(folder: Path, *commands: tuple[object, ...], cold: bool) -> tuple[bytes, list[tuple[int, str]]]:
     """Run commands as `a | b | c`: what comes out, and how each one ended."""
     processes: list[subprocess.Popen[bytes]] = []
     for command in commands:
         before = processes[-1].stdout if processes else subprocess.DEVNULL
-        processes.append(start(folder, *command, stdin=before, stdout=subprocess.PIPE))
+        processes.append(start(folder, *command, cold=cold, stdin=before, stdout=subprocess.PIPE))
         if processes[1:]:
             assert processes[-2].stdout is not None
             processes[-2].stdout.close()
@@ -52,6 +53,7 @@ def test_the_whole_chain_in_pipes_equals_the_files(files: Path, tmp_path: Path) 
         ("sample", "-", *SAMPLE, "-o", "-", "--json"),
         ("simulate", "-", *SCRIPTED, "-o", "-", "--json"),
         ("pairs", "-", *PAIRS, "-o", "-", "--json"),
+        cold=True,
     )
     assert out == (files / "pairs.jsonl").read_bytes()
     assert out
@@ -80,7 +82,7 @@ def test_a_manifest_of_piped_lines_is_written_where_it_was_asked_for(files: Path
 
 
 def test_a_reader_that_has_enough_ends_the_run_without_a_traceback(files: Path) -> None:
-    line = " ".join([*PROGRAM, "sample", "problems.jsonl", *map(str, SAMPLE), "-n", "300", "-o", "-"])
+    line = " ".join([*warm_program(), "sample", "problems.jsonl", *map(str, SAMPLE), "-n", "300", "-o", "-"])
     done = subprocess.run(
         ["bash", "-c", f"{line} | head -1; exit ${{PIPESTATUS[0]}}"],
         cwd=files, env=environment(), capture_output=True, timeout=60,
@@ -186,7 +188,7 @@ def test_scores_pipe_into_pairs(prm: Path, files: Path, tmp_path: Path, inside: 
     pairs = ("--eta", 0, "--any")
     inside(*score, "-o", "scored.jsonl")
     inside("pairs", "scored.jsonl", *pairs, "-o", "pairs.jsonl")
-    out, ended = pipe(tmp_path, (*score, "-o", "-"), ("pairs", "-", *pairs, "-o", "-"))
+    out, ended = pipe(tmp_path, (*score, "-o", "-"), ("pairs", "-", *pairs, "-o", "-"), cold=False)
     assert [code for code, _ in ended] == [0, 0]
     assert out == (tmp_path / "pairs.jsonl").read_bytes()
     assert all(row["chosen_score"] >= row["rejected_score"] for row in read(tmp_path / "pairs.jsonl"))

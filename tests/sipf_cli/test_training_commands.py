@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from tests.sipf_cli.commands import (
-    PROGRAM,
     SCRIPTED,
     end,
     environment,
@@ -23,11 +22,12 @@ from tests.sipf_cli.commands import (
     wait_for,
     wait_until_it_listens,
 )
+from tests.sipf_cli.warm import warm_program
 from tests.small_disk import assert_interrupted_then_done, fill_then_enlarge
 
 MODEL = ("-m", "chain-base", "--device", "cpu")
-SFT = ("sft", "problems.jsonl", *MODEL, "--epochs", 8, "--lr", "5e-4", "--batch", 8, "--logging-steps", 1)
-UPDATES = 40
+SFT = ("sft", "problems.jsonl", *MODEL, "--epochs", 5, "--lr", "5e-4", "--batch", 8, "--logging-steps", 1)
+UPDATES = 25
 AFTERWARDS = 2
 """Updates that may still be made after SIGTERM: the one under way, and one more if it came just behind the look."""
 
@@ -119,9 +119,8 @@ def test_a_full_disk_interrupts_and_the_same_command_ends_in_the_same_model(
     here: Path, inside: Any, one_thread: None, megabytes: int, steps: int
 ) -> None:
     line = [str(part) for part in (*SFT, "--epochs", 2, "--save-steps", steps, "-o")]
-    told = fill_then_enlarge(
-        here / "small", megabytes * 1024, [*PROGRAM, *line, "small/model"], environment(), output="model", megabytes=64
-    )
+    program = [*warm_program(), *line, "small/model"]
+    told = fill_then_enlarge(here / "small", megabytes * 1024, program, environment(), output="model", megabytes=64)
     assert_interrupted_then_done(told)
     inside(*line, "whole")
     assert weights(told.kept) == weights(here / "whole")

@@ -12,20 +12,26 @@ import sys
 import termios
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.sipf_cli.commands import environment
+from tests.sipf_cli.warm import begin
 
 SCRIPT = Path(__file__).with_name("slow_stage.py")
 LINES = 300
 
 
-def start(*arguments: object, **how: object) -> subprocess.Popen[bytes]:
+def start(*arguments: object, cold: bool = False, **how: Any) -> subprocess.Popen[bytes]:
     how = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, **how}
-    return subprocess.Popen([sys.executable, str(SCRIPT), *map(str, arguments)], **how)  # type: ignore[call-overload]  # any arguments
+    if cold:
+        return subprocess.Popen([sys.executable, SCRIPT, *map(str, arguments)], **how)
+    return begin([SCRIPT, *arguments], env=environment(), **how)
 
 
-def run(*arguments: object, code: int = 0) -> str:
-    process = start(*arguments)
+def run(*arguments: object, code: int = 0, cold: bool = False) -> str:
+    process = start(*arguments, cold=cold)
     said = process.communicate(timeout=60)[1].decode()
     assert process.returncode == code, said
     return said
@@ -45,10 +51,10 @@ def wait_for(path: Path, size: int, process: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A problem file and what an uninterrupted run makes of it."""
+    """A problem file and what an uninterrupted run makes of it, in a process that hashes texts otherwise."""
     folder = tmp_path_factory.mktemp("whole")
     source, output = write_problems(folder / "in.jsonl"), folder / "out.jsonl"
-    run(source, output)
+    run(source, output, cold=True)
     return source, output
 
 
