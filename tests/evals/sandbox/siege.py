@@ -144,8 +144,8 @@ def _resident(pid: int) -> float:
 
 
 def _left() -> list[str]:
-    """Children that still run half a second after the end; what has ended waits for no one but its new parent."""
-    deadline = time.monotonic() + 0.5
+    """Children that still run five seconds after the end; what has ended waits for no one but its new parent."""
+    deadline = time.monotonic() + 5
     while _children() and time.monotonic() < deadline:
         try:
             os.waitpid(-1, os.WNOHANG)
