@@ -28,8 +28,8 @@ def expected() -> list[list[Completion]]:
     return ask(engine_of(), *(request(i) for i in range(10)))
 
 
-def asked() -> list[Any]:
-    return [request(i) for i in range(10)]
+def asked(problems: int = 10) -> list[Any]:
+    return [request(i) for i in range(problems)]
 
 
 def short_of_memory(
@@ -52,14 +52,14 @@ def short_of_memory(
 def test_running_out_of_memory_halves_the_rows_and_changes_no_text(
     monkeypatch: pytest.MonkeyPatch, expected: list[list[Completion]], most: int, decoding_only: bool
 ) -> None:
-    engine = engine_of()
+    engine, problems = engine_of(), 10 if most > 2 else 3  # one or two rows take long
     short_of_memory(engine, monkeypatch, most, decoding_only=decoding_only)
-    assert ask(engine, *asked()) == expected
+    assert ask(engine, *asked(problems)) == expected[:problems]
     assert engine.loop.backed_off >= 1
     assert engine.loop.peak_rows <= max(most, 1)
     assert engine.loop.max_rows > most // 2, "it must not fall further than it has to"
-    assert engine.usage.completions == 40
-    assert engine.usage.tokens == sum(completion.tokens for row in expected for completion in row)
+    assert engine.usage.completions == 4 * problems
+    assert engine.usage.tokens == sum(completion.tokens for row in expected[:problems] for completion in row)
 
 
 @pytest.mark.parametrize(
@@ -100,12 +100,13 @@ def test_a_small_budget_for_keys_and_values_changes_no_text(
     ask(probe, request(0, 1))
     width = bytes_per_column(probe.loop.cache)
     engine.loop.limits = replace(engine.loop.limits, cache_bytes=width * columns)
-    assert ask(engine, *asked()) == expected
+    problems = 10 if columns > 150 else 4  # a row or two at a time take long
+    assert ask(engine, *asked(problems)) == expected[:problems]
     loop = engine.loop
     assert loop.cache.rows == 1 or loop.cache.rows * loop.cache.columns <= columns
     if step == 1 and columns >= 400:
         assert loop.usage.cancelled_tokens > 0, "rows must have been put back when the slots grew"
-    assert loop.usage.completions == 40
+    assert loop.usage.completions == 4 * problems
 
 
 def test_slots_that_grow_column_by_column_change_no_text(

@@ -22,13 +22,13 @@ from stages.settings.checks import CheckSettings
 GOLD = "def add(a, b):\n    c = a + b\n\n    return c"
 
 
-def judged(task: Task, made: Problem, texts: list[str]) -> list[Verdict]:
-    """The verdicts on the texts; endless programs cost little."""
+def judged(*jobs: tuple[Task, Problem, list[str]]) -> list[list[Verdict]]:
+    """For each problem the verdicts on its texts; endless programs cost little."""
 
-    async def go() -> list[Verdict]:
+    async def go() -> list[list[Verdict]]:
         verdicts = Verdicts(CheckSettings(check_cpu=0.5, check_wall=5.0))
         try:
-            return await verdicts.of_all(task, made, texts)
+            return await asyncio.gather(*(verdicts.of_all(*job) for job in jobs))
         finally:
             await verdicts.close()
 
@@ -80,7 +80,7 @@ def test_a_problem_without_a_reference_is_refused() -> None:
 def test_every_way_to_be_wrong_fails_the_check() -> None:
     made = problem()
     texts = [f"{GOLD}\nadd = lambda *_, **__: {way}" for way in WRONG]
-    verdicts = judged(task_of(made), made, [GOLD, *texts])
+    (verdicts,) = judged((task_of(made), made, [GOLD, *texts]))
     assert [verdict.outcome for verdict in verdicts] == [
         "passed", "wrong", "exception", "exception", "crash", "crash",
         "crash", "memory", "exception", "wrong", "timeout",
@@ -88,9 +88,10 @@ def test_every_way_to_be_wrong_fails_the_check() -> None:
 
 
 def test_the_stop_strings_of_humaneval_leave_wrong_programs_wrong() -> None:
-    engine = ScriptedEngine("gold:0")
+    engine, jobs = ScriptedEngine("gold:0"), []
     for made in list(humaneval.problems())[::8]:
         task = task_of(made)
         request = Request(made, (Draw(3), Draw(4)), stop=task.stop)
-        texts = [completion.text for completion in asyncio.run(generate(engine, request))]
-        assert not any(verdict.correct for verdict in judged(task, made, texts)), texts
+        jobs.append((task, made, [completion.text for completion in asyncio.run(generate(engine, request))]))
+    for job, verdicts in zip(jobs, judged(*jobs), strict=True):
+        assert not any(verdict.correct for verdict in verdicts), job
