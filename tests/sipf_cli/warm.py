@@ -39,6 +39,7 @@ IMPORTED = ("HF_", "OMP_", "MKL_", "PYTHON", "LD_", "TORCH_", "CUDA_", "TRANSFOR
 """Variables that begin so are read when the libraries are imported."""
 NOT_IMPORTED = ("PYTHONPATH", "TORCH_NCCL_")
 """But these: the server takes its modules from this tree, and there is no NCCL on a CPU."""
+GREETING = b"ready?"
 ROOT = Path(__file__).resolve().parents[2]
 CLIENT = Path(__file__).with_name("warm_client.py")
 
@@ -86,7 +87,9 @@ def warm_program() -> list[str]:
 
     if sys.platform != "linux":
         return PROGRAM
-    return [sys.executable, "-ESs", str(CLIENT), str(_server(environment()).address)]
+    server = _server(environment())
+    server.wait_until_it_serves()
+    return [sys.executable, "-ESs", str(CLIENT), str(server.address)]
 
 
 def _read_at_import(env: Mapping[str, str]) -> frozenset[tuple[str, str]]:
@@ -133,6 +136,13 @@ class _Server:
             finally:
                 self._libc.prctl(SUBREAPER, 0, 0, 0, 0)
 
+    def wait_until_it_serves(self) -> None:
+        """The import may take longer than a test gives a command, on a busy machine."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:
+            asking.connect(str(self.address))
+            asking.send(GREETING)
+            assert asking.recv(64) == GREETING
+
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()  # it takes this for the end, as it does if this process is killed
@@ -162,8 +172,7 @@ def _serve(listening: socket.socket) -> None:
         ready = select.select([listening, 0, *running], [], [])[0]
         for ended in set(ready) & running.keys():
             child, asking = running.pop(ended)
-            with suppress(BrokenPipeError):  # the asker has been killed
-                asking.send(str(os.waitpid(child, 0)[1]).encode())
+            _tell(asking, os.waitpid(child, 0)[1])
             os.close(ended)
             asking.close()
         if 0 in ready:
@@ -172,23 +181,32 @@ def _serve(listening: socket.socket) -> None:
             continue
         asking = listening.accept()[0]
         request, descriptors, _, _ = socket.recv_fds(asking, 1 << 20, 5)
+        if request in (GREETING, b""):
+            _tell(asking, GREETING.decode())
+            asking.close()
+            continue
         arguments, cwd, env, is_adopted = json.loads(request)
         others = [0, listening.fileno(), asking.fileno(), *running, *(one.fileno() for _, one in running.values())]
         command = partial(_run, others, arguments, cwd, env, descriptors, main)
         if is_adopted:
-            asking.send(str(_fork_away(command)).encode())
+            _tell(asking, _fork_away(command))
             asking.close()
         elif _read_at_import(env) != imported:
-            asking.send(b"cold")
+            _tell(asking, "cold")
             asking.close()
         else:
             child = os.fork()
             if not child:
                 command()
-            asking.send(str(child).encode())
+            _tell(asking, child)
             running[os.pidfd_open(child)] = (child, asking)
         for fd in descriptors:
             os.close(fd)
+
+
+def _tell(asking: socket.socket, what: object) -> None:
+    with suppress(BrokenPipeError):  # the asker has been killed
+        asking.send(str(what).encode())
 
 
 def _modules() -> Iterator[str]:

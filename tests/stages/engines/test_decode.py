@@ -52,7 +52,7 @@ def short_of_memory(
 def test_running_out_of_memory_halves_the_rows_and_changes_no_text(
     monkeypatch: pytest.MonkeyPatch, expected: list[list[Completion]], most: int, decoding_only: bool
 ) -> None:
-    engine, problems = engine_of(), 10 if most > 2 else 3  # one or two rows take long
+    engine, problems = engine_of(), 10 if most > 2 else 4  # one or two rows take long
     short_of_memory(engine, monkeypatch, most, decoding_only=decoding_only)
     assert ask(engine, *asked(problems)) == expected[:problems]
     assert engine.loop.backed_off >= 1
