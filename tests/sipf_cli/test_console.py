@@ -182,12 +182,17 @@ def test_a_plain_line_has_all_figures_that_80_columns_hold(total: int | None, to
 
 def test_figures_are_computed_when_they_are_shown_only() -> None:
     asked = []
+
+    def more() -> dict[str, int]:
+        asked.append(1)
+        return {}
+
     clock = Clock()
     reporter = Reporter(io.StringIO(), clock)
     reporter.start("sample", 100)
     for _ in range(50):
         clock.now += 0.1
-        reporter.advance(more=lambda: asked.append(1) or {})  # type: ignore[func-returns-value]
+        reporter.advance(more=more)
     assert not asked
     reporter.finish()
     assert len(asked) == 1

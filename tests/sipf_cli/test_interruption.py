@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, prm: Path) -> Path:
     (folder / "prm").symlink_to(prm)
     run(folder, "data", "chain", "--split", "train", "-n", 14, "-o", "problems.jsonl")
     run(folder, "sample", "problems.jsonl", *SCRIPTED, "-n", 2, "-o", "paths.jsonl")
-    run(folder, "data", "chain", "--split", "train", "-n", 60, "-o", "more.jsonl")
+    run(folder, "data", "chain", "--split", "train", "-n", 160, "-o", "more.jsonl")
     run(folder, "sample", "more.jsonl", *SCRIPTED, "-n", 4, "-o", "many.jsonl")
     run(folder, "data", "chain", "--split", "train", "-n", 400, "-o", "most.jsonl")
     run(folder, "data", "chain", "--split", "train", "-n", 200, "-o", "half.jsonl")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -70,7 +71,9 @@ def stand_in(tool: str, folder: Path, monkeypatch: pytest.MonkeyPatch, fails: st
     head = _COMMON.format(fails=fails, file=str(folder / "calls.jsonl"))
     (place / f"{module}.py").write_text(head + _MODULES[module])
     monkeypatch.syspath_prepend(place)
-    monkeypatch.delitem(sys.modules, module, raising=False)
+    # none from an earlier test, and this one is gone afterwards: only what was set can be undone
+    monkeypatch.setitem(sys.modules, module, ModuleType(module))
+    del sys.modules[module]
     if tool == "tensorboard":
         from importlib.util import find_spec
 
