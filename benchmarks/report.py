@@ -85,7 +85,8 @@ def write_run(folder: Path, problems: int) -> int:
     for hour, name in enumerate(POLICIES):
         file = folder / "eval" / f"{name}.jsonl"
         save(file, answers(problems, 0.3 + hour / 20, rng), stage="eval", finished=f"2026-01-01T{hour:02}:00:00")
-    save(folder / "r0" / "scored.jsonl", scored(problems, rng), stage="score", options={"name": "prm0"})
+    counts = {"problems": problems, "paths scored": problems * PATHS}
+    save(folder / "r0" / "scored.jsonl", scored(problems, rng), stage="score", options={"name": "prm0"}, counts=counts)
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 

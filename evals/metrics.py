@@ -149,8 +149,11 @@ def mcnemar(b: int, c: int) -> float:
     """
     if b < 0 or c < 0:
         raise ValueError(f"{b} and {c} discordant items")
-    tail = sum(math.comb(b + c, i) for i in range(min(b, c) + 1))
-    return float(min(Fraction(1), Fraction(2 * tail, 2 ** (b + c))))
+    n, tail, ways = b + c, 0, 1
+    for i in range(min(b, c) + 1):
+        tail += ways
+        ways = ways * (n - i) // (i + 1)  # C(n, i + 1), which of ten thousands of items is slow to compute anew
+    return min(1.0, 2 * tail / (1 << n))
 
 
 def auc(labels: Sequence[bool | int], scores: Sequence[float]) -> float | None:

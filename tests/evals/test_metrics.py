@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+from fractions import Fraction
 
 import pytest
 
@@ -62,6 +63,14 @@ def test_mcnemar_is_the_two_sided_sign_test() -> None:
         uneven = sum(abs(2 * sum(o) - (b + c)) >= abs(b - c) for o in outcomes)
         assert metrics.mcnemar(b, c) == pytest.approx(uneven / len(outcomes))
     assert metrics.mcnemar(400, 900) < 1e-40
+
+
+def test_mcnemar_of_many_items_is_exact_too() -> None:
+    tail = sum(math.comb(650, i) for i in range(301))
+    assert metrics.mcnemar(300, 350) == metrics.mcnemar(350, 300) == float(Fraction(2 * tail, 2**650))
+    z = (300 - 1) / math.sqrt(40_300)  # the normal approximation, continuity corrected
+    assert metrics.mcnemar(20_000, 20_300) == pytest.approx(math.erfc(z / math.sqrt(2)), rel=1e-3)
+    assert metrics.mcnemar(0, 5000) == 0.0, "smaller than any float"
 
 
 def test_auc_counts_ordered_pairs() -> None:
