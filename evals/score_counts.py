@@ -138,7 +138,11 @@ class ScoreCounts:
     def histogram(self, bins: int = 32) -> tuple[list[int], list[int]]:
         """Right and wrong items by score, in equal bins; `bins` divides `GRID`."""
         size = GRID // bins
-        return tuple([sum(side[b * size : (b + 1) * size]) for b in range(bins)] for side in (self.right, self.wrong))  # type: ignore[return-value]  # two
+
+        def binned(side: list[int]) -> list[int]:
+            return [sum(side[b * size : (b + 1) * size]) for b in range(bins)]
+
+        return binned(self.right), binned(self.wrong)
 
 
 @dataclass

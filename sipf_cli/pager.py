@@ -24,7 +24,7 @@ def page(text: str, stream: TextIO) -> None:
         return
     variables = {"LESS": "FRX", "LESSCHARSET": "utf-8", **os.environ}
     try:
-        with subprocess.Popen(command, shell=True, stdin=subprocess.PIPE, env=variables) as reader:  # noqa: S602  # as PAGER is meant
+        with subprocess.Popen(command, shell=True, stdin=subprocess.PIPE, env=variables) as reader:  # noqa: S602  # PAGER is a shell command
             with suppress(BrokenPipeError, KeyboardInterrupt):
                 reader.communicate(data)
             _wait(reader)

@@ -10,7 +10,6 @@ RUN/health.jsonl                        one line per round           -> the best
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -22,7 +21,7 @@ from evals.best_of import BestOf, share_to_vote
 from evals.errors import DataError, UsageError
 from stages.counts import Count
 from stages.files.atomic import atomic_file, cannot_write
-from stages.files.manifest import read_manifest
+from stages.files.manifest import read_manifest, read_model_manifest
 from stages.joins.judged import Judged, judged
 from stages.joins.results import compare, rate
 from stages.rounds.lines import health_lines
@@ -253,7 +252,7 @@ def round_costs(folder: Path) -> dict[str, Any]:
     drawn = _counts(folder / "paths.jsonl")
     labels = _counts(folder / "labels.jsonl")
     pairs = _counts(folder / "pairs.jsonl")
-    held_out = _json(folder / "prm" / "manifest.json").get("eval", {})
+    held_out = (read_model_manifest(folder / "prm") or {}).get("eval", {})
     cost = cost_report(labels)
     return {
         "paths drawn": drawn.get(Count.DRAWN),
@@ -315,7 +314,3 @@ def _write(path: Path, content: str) -> int:
 
 def _counts(file: Path) -> dict[str, Any]:
     return dict((read_manifest(str(file)) or {}).get("counts", {}))
-
-
-def _json(file: Path) -> dict[str, Any]:
-    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}

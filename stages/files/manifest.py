@@ -103,6 +103,29 @@ def read_manifest(output: str) -> dict[str, Any] | None:
     return data
 
 
+MODEL_MANIFEST = "manifest.json"
+"""The manifest of a trained model, in the model's folder."""
+
+
+def read_model_manifest(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """The manifest in a model's folder, or None if it has none.
+
+    Raises:
+        DataError: there is one, but it cannot be read.
+    """
+    path = os.path.join(folder, MODEL_MANIFEST)
+    try:
+        with open(path, encoding="utf-8") as file:
+            data = json.load(file)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error})", "Train the model again.") from error
+    if not isinstance(data, dict):
+        raise DataError(f"{path}: holds no JSON object", "Train the model again.")
+    return data
+
+
 def plain(data: Mapping[str, Any]) -> dict[str, Any]:
     """The mapping as it reads after a round trip through JSON (tuples become lists, keys strings)."""
     result: dict[str, Any] = json.loads(json.dumps(dict(data), allow_nan=False))

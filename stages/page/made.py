@@ -12,11 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evals.errors import DataError
-from stages.files.manifest import manifest_path, read_manifest
+from stages.files.manifest import MODEL_MANIFEST, manifest_path, read_manifest, read_model_manifest
 
-MODEL = "manifest.json"
-"""The manifest in a model's folder."""
 ENDING = manifest_path("")
 
 
@@ -64,8 +61,8 @@ def outputs(folder: Path) -> list[Made]:
     """
     files = [path for part in ("data", "r*", "eval") for path in folder.glob(f"{part}/*{ENDING}")]
     found = [_lines(folder, path) for path in files]
-    models = [path for part in ("m*", "r*/prm") for path in folder.glob(f"{part}/{MODEL}")]
-    found += [Made(_name(folder, path.parent), load(path)) for path in models]
+    models = [path.parent for part in ("m*", "r*/prm") for path in folder.glob(f"{part}/{MODEL_MANIFEST}")]
+    found += [Made(_name(folder, model), read_model_manifest(model) or {}) for model in models]
     return sorted(found, key=_order)
 
 
@@ -78,21 +75,6 @@ def _lines(folder: Path, path: Path) -> Made:
 
 def _name(folder: Path, path: Path) -> str:
     return path.relative_to(folder).as_posix()
-
-
-def load(path: Path) -> dict[str, Any]:
-    """A file of one JSON object.
-
-    Raises:
-        DataError: it is none.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error})", "Delete it and run the command again.") from error
-    if not isinstance(found, dict):
-        raise DataError(f"{path}: holds no JSON object", "Delete it and run the command again.")
-    return found
 
 
 STAGES = ("data", "sft", "sample", "simulate", "relabel", "train-prm", "score", "pairs", "orpo", "dpo", "eval")
@@ -118,7 +100,7 @@ def unfinished(folder: Path) -> Iterator[str]:
         if not Path(manifest_path(str(folder / name))).exists():
             yield f"{name} is not finished: it is being written, or was stopped. It is not on this page."
     for model in sorted(path for place in ("m*", "r*/prm") for path in folder.glob(place) if path.is_dir()):
-        if not (model / MODEL).exists():
+        if not (model / MODEL_MANIFEST).exists():
             yield f"{_name(folder, model)} is not finished: the model is being trained, or training was stopped."
 
 

@@ -9,12 +9,11 @@ from typing import Any
 from evals.best_of import share_to_vote
 from evals.metrics import Mean
 from evals.score_counts import ScoreCounts
-from stages.files.manifest import read_manifest
+from stages.files.manifest import read_manifest, read_model_manifest
 from stages.joins.scored import ALL, HELD_OUT, POSITIONS, Quality, Scored, read_scored
 from stages.page.accuracy import percent
 from stages.page.blocks import Block, Charts, Group, Section, Text
 from stages.page.charts import Axis, Chart, Point, Series, Table, anchor, number
-from stages.page.made import MODEL, load
 from stages.seeds import held_out
 
 UNIT = Axis("score", low=0.0, high=1.0)
@@ -56,7 +55,7 @@ def reward(folders: Mapping[str, Path], seed: int) -> Section | None:
 
 def _round(loop: str, place: Path, seed: int) -> list[Block]:
     blocks: list[Block] = []
-    manifest = load(place / "prm" / MODEL) if (place / "prm" / MODEL).is_file() else {}
+    manifest = read_model_manifest(place / "prm") or {}
     measured = manifest.get("eval")
     if isinstance(measured, Mapping):
         rows = [(said, measured.get(key)) for key, said in HELD.items()]

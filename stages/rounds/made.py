@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evals.errors import DataError
 from stages.counts import Count
-from stages.files.manifest import read_manifest
+from stages.files.manifest import read_manifest, read_model_manifest
 from stages.strategies.cost import EVERY, against_brute, cost_report
-
-MANIFEST = "manifest.json"
-"""A model's, in its folder."""
 
 
 def pair_yield(folder: Path) -> dict[str, Any] | None:
@@ -55,23 +50,5 @@ def reward_model(folder: Path) -> dict[str, Any] | None:
     Raises:
         DataError: its manifest cannot be read.
     """
-    manifest = model_manifest(folder / "prm")
+    manifest = read_model_manifest(folder / "prm")
     return None if manifest is None else dict(manifest.get("eval", {})) or None
-
-
-def model_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest in a model's folder, or None.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    file = folder / MANIFEST
-    if not file.is_file():
-        return None
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file}: cannot be read ({error})", "Train the model again.") from error
-    if not isinstance(found, dict):
-        raise DataError(f"{file}: holds no object", "Train the model again.")
-    return found

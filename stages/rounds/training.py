@@ -19,7 +19,7 @@ from statistics import fmean
 from typing import Any
 
 from evals.errors import DataError
-from stages.rounds.made import model_manifest
+from stages.files.manifest import read_model_manifest
 from stages.training.history import HELD_OUT_LOSS, HISTORY
 
 FIGURES = ("loss", "chosen_logps", "rejected_logps", "log_odds_ratio")
@@ -36,7 +36,7 @@ def training(folder: Path) -> dict[str, Any] | None:
     Raises:
         DataError: manifest or history cannot be read.
     """
-    manifest, lines = model_manifest(folder), _lines(folder / HISTORY)
+    manifest, lines = read_model_manifest(folder), _lines(folder / HISTORY)
     if manifest is None or not lines:
         return None
     steps = [line for line in lines if "loss" in line]

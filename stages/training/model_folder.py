@@ -25,14 +25,13 @@ from typing import Any, Self
 from evals.errors import UsageError
 from stages.files.atomic import NO_ROOM, cannot_write
 from stages.files.locks import CHOOSE_ANOTHER, output_lock
-from stages.files.manifest import differences, plain, sync_folder
+from stages.files.manifest import MODEL_MANIFEST, differences, plain, sync_folder
 from stages.files.outputs import save_manifest
 from stages.models.naming import CARD
 from stages.runs.tracking import TENSORBOARD
 from stages.training.best import torn
 from stages.training.history import HISTORY, History
 
-MANIFEST = "manifest.json"
 COMPLETE = "complete"
 _RUN = "run.json"
 _OURS = {
@@ -95,11 +94,11 @@ class ModelFolder:
         """OUT is complete and is what this run would make."""
         # A helper may look while the main process moves a finished model: it is in the one place or in the other.
         places = (self.out,) if self._main else (self.final, self.out)
-        return any(self._is_this(_read(place / MANIFEST)) for place in places)
+        return any(self._is_this(_read(place / MODEL_MANIFEST)) for place in places)
 
     def manifest(self) -> dict[str, Any]:
         """OUT's manifest, which was complete before (empty if there is none)."""
-        found = _read(self.out / MANIFEST)
+        found = _read(self.out / MODEL_MANIFEST)
         return {**found, "already complete": True} if found else {}
 
     def checkpoint(self) -> Path | None:
@@ -153,7 +152,7 @@ class ModelFolder:
             shutil.copytree(self.tensorboard, self.final / TENSORBOARD, dirs_exist_ok=True)
         _sync_files(self.final)
         full = {**manifest, "seconds": round(self.seconds(), 1), "identity": self.identity}
-        self.keep(MANIFEST, full)
+        self.keep(MODEL_MANIFEST, full)
         self._publish()
         return full
 
@@ -173,7 +172,7 @@ class ModelFolder:
     def _check_out(self) -> None:
         if not self.out.exists() or self.done:
             return
-        manifest = _read(self.out / MANIFEST)
+        manifest = _read(self.out / MODEL_MANIFEST)
         if manifest is None and (not self.out.is_dir() or any(self.out.iterdir())):
             raise UsageError(f"{self.out} exists and is no model made by sipf", "Choose another output folder.")
         if manifest is not None and not self._overwrite:
@@ -216,7 +215,7 @@ class ModelFolder:
 
     def _resume_part(self) -> None:
         # Nothing is written here before what no run can use has been deleted: the disk may still be full.
-        if _read(self.final / MANIFEST) is not None:
+        if _read(self.final / MODEL_MANIFEST) is not None:
             self._publish()
             return
         for unusable in (self.final, self.adapter, *self._torn_checkpoints(), *torn(self.best)):

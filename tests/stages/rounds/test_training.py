@@ -38,5 +38,5 @@ def test_a_damaged_history_is_named_by_its_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"history\.jsonl:2: not JSON"):
         training(tmp_path / "m1")
     (tmp_path / "m1/manifest.json").write_text("[]")
-    with pytest.raises(DataError, match=r"manifest\.json: holds no object"):
+    with pytest.raises(DataError, match=r"manifest\.json: holds no JSON object"):
         training(tmp_path / "m1")
