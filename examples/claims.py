@@ -1,27 +1,25 @@
 """The page of claims: what the paper says, what the arms of reproduce.sh show, and how sure that is.
 
-    python claims.py runs/reproduce [--code runs/reproduce-code] [-o claims.md] [--figures FOLDER]
+    python claims.py runs/reproduce -o claims.md [--code runs/reproduce-code]
 
-RUN/SEED/ARM/eval/*.jsonl are the results, RUN/SEED/ARM/r*/ what the rounds made. Seeds that have not finished an arm
-are left out of its rows and counted. Every p is that of an exact McNemar test over (seed, problem): the seeds are
-strata, so a problem is only ever compared with itself under the same seed.
+The figures go to a folder beside the page (`claims/` for `claims.md`). Seeds that have not finished an arm are left out
+of its rows and counted.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from evals.errors import SipfError, UsageError
-from evals.metrics import mcnemar, wilson
-from stages.counts import Count
-from stages.files.manifest import read_manifest
-from stages.joins.results import all_results, first_answer, right_trace
-from stages.report import round_costs
+from arm_results import Arm, Difference, Result, difference, read_arms
+
+from evals.errors import SipfError
+from evals.metrics import wilson
+from stages.page.charts import Axis, Chart, Point, Series
+from stages.page.drawing import file_of
 
 TITLES = {
     "sft": "SFT (M0)",
@@ -59,167 +57,6 @@ SERIES = {
 }
 HELPED = ("teacher", "teacher-simulator", "teacher-labels", "teacher-likelihood", "distilled")
 NOT_SIPF = ("labels", "fork", "frequent")
-SURE = 0.05
-
-Verdicts = dict[str, bool]
-"""(seed and problem) -> right or not."""
-
-
-@dataclass
-class Result:
-    """A policy's first answers on one split, over the seeds that have them."""
-
-    right: Verdicts = field(default_factory=dict)
-    sound: Verdicts = field(default_factory=dict)
-    """Right by right steps; only problems whose steps can be checked."""
-
-    def rate(self, sound: bool = False) -> float:
-        """The share that is right; NaN without problems."""
-        verdicts = self.sound if sound else self.right
-        return sum(verdicts.values()) / len(verdicts) if verdicts else math.nan
-
-    def of_seed(self, seed: str) -> float:
-        """The share of one seed's problems that is right."""
-        mine = [right for key, right in self.right.items() if key.startswith(f"{seed}/")]
-        return sum(mine) / len(mine) if mine else math.nan
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How much better one policy is than another on the same problems under the same seeds."""
-
-    gain: float
-    low: float
-    high: float
-    p: float
-    by_seed: Mapping[str, float]
-
-    @property
-    def same_sign(self) -> bool:
-        """Whether every seed says the same."""
-        return len({math.copysign(1, gain) for gain in self.by_seed.values() if gain}) == 1 and all(
-            self.by_seed.values()
-        )
-
-    def verdict(self) -> str:
-        """Whether "better" holds, does not hold, or is not shown."""
-        if self.p >= SURE or not self.same_sign:
-            return "not shown"
-        return "holds" if self.gain > 0 else "the opposite"
-
-
-def difference(better: Verdicts, than: Verdicts) -> Difference:
-    """The paired comparison of two policies, stratified by seed.
-
-    The interval is the normal one for the mean of paired differences.
-
-    Raises:
-        UsageError: they share no problem.
-    """
-    shared = sorted(set(better) & set(than))
-    if not shared:
-        raise UsageError("two arms share no problem", "Compare arms of one reproduce.sh.")
-    won = sum(better[key] and not than[key] for key in shared)
-    lost = sum(than[key] and not better[key] for key in shared)
-    n, gain = len(shared), (won - lost) / len(shared)
-    half = 1.96 * math.sqrt(max(0.0, (won + lost) / n - gain * gain) / n)
-    seeds: dict[str, list[int]] = {}
-    for key in shared:
-        seeds.setdefault(key.partition("/")[0], []).append(better[key] - than[key])
-    by_seed = {seed: sum(values) / len(values) for seed, values in seeds.items()}
-    return Difference(gain, gain - half, gain + half, mcnemar(lost, won), by_seed)
-
-
-@dataclass
-class Arm:
-    """What one arm did, over the seeds that finished it."""
-
-    name: str
-    results: dict[tuple[int, str], Result] = field(default_factory=dict)
-    """By round (0 is SFT) and split."""
-    costs: dict[tuple[str, int], Mapping[str, Any]] = field(default_factory=dict)
-    """By seed and round."""
-    seeds: list[str] = field(default_factory=list)
-
-    @property
-    def rounds(self) -> int:
-        """The last round."""
-        return max((number for number, _ in self.results), default=0)
-
-    def at(self, split: str, round_number: int | None = None) -> Result:
-        """The results of a round; of the last by default."""
-        return self.results.get((self.rounds if round_number is None else round_number, split), Result())
-
-    def cost(self, *names: str) -> float:
-        """A sum over all rounds, averaged over the seeds."""
-        whole = sum(_number(cost.get(name)) for cost in self.costs.values() for name in names)
-        return whole / max(1, len(self.seeds))
-
-    def last(self, name: str) -> float:
-        """A figure of the last round, averaged over the seeds that have it; NaN if none has."""
-        found = [_number(cost[name]) for (_, number), cost in self.costs.items() if number == self.rounds - 1]
-        return sum(found) / len(found) if found and all(map(math.isfinite, found)) else math.nan
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else math.nan if value is None else 0.0
-
-
-def read_arms(run: Path) -> dict[str, Arm]:
-    """All arms of a run, "sft" among them, each with the seeds that have finished all its rounds.
-
-    Raises:
-        UsageError: there is none.
-    """
-    arms: dict[str, Arm] = {}
-    folders = sorted(place.parent for place in run.glob("*/*/eval"))
-    longest = max((len(_rounds_of(folder)) for folder in folders), default=0)
-    for folder in folders:
-        seed, name = folder.parent.name, folder.name
-        found = _rounds_of(folder)
-        if (folder / "eval/sft.jsonl.manifest.json").exists():  # of the arm that made M0
-            arm = arms.setdefault("sft", Arm("sft"))
-            arm.seeds.append(seed)
-            _add(arm, seed, 0, folder / "eval/sft.jsonl")
-        if len(found) < longest:
-            continue
-        arm = arms.setdefault(name, Arm(name))
-        arm.seeds.append(seed)
-        for number, file in enumerate(found, 1):
-            _add(arm, seed, number, file)
-            arm.costs[seed, number - 1] = _costs(folder / f"r{number - 1}")
-    if "sft" not in arms or "sipf" not in arms:
-        raise UsageError(f"{run} holds no finished arm sipf", "Run reproduce.sh first.")
-    return arms
-
-
-def _rounds_of(folder: Path) -> list[Path]:
-    files: list[Path] = []
-    while read_manifest(str(file := folder / f"eval/round{len(files) + 1}.jsonl")) is not None:
-        files.append(file)
-    return files
-
-
-def _costs(folder: Path) -> dict[str, Any]:
-    made = {name: read_manifest(str(folder / f"{name}.jsonl")) or {} for name in ("paths", "labels")}
-    counts = {name: dict(manifest.get("counts", {})) for name, manifest in made.items()}
-    return {
-        **round_costs(folder),
-        "tokens drawn": counts["paths"].get(Count.TOKENS, 0),
-        "tokens rolled out": counts["labels"].get(Count.ROLLOUT_TOKENS, 0),
-        "settings": dict(made["labels"].get("options", {})),
-    }
-
-
-def _add(arm: Arm, seed: str, round_number: int, file: Path) -> None:
-    for problem in all_results(str(file)):
-        split = str(getattr(problem, "split", "test"))
-        result = arm.results.setdefault((round_number, split), Result())
-        key = f"{seed}/{problem.id}"
-        result.right[key] = bool(first_answer(problem).correct)
-        trace = right_trace(problem)
-        if trace is not None:
-            result.sound[key] = trace
 
 
 def percent(value: float) -> str:
@@ -367,6 +204,30 @@ def model_rows(arms: Mapping[str, Arm]) -> list[list[str]]:
     return rows
 
 
+FIGURES = ("labels", "sipf", "sipf-paper", "siof", "rft", "srf", "teacher")
+"""The arms that the charts show."""
+
+
+def figures(arms: Mapping[str, Arm]) -> Iterator[Chart]:
+    """Accuracy by round, on the test problems and out of domain, over all seeds; round 0 is SFT."""
+    rounds = Axis("round", names=("SFT", *map(str, range(1, arms["sipf"].rounds + 1))))
+    for split, where in (("test", "on test problems"), ("ood", "out of domain")):
+        series = []
+        for name in FIGURES:
+            if name not in arms:
+                continue
+            results = [(0, arms["sft"].at(split)), *((i, arms[name].at(split, i)) for i in range(1, len(rounds.names)))]
+            points = tuple(_point(i, result) for i, result in results if result.right)
+            series.append(Series(name, points))
+        if any(one.points for one in series):
+            yield Chart(f"accuracy-{split}", f"Accuracy {where}", rounds, Axis("right, %"), tuple(series))
+
+
+def _point(x: int, result: Result) -> Point:
+    low, high = wilson(sum(result.right.values()), len(result.right))
+    return Point(x, 100 * result.rate(), 100 * low, 100 * high)
+
+
 INTRODUCTION = """# Claims
 
 Written by `examples/reproduce.sh` (`make reproduce`); do not edit.
@@ -380,8 +241,7 @@ pairs chosen with a reward model's scores, with the policy itself as simulator a
 EQUAL_PAIRS = """## At equal pairs
 
 Every arm trains on at most as many pairs as `labels` makes, those by fine-tuning on as many paths. `trace`: right
-answers by right steps. DPO's settings (`[dpo]` in `demo.toml`) were not tuned as ORPO's were, so that SRF falls says
-little.
+answers by right steps.
 """
 EQUAL_TOKENS = """## At equal tokens
 
@@ -410,8 +270,12 @@ MODEL_HEAD = ("arm", "strategy", "paths", "share", "K", "delta", "rollouts", "mi
 QUALITY_HEAD = ("AUC", "right above wrong", "first error", "final accuracy")
 
 
-def page(arms: Mapping[str, Arm], code: Mapping[str, Arm] | None) -> str:
-    """The whole page, in markdown."""
+def page(arms: Mapping[str, Arm], code: Mapping[str, Arm] | None, charts: Sequence[tuple[str, Chart]] = ()) -> str:
+    """The whole page, in markdown.
+
+    Args:
+        charts: each with the address of its file.
+    """
     sipf, sft = arms["sipf"], arms["sft"]
     equal = [name for name in arms if not name.endswith("-tokens") and name not in (*HELPED, *NOT_SIPF, "sft")]
     equal.sort(key=lambda name: (list(TITLES).index(name) if name in TITLES else len(TITLES), name))
@@ -423,6 +287,7 @@ def page(arms: Mapping[str, Arm], code: Mapping[str, Arm] | None) -> str:
         "## What the paper claims\n",
         table(("claim", "paper", "points", "95 %", "by seed", "p", ""), claim_rows(arms, code)),
         EQUAL_PAIRS,
+        *(f"![{chart.title} by round]({file})\n" for file, chart in charts),
         table(head, accuracy_rows(arms, ["sft", *equal])),
         EQUAL_TOKENS,
         table(head, accuracy_rows(arms, ["sipf", "labels", *tokens])),
@@ -454,11 +319,18 @@ def main() -> None:
     parser.add_argument("--code", type=Path, help="a run on a code task")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
+    output: Path = given.output
     try:
-        text = page(read_arms(given.run), read_arms(given.code) if given.code else None)
+        arms = read_arms(given.run)
+        charts = [(output.with_suffix("") / f"{chart.name}.svg", chart) for chart in figures(arms)]
+        places = [(file.relative_to(output.parent).as_posix(), chart) for file, chart in charts]
+        text = page(arms, read_arms(given.code) if given.code else None, places)
     except SipfError as error:
         parser.exit(2, f"claims.py: {error}\n")
-    given.output.write_text(text, encoding="utf-8")
+    output.write_text(text, encoding="utf-8")
+    for file, chart in charts:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(file_of(chart), encoding="utf-8")
     print(text)
 
 

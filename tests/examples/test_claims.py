@@ -6,8 +6,10 @@ import importlib.util
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from xml.etree import ElementTree
 
 import pytest
 
@@ -16,14 +18,16 @@ SCRIPT = Path(__file__).parents[2] / "examples" / "claims.py"
 
 
 @pytest.fixture(scope="module")
-def claims() -> ModuleType:
+def claims() -> Iterator[ModuleType]:
+    sys.path.insert(0, str(SCRIPT.parent))  # as for a script that is run
     spec = importlib.util.spec_from_file_location("claims", SCRIPT)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["claims"] = module
     spec.loader.exec_module(module)
-    return module
+    yield module
+    sys.path.remove(str(SCRIPT.parent))
 
 
 def write(run: Path, seed: str, arm: str, policy: str, right: str) -> None:
@@ -92,6 +96,22 @@ def test_the_page_holds_each_claim_whose_arms_have_run(claims: ModuleType, run: 
     assert "above SFT," not in absent
     (row,) = (line for line in text.splitlines() if line.startswith("| SIOF: outcome feedback |"))
     assert [cell.strip() for cell in row.split("|")[2:5]] == ["20.0", "40.0", "40.0 (21.9 to 61.3)"]
+
+
+def test_figures_stand_beside_the_page(claims: ModuleType, run: Path, tmp_path: Path) -> None:
+    test, ood = claims.figures(claims.read_arms(run))
+    assert test.table().columns == ("round", "sipf", "siof", "rft")
+    assert [row[:3] for row in test.table().rows] == [
+        ("SFT", "10 (2.79 to 30.1)", "10 (2.79 to 30.1)"),
+        ("1", "40 (21.9 to 61.3)", "20 (8.07 to 41.6)"),
+        ("2", "80 (58.4 to 91.9)", "40 (21.9 to 61.3)"),
+    ]
+    output = tmp_path / "docs" / "claims.md"
+    output.parent.mkdir()
+    subprocess.run([sys.executable, str(SCRIPT), str(run), "-o", str(output)], check=True, capture_output=True)
+    for name in (test.name, ood.name):
+        assert f"](claims/{name}.svg)" in output.read_text()
+        ElementTree.parse(output.parent / "claims" / f"{name}.svg")
 
 
 def test_an_unfinished_seed_is_left_out_and_said(claims: ModuleType, run: Path) -> None:
