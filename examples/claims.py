@@ -246,7 +246,8 @@ answers by right steps.
 EQUAL_TOKENS = """## At equal tokens
 
 These arms draw so many paths that they generate as many tokens as `labels` with its rollouts, and train on all pairs
-that these give.
+that these give. DPO's learning rate was chosen for as many pairs as the first table's first round has; on several times
+as many it is too high.
 """
 HELP = """## With a teacher
 
