@@ -150,7 +150,7 @@ def _line(one: Series, number_: int, x: _Scale, y: _Scale, shift: float) -> list
             at, ends = x(point.x) + shift, (y(point.low), y(point.high))
             path = f"M{at:.1f} {ends[0]:.1f}V{ends[1]:.1f}" + "".join(f"M{at - 3:.1f} {end:.1f}h6" for end in ends)
             body.append(element("path", d=path, class_="error"))
-    body.append(element("path", d=_path(one.points, x, y, shift), class_="line", stroke_dasharray=DASHES[number_ % 6]))
+    body.append(element("path", d=_path(one.points, x, y, shift), class_="line", stroke_dasharray=_dash(number_)))
     if one.marks:
         body += [_mark(number_, x(point.x) + shift, y(point.y)) for point in one.points]
     return [element("g", *body, class_=f"s{number_ % COLOURS}")]
@@ -171,7 +171,7 @@ def _steps(one: Series, number_: int, x: _Scale, y: _Scale) -> list[Markup]:
         element(
             "g",
             element("path", d=path + "Z", class_="area"),
-            element("path", d=path, class_="line", stroke_dasharray=DASHES[number_ % 6]),
+            element("path", d=path, class_="line", stroke_dasharray=_dash(number_)),
             class_=f"s{number_ % COLOURS}",
         )
     ]
@@ -228,8 +228,17 @@ _MARKS = (
 )  # fmt: skip
 
 
+def _shape(number_: int) -> int:
+    """Which dash and marker a series has: another one of each when the colours begin anew."""
+    return (number_ + number_ // COLOURS) % len(_MARKS)
+
+
+def _dash(number_: int) -> str | None:
+    return DASHES[_shape(number_)]
+
+
 def _mark(number_: int, x: float, y: float) -> Markup:
-    return _MARKS[number_ % len(_MARKS)](x, y)
+    return _MARKS[_shape(number_)](x, y)
 
 
 def _legend(chart: Chart, top: float) -> tuple[list[Markup], float]:
@@ -247,7 +256,7 @@ def _legend(chart: Chart, top: float) -> tuple[list[Markup], float]:
         if one.reference:
             sample = [element("path", d=f"M{x:g} {y:g}h24", class_="reference")]
         else:
-            dash = DASHES[number_ % 6] if chart.kind != "bars" else None
+            dash = _dash(number_) if chart.kind != "bars" else None
             line = element("path", d=f"M{x:g} {y:g}h24", class_="line", stroke_dasharray=dash)
             mark = [_mark(number_, x + 12, y)] if one.marks and chart.kind != "steps" else []
             sample = [element("g", line, *mark, class_=f"s{number_ % COLOURS}")]

@@ -47,6 +47,18 @@ def test_lines_differ_in_dash_and_marker_as_well_as_in_colour() -> None:
     assert len({group.get("class") for group in groups}) == COLOURS
 
 
+def test_more_lines_than_colours_are_told_apart_by_dash_and_marker_too() -> None:
+    root = ElementTree.fromstring(svg(chart(names=2 * COLOURS)))
+    styles = [
+        (group.get("class"), line.get("stroke-dasharray"))
+        for group in root.iter(f"{SVG}g")
+        for line in group.iter(f"{SVG}path")
+        if line.get("class") == "line"
+    ]
+    assert len(set(styles)) == 2 * COLOURS
+    assert len(styles) == 4 * COLOURS, "each in the drawing and in the legend"
+
+
 def test_whatever_a_name_says_is_text() -> None:
     text = file_of(chart(said=HOSTILE))
     root = ElementTree.fromstring(text.encode())
