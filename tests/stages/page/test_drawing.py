@@ -52,7 +52,7 @@ def test_more_lines_than_colours_are_told_apart_by_dash_and_marker_too() -> None
     styles = [
         (group.get("class"), line.get("stroke-dasharray"))
         for group in root.iter(f"{SVG}g")
-        for line in group.iter(f"{SVG}path")
+        for line in group.findall(f"{SVG}path")
         if line.get("class") == "line"
     ]
     assert len(set(styles)) == 2 * COLOURS
