@@ -20,7 +20,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from evals.errors import SipfError
 from sipf_cli.configuration import DEBUG, checked
-from stages.files.interrupts import sigterm_interrupts
+from stages.files.interrupts import signals_interrupt
 
 COMMANDS = {
     "data": "Write problems, one per line: an embedded world, published sets, or a file of your own.",
@@ -72,7 +72,7 @@ class LazyGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            with sigterm_interrupts():
+            with signals_interrupt():
                 return super().invoke(ctx)
         except SipfError as error:
             show_error(error, debug=bool(ctx.meta.get(DEBUG)))

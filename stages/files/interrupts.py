@@ -23,48 +23,58 @@ class _StopNow(BaseException):
     """Raised out of the code that is running. Not an Exception, so no library takes it for a failure of its own."""
 
 
-class SigtermNoted:
+class SignalsNoted:
     """A handler that interrupts the running code, and remembers the signal in case a library swallows the exception."""
 
     def __init__(self) -> None:
-        self.noted = False
+        self.noted: signal.Signals | None = None
 
-    def __call__(self, _number: int, _frame: FrameType | None) -> None:
-        """Interrupt on the first SIGTERM. Another one, during the shutdown, changes nothing."""
-        if not self.noted:
-            self.noted = True
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        """Interrupt on the first signal, and on every SIGINT. Another SIGTERM, during the shutdown, changes nothing."""
+        first = self.noted is None
+        if first:
+            self.noted = signal.Signals(number)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if first:
             raise _StopNow
 
 
 @contextmanager
-def sigterm_interrupts() -> Iterator[None]:
-    """Turn SIGTERM into `Interrupted` where `catching_signals` is not active (while a module is imported, for example).
+def signals_interrupt() -> Iterator[None]:
+    """Interrupt at once on SIGTERM and SIGINT where `catching_signals` is not active (while a module is imported).
 
     Raises:
         Interrupted: SIGTERM was received.
+        KeyboardInterrupt: SIGINT was received, even where a library made another error of it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handler = SigtermNoted()
-    before = signal.signal(signal.SIGTERM, handler)
+    handler = SignalsNoted()
+    before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
     tell, sys.unraisablehook = sys.unraisablehook, _untold(sys.unraisablehook)
     try:
         yield
     except BaseException as error:
-        if not handler.noted or isinstance(error, Interrupted):
+        if handler.noted is None or isinstance(error, Interrupted | KeyboardInterrupt):
             raise
-        raise Interrupted("stopped by SIGTERM", RUN_AGAIN) from error
+        raise _stopped_by(handler.noted) from error
     finally:
         sys.unraisablehook = tell
-        signal.signal(signal.SIGTERM, before)
+        for number, handler_before in before.items():
+            signal.signal(number, handler_before)
+
+
+def _stopped_by(number: signal.Signals) -> BaseException:
+    return KeyboardInterrupt() if number == signal.SIGINT else Interrupted(f"stopped by {number.name}", RUN_AGAIN)
 
 
 def _untold(tell: Callable[[Any], Any]) -> Callable[[Any], None]:
-    """The hook, without `_StopNow`: one raised in a finalizer would only print a traceback on stderr."""
+    """The hook, without what the handlers raise: in a finalizer it would only print a traceback on stderr."""
 
     def hook(unraisable: Any) -> None:
-        if not issubclass(unraisable.exc_type, _StopNow):
+        if not issubclass(unraisable.exc_type, _StopNow | KeyboardInterrupt):
             tell(unraisable)
 
     return hook
@@ -94,11 +104,8 @@ class StopFlag:
             Interrupted: after SIGTERM.
             KeyboardInterrupt: after SIGINT.
         """
-        if self.reason is None:
-            return
-        if self.reason == signal.SIGINT:
-            raise KeyboardInterrupt
-        raise Interrupted(f"stopped by {self.reason.name}", RUN_AGAIN)
+        if self.reason is not None:
+            raise _stopped_by(self.reason)
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
@@ -146,7 +153,7 @@ def catching_signals() -> Iterator[StopFlag]:
     """Turn SIGTERM and SIGINT into a flag while the block runs; a second SIGINT raises KeyboardInterrupt at once.
 
     Only the main thread can catch signals: elsewhere the flag is never set. It is set from the start if the previous
-    handler, a `SigtermNoted`, has noted a SIGTERM that a library swallowed.
+    handler, a `SignalsNoted`, has noted a signal that a library swallowed.
     """
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():
@@ -158,8 +165,8 @@ def catching_signals() -> Iterator[StopFlag]:
 
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     earlier = before[signal.SIGTERM]
-    if isinstance(earlier, SigtermNoted) and earlier.noted:  # an import swallowed it
-        flag.request(signal.SIGTERM)
+    if isinstance(earlier, SignalsNoted) and earlier.noted is not None:  # an import swallowed it
+        flag.request(earlier.noted)
     for number in before:
         signal.signal(number, handle)
     try:

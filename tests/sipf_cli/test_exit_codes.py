@@ -102,10 +102,10 @@ def test_signals_end_the_program_with_their_code(tmp_path: Path, number: signal.
 
 
 def test_a_sigterm_that_an_import_swallowed_still_ends_the_stage() -> None:
-    from stages.files.interrupts import catching_signals, sigterm_interrupts
+    from stages.files.interrupts import catching_signals, signals_interrupt
 
     def stage() -> None:
-        with sigterm_interrupts():
+        with signals_interrupt():
             with suppress(BaseException):
                 os.kill(os.getpid(), signal.SIGTERM)
             with catching_signals() as flag:

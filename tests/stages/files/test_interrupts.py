@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 
 from evals.errors import Interrupted
-from stages.files.interrupts import StopFlag, catching_signals, sigterm_interrupts
+from stages.files.interrupts import StopFlag, catching_signals, signals_interrupt
 
 KINDS = pytest.mark.parametrize(
     ("number", "error"), [(signal.SIGTERM, Interrupted), (signal.SIGINT, KeyboardInterrupt)]
@@ -106,19 +106,35 @@ def test_an_error_of_its_own_stays_what_it_is() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_signal_that_a_finalizer_swallows_is_still_heard_and_leaves_no_traceback() -> None:
+@KINDS
+def test_a_signal_that_a_finalizer_swallows_is_still_heard_and_leaves_no_traceback(
+    number: int, error: type[BaseException]
+) -> None:
     class Finalized:
         def __del__(self) -> None:
-            wait_after(signal.SIGTERM)
+            wait_after(number)
 
     told: list[object] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "unraisablehook", told.append)
-        with sigterm_interrupts():
+        with signals_interrupt():
             Finalized()
-            with catching_signals() as flag:
-                assert flag.requested
+            with catching_signals() as flag, pytest.raises(error):
+                flag.check()
     assert not told
+
+
+@KINDS
+def test_an_import_that_a_signal_broke_and_fails_later_ends_as_the_signal_says(
+    number: int, error: type[BaseException]
+) -> None:
+    def imported() -> None:
+        with suppress(BaseException):  # as a library does that takes any failure for a missing package
+            wait_after(number)
+        raise ImportError("could not import")
+
+    with pytest.raises(error), signals_interrupt():
+        imported()
 
 
 def test_sigterm_that_comes_twice_ends_as_one_does() -> None:
@@ -131,7 +147,7 @@ def test_sigterm_that_comes_twice_ends_as_one_does() -> None:
             send(signal.SIGTERM)
             cleaned.append(True)
 
-    with pytest.raises(Interrupted), sigterm_interrupts():
+    with pytest.raises(Interrupted), signals_interrupt():
         twice()
     broken_off(Interrupted, twice)
     assert cleaned == [True, True]
