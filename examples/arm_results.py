@@ -1,32 +1,28 @@
-"""What the arms of reproduce.sh did: their results over seeds, what they cost, and how two of them compare.
+"""The arms of reproduce.sh over their seeds: how right they are, what they cost, and how two of them compare.
 
-    arms = read_arms(Path("runs/reproduce"))
+    arms = arms_of(found_runs(Path("runs/reproduce")))
     difference(arms["sipf"].at("test").right, arms["siof"].at("test").right).p
 
-RUN/SEED/ARM/eval/*.jsonl are the results, RUN/SEED/ARM/r*/ what the rounds made. Seeds that have not finished an arm
-are left out of it. Every p is that of an exact McNemar test over (seed, problem): the seeds are strata, so a problem is
-only ever compared with itself under the same seed.
+Seeds that have not finished an arm are left out of it. Every p is that of an exact McNemar test over (seed, problem):
+the seeds are strata, so a problem is only ever compared with itself under the same seed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
+
+from arm_runs import Answers, ArmRun
 
 from evals.errors import UsageError
 from evals.metrics import mcnemar
-from stages.counts import Count
-from stages.files.manifest import read_manifest
-from stages.joins.results import all_results, first_answer, right_trace
-from stages.report import round_costs
 
 SURE = 0.05
 
 Verdicts = dict[str, bool]
-"""(seed and problem) -> right or not."""
+"""seed/number of the problem -> right or not."""
 
 
 @dataclass
@@ -129,58 +125,38 @@ def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else math.nan if value is None else 0.0
 
 
-def read_arms(run: Path) -> dict[str, Arm]:
-    """All arms of a run, "sft" among them, each with the seeds that have finished all its rounds.
+def arms_of(runs: Iterable[ArmRun]) -> dict[str, Arm]:
+    """All arms, "sft" among them, each with the seeds that have finished all its rounds.
+
+    Of several runs of one arm and seed the first counts.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or two runs of a seed were measured on other problems.
     """
+    kept: dict[tuple[str, str], ArmRun] = {}
+    for run in runs:
+        kept.setdefault((run.arm, run.seed), run)
+    longest = max((run.rounds for run in kept.values()), default=0)
     arms: dict[str, Arm] = {}
-    folders = sorted(place.parent for place in run.glob("*/*/eval"))
-    longest = max((len(_rounds_of(folder)) for folder in folders), default=0)
-    for folder in folders:
-        seed, name = folder.parent.name, folder.name
-        found = _rounds_of(folder)
-        if (folder / "eval/sft.jsonl.manifest.json").exists():  # of the arm that made M0
-            arm = arms.setdefault("sft", Arm("sft"))
-            arm.seeds.append(seed)
-            _add(arm, seed, 0, folder / "eval/sft.jsonl")
-        if len(found) < longest:
+    problems: dict[tuple[str, str], str] = {}
+    for (name, seed), run in sorted(kept.items()):
+        if name != "sft" and run.rounds < longest:
             continue
         arm = arms.setdefault(name, Arm(name))
         arm.seeds.append(seed)
-        for number, file in enumerate(found, 1):
-            _add(arm, seed, number, file)
-            arm.costs[seed, number - 1] = _costs(folder / f"r{number - 1}")
+        arm.costs |= {(seed, number): cost for number, cost in enumerate(run.costs)}
+        for (number, split), answers in run.answers.items():
+            if problems.setdefault((seed, split), answers.problems) != answers.problems:
+                raise UsageError(
+                    f"{name} was measured on other problems than the other arms (seed {seed}, {split})",
+                    "Compare arms that were run with the same seeds and sizes.",
+                )
+            _add(arm.results.setdefault((number, split), Result()), seed, answers)
     if "sft" not in arms or "sipf" not in arms:
-        raise UsageError(f"{run} holds no finished arm sipf", "Run reproduce.sh first.")
+        raise UsageError("there is no finished arm sipf", "Run reproduce.sh first.")
     return arms
 
 
-def _rounds_of(folder: Path) -> list[Path]:
-    files: list[Path] = []
-    while read_manifest(str(file := folder / f"eval/round{len(files) + 1}.jsonl")) is not None:
-        files.append(file)
-    return files
-
-
-def _costs(folder: Path) -> dict[str, Any]:
-    made = {name: read_manifest(str(folder / f"{name}.jsonl")) or {} for name in ("paths", "labels")}
-    counts = {name: dict(manifest.get("counts", {})) for name, manifest in made.items()}
-    return {
-        **round_costs(folder),
-        "tokens drawn": counts["paths"].get(Count.TOKENS, 0),
-        "tokens rolled out": counts["labels"].get(Count.ROLLOUT_TOKENS, 0),
-        "settings": dict(made["labels"].get("options", {})),
-    }
-
-
-def _add(arm: Arm, seed: str, round_number: int, file: Path) -> None:
-    for problem in all_results(str(file)):
-        split = str(getattr(problem, "split", "test"))
-        result = arm.results.setdefault((round_number, split), Result())
-        key = f"{seed}/{problem.id}"
-        result.right[key] = bool(first_answer(problem).correct)
-        trace = right_trace(problem)
-        if trace is not None:
-            result.sound[key] = trace
+def _add(result: Result, seed: str, answers: Answers) -> None:
+    result.right |= {f"{seed}/{i}": right for i, right in enumerate(answers.right)}
+    result.sound |= {f"{seed}/{i}": sound for i, sound in enumerate(answers.sound or ())}

@@ -1,9 +1,10 @@
 """The page of claims: what the paper says, what the arms of reproduce.sh show, and how sure that is.
 
-    python claims.py runs/reproduce -o claims.md [--code runs/reproduce-code]
+    python claims.py runs/reproduce -o claims.md [--code runs/reproduce-code] [--kept docs/claims]
 
-The figures go to a folder beside the page (`claims/` for `claims.md`). Seeds that have not finished an arm are left out
-of its rows and counted.
+The figures go to a folder beside the page (`claims/` for `claims.md`), and with them every first answer's verdict
+(`arms.jsonl`, `code.jsonl`). `--kept` takes such a folder: its arms stand beside those of the run, which replace arms
+of the same name and seed. Seeds that have not finished an arm are left out of its rows and counted.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from arm_results import Arm, Difference, Result, difference, read_arms
+from arm_results import Arm, Difference, Result, arms_of, difference
+from arm_runs import ArmRun, found_runs, keep_runs, kept_runs
 
 from evals.errors import SipfError
 from evals.metrics import wilson
@@ -55,6 +57,8 @@ SERIES = {
     "share": "SIPF, share of problems labelled",
     "shuffled": "SIPF by the paper's rule, share of pairs by shuffled scores",
 }
+KEPT, KEPT_CODE = "arms.jsonl", "code.jsonl"
+"""The verdicts of every arm, beside the figures."""
 HELPED = ("teacher", "teacher-simulator", "teacher-labels", "teacher-likelihood", "distilled")
 NOT_SIPF = ("labels", "fork", "frequent")
 
@@ -313,24 +317,39 @@ def page(arms: Mapping[str, Arm], code: Mapping[str, Arm] | None, charts: Sequen
     return "\n".join(parts)
 
 
+def _runs(run: Path | None, kept: Path | None) -> list[ArmRun]:
+    """The arms of a run, then those that were kept, without those that the run has, too."""
+    runs = found_runs(run) if run else []
+    have = {(one.arm, one.seed) for one in runs}
+    earlier = kept_runs(kept) if kept and kept.exists() else []
+    return [*runs, *(one for one in earlier if (one.arm, one.seed) not in have)]
+
+
 def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--code", type=Path, help="a run on a code task")
+    parser.add_argument("--kept", type=Path, help="a folder with the arms of earlier runs")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     output: Path = given.output
+    beside = output.with_suffix("")
     try:
-        arms = read_arms(given.run)
-        charts = [(output.with_suffix("") / f"{chart.name}.svg", chart) for chart in figures(arms)]
+        runs = _runs(given.run, given.kept and given.kept / KEPT)
+        code = _runs(given.code, given.kept and given.kept / KEPT_CODE)
+        arms = arms_of(runs)
+        charts = [(beside / f"{chart.name}.svg", chart) for chart in figures(arms)]
         places = [(file.relative_to(output.parent).as_posix(), chart) for file, chart in charts]
-        text = page(arms, read_arms(given.code) if given.code else None, places)
+        text = page(arms, arms_of(code) if code else None, places)
     except SipfError as error:
         parser.exit(2, f"claims.py: {error}\n")
+    beside.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding="utf-8")
+    keep_runs(beside / KEPT, runs)
+    if code:
+        keep_runs(beside / KEPT_CODE, code)
     for file, chart in charts:
-        file.parent.mkdir(exist_ok=True)
         file.write_text(file_of(chart), encoding="utf-8")
     print(text)
 

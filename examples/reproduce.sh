@@ -5,6 +5,7 @@
 #   bash reproduce.sh                                   three rounds of the arms below, two seeds, on the embedded world
 #   FULL=1 bash reproduce.sh                            five seeds, the open questions, and the world of programs too
 #   CODE="labels sipf siof" bash reproduce.sh           that world beside the default
+#   KEPT=claims bash reproduce.sh                       the arms of an earlier page's folder beside those of this run
 #   SEEDS="0 1 2" bash reproduce.sh --model google/gemma-2b --task gsm8k --config gsm8k.toml
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -48,5 +49,5 @@ trap 'for job in $(jobs -p); do kill -- "-$job" 2> /dev/null || true; done' EXIT
 all_seeds "$OUT" "$@"
 [ -z "$CODE" ] || ARMS=$CODE all_seeds "$OUT-code" --task functions "$@"
 trap - EXIT
-python3 "$HERE/claims.py" "$OUT" ${CODE:+--code "$OUT-code"} -o "${CLAIMS:-$OUT/claims.md}"
+python3 "$HERE/claims.py" "$OUT" ${CODE:+--code "$OUT-code"} ${KEPT:+--kept "$KEPT"} -o "${CLAIMS:-$OUT/claims.md}"
 echo "took $(($(date +%s) - began)) seconds" >&2

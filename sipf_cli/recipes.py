@@ -52,7 +52,7 @@ RECIPES = {
     ),
     RecipeName.reproduce: Recipe(
         "What the paper claims, tested: the arms for several seeds, and a page with every claim.",
-        ("reproduce.sh", "arms.sh", "loop.sh", "claims.py", "arm_results.py", "demo.toml"),
+        ("reproduce.sh", "arms.sh", "loop.sh", "claims.py", "arm_results.py", "arm_runs.py", "demo.toml"),
     ),
 }
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -28,6 +29,10 @@ def claims() -> Iterator[ModuleType]:
     spec.loader.exec_module(module)
     yield module
     sys.path.remove(str(SCRIPT.parent))
+
+
+def claims_arms(claims: ModuleType, run: Path) -> Any:
+    return claims.arms_of(claims.found_runs(run))
 
 
 def write(run: Path, seed: str, arm: str, policy: str, right: str) -> None:
@@ -62,7 +67,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_the_comparison_is_paired_and_stratified_by_seed(claims: ModuleType, run: Path) -> None:
-    arms = claims.read_arms(run)
+    arms = claims_arms(claims, run)
     found = claims.difference(arms["sipf"].at("test").right, arms["siof"].at("test").right)
     # Of 10 problems a seed SIPF has 8 right, SIOF 4; 6 are right for SIPF alone, 2 for SIOF alone.
     assert found.gain == pytest.approx(0.4)
@@ -83,7 +88,7 @@ def test_seeds_that_disagree_show_nothing(claims: ModuleType) -> None:
 
 
 def test_the_page_holds_each_claim_whose_arms_have_run(claims: ModuleType, run: Path) -> None:
-    text = claims.page(claims.read_arms(run), None)
+    text = claims.page(claims_arms(claims, run), None)
     (row,) = (line for line in text.splitlines() if line.startswith("| SIPF is above SFT |"))
     assert [cell.strip() for cell in row.split("|")[1:-1]] == [
         "SIPF is above SFT", "+12.4", "+70.0", "+49.9 to +90.1", "+70.0, +70.0", "0.00012", "**holds**",
@@ -99,7 +104,7 @@ def test_the_page_holds_each_claim_whose_arms_have_run(claims: ModuleType, run: 
 
 
 def test_figures_stand_beside_the_page(claims: ModuleType, run: Path, tmp_path: Path) -> None:
-    test, ood = claims.figures(claims.read_arms(run))
+    test, ood = claims.figures(claims_arms(claims, run))
     assert test.table().columns == ("round", "sipf", "siof", "rft")
     assert [row[:3] for row in test.table().rows] == [
         ("SFT", "10 (2.79 to 30.1)", "10 (2.79 to 30.1)"),
@@ -115,7 +120,7 @@ def test_figures_stand_beside_the_page(claims: ModuleType, run: Path, tmp_path: 
 
 
 def test_an_unfinished_seed_is_left_out_and_said(claims: ModuleType, run: Path) -> None:
-    arms = claims.read_arms(run)
+    arms = claims_arms(claims, run)
     assert arms["rft"].seeds == ["0"]
     assert arms["rft"].at("test").rate() == pytest.approx(0.3)
     assert "Not finished for every seed: RFT (1 seeds)." in claims.page(arms, None)
@@ -125,5 +130,40 @@ def test_a_folder_without_results_is_one_line(tmp_path: Path) -> None:
     line = [sys.executable, str(SCRIPT), str(tmp_path), "-o", str(tmp_path / "page.md")]
     done = subprocess.run(line, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "holds no finished arm sipf" in done.stderr
+    assert "there is no finished arm sipf" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_kept_arms_stand_beside_those_of_a_run(claims: ModuleType, run: Path, tmp_path: Path) -> None:
+    def made(run: Path, name: str, *more: str) -> str:
+        line = [sys.executable, str(SCRIPT), str(run), "-o", str(tmp_path / f"{name}.md"), *more]
+        return subprocess.run(line, check=True, capture_output=True, text=True).stdout.replace(name, "page")
+
+    whole = made(run, "whole")
+    again = tmp_path / "again"
+    for seed in ("0", "1"):
+        (run / seed / "siof").rename(tmp_path / f"siof{seed}")
+        write(again, seed, "orm", "round1", "rrrrwwwwww" + "w")
+        write(again, seed, "orm", "round2", "rrrrrrwwww" + "r")
+    kept = tmp_path / "whole"
+    assert made(run, "second", "--kept", str(kept)) == whole, "an arm that is gone comes from what was kept"
+    found = claims.arms_of([*claims.found_runs(again), *claims.kept_runs(kept / "arms.jsonl")])
+    assert found["orm"].at("test").rate() == pytest.approx(0.6)
+    assert found["siof"].at("test").rate() == pytest.approx(0.4)
+    assert len((kept / "arms.jsonl").read_text().splitlines()) == 8
+
+    for seed in ("0", "1"):
+        write(run, seed, "siof", "round1", "rrrrrrrrrr" + "w")
+        write(run, seed, "siof", "round2", "rrrrrrrrrr" + "w")
+    (row,) = (line for line in made(run, "third", "--kept", str(kept)).splitlines() if line.startswith("| SIOF: "))
+    assert row.split("|")[2].strip() == "100.0", "the run replaces what was kept"
+
+
+def test_arms_on_other_problems_are_not_compared(run: Path, tmp_path: Path) -> None:
+    for seed in ("0", "1"):
+        write(run, seed, "srf", "round1", "rrrwww" + "w")
+        write(run, seed, "srf", "round2", "rrrwww" + "w")
+    line = [sys.executable, str(SCRIPT), str(run), "-o", str(tmp_path / "page.md")]
+    done = subprocess.run(line, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "srf was measured on other problems than the other arms (seed 0, test)" in done.stderr
