@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -207,25 +208,28 @@ def _in_steps(error: int, path: Written) -> int:
     return -1 if error == len(path.steps) else error
 
 
-def reward_model(base: str, labelled: list[Problem], lines: list[Problem], folder: Path) -> list[tuple[str, str]]:
-    """Rows about a reward model trained from `base` on labelled problems, measured on others."""
-    run_train_prm(labelled, model=base, out=str(folder), options=PRM)
-    scorer = Scorer(str(folder), ScorerSettings(device="cpu", dtype="float32"))
+@dataclass(frozen=True)
+class Quality:
+    """How well scores tell true steps and paths from others; None where there is nothing to rank."""
 
-    async def score() -> list[Problem]:
-        stage = Scoring(scorer, ScoreSettings())
-        made = await asyncio.gather(*[stage(line.model_copy(deep=True), Tally()) for line in lines])
-        return [line[0] for line in made]
+    steps: int
+    auc: float | None
+    """Of the scores of steps."""
+    index_auc: float | None
+    """Of a step's place alone: the later, the more likely wrong."""
+    pairs: int
+    ranked: float | None
+    """Right above wrong paths of one question, by their lowest step."""
+    sound: float | None
+    """AUC of the lowest step, sound right paths above unsound ones."""
 
+
+def quality(lines: Iterable[Problem]) -> Quality:
+    """Of the scores on the lines, against the truth of the world."""
     flags, scores, index = list[bool](), list[float](), list[float]()
-    ids, correct, lowest, right_flags, right_scores = (
-        list[str](),
-        list[bool](),
-        list[float](),
-        list[bool](),
-        list[float](),
-    )
-    for line in asyncio.run(score()):
+    ids, correct, lowest = list[str](), list[bool](), list[float]()
+    right_flags, right_scores = list[bool](), list[float]()
+    for line in lines:
         world = world_of(line)
         for path in line.paths:
             for found in (path.scores or {}).values():
@@ -240,11 +244,25 @@ def reward_model(base: str, labelled: list[Problem], lines: list[Problem], folde
                     right_flags.append(sound(world, path.steps))
                     right_scores.append(found.min)
     ranked, pairs = pair_accuracy(ids, correct, lowest)
+    return Quality(len(flags), auc(flags, scores), auc(flags, index), pairs, ranked, auc(right_flags, right_scores))
+
+
+def reward_model(base: str, labelled: list[Problem], lines: list[Problem], folder: Path) -> list[tuple[str, str]]:
+    """Rows about a reward model trained from `base` on labelled problems, measured on others."""
+    run_train_prm(labelled, model=base, out=str(folder), options=PRM)
+    scorer = Scorer(str(folder), ScorerSettings(device="cpu", dtype="float32"))
+
+    async def score() -> list[Problem]:
+        stage = Scoring(scorer, ScoreSettings())
+        made = await asyncio.gather(*[stage(line.model_copy(deep=True), Tally()) for line in lines])
+        return [line[0] for line in made]
+
+    found = quality(asyncio.run(score()))
     return [
-        ("steps, AUC", f"{auc(flags, scores) or 0:.3f} ({len(flags):,} steps)"),
-        ("steps, AUC of the step index alone", f"{auc(flags, index) or 0:.3f}"),
-        ("right above wrong within a question, lowest step", f"{ranked or 0:.3f} ({pairs:,} pairs)"),
-        ("sound above unsound right answers, AUC of the lowest step", f"{auc(right_flags, right_scores) or 0:.3f}"),
+        ("steps, AUC", f"{found.auc or 0:.3f} ({found.steps:,} steps)"),
+        ("steps, AUC of the step index alone", f"{found.index_auc or 0:.3f}"),
+        ("right above wrong within a question, lowest step", f"{found.ranked or 0:.3f} ({found.pairs:,} pairs)"),
+        ("sound above unsound right answers, AUC of the lowest step", f"{found.sound or 0:.3f}"),
     ]
 
 
