@@ -11,60 +11,16 @@ processes.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+
+from policy import one_line_a_path, open_policy, sampled, simulated
 
 from evals.records import Problem
 from evals.tasks import task_of
-from evals.worlds import chain
-from stages.counts import Tally
-from stages.engines.hf.engine import HFEngine
-from stages.models.loading import load_policy
-from stages.sample import Sampler
-from stages.settings.sample import SampleSettings
 from stages.settings.simulate import SimulateSettings
-from stages.simulate import Simulation
 from stages.strategies.prefixes import prefixes
-
-Clock = Callable[[], float]
-
-
-async def sampled(engine: HFEngine, problems: int, paths: int) -> list[Problem]:
-    """Problems with sampled paths, as `sipf sample` writes them."""
-    sampler = Sampler(engine, SampleSettings(n=paths))
-    lines = await asyncio.gather(*[sampler(p, Tally()) for p in chain.problems("train", problems, 7)])
-    return [line[0] for line in lines]
-
-
-def simulate(
-    engine: HFEngine, lines: Sequence[Problem], strategy: str, k: int, clock: Clock
-) -> tuple[list[Problem], Tally, float]:
-    """Labelled copies of the lines, the counts and the seconds it took."""
-    stage = Simulation(engine, SimulateSettings(strategy=strategy, k=k, gold=False))
-    tally = Tally()
-
-    async def run() -> list[Problem]:
-        copies = [line.model_copy(deep=True) for line in lines]
-        return [line[0] for line in await asyncio.gather(*[stage(copy, tally) for copy in copies])]
-
-    began = clock()
-    labelled = asyncio.run(run())
-    return labelled, tally, clock() - began
-
-
-def one_line_a_path(lines: Sequence[Problem]) -> list[Problem]:
-    """The same paths as separate problems, so that nothing is shared: brute force over every prefix. Only its cost is
-    of interest, because the draws' seeds differ."""
-    alone = []
-    for line in lines:
-        for path in line.paths:
-            text = line.to_json()
-            copy = type(line).model_validate_json(text)
-            copy.id, copy.paths = path.id, [path.model_copy(deep=True)]
-            alone.append(copy)
-    return alone
 
 
 def main() -> None:
@@ -78,15 +34,16 @@ def main() -> None:
     parser.add_argument("--cpu-time", action="store_true", help="seconds of this process's CPU time, not of the clock")
     arguments = parser.parse_args()
     clock = time.process_time if arguments.cpu_time else time.perf_counter
-    engine = HFEngine(load_policy(arguments.model, device="cpu"))
-    lines = asyncio.run(sampled(engine, arguments.problems, arguments.paths))
+    engine = open_policy(arguments.model)
+    lines = sampled(engine, arguments.problems, arguments.paths)
+    side = {name: SimulateSettings(strategy=name, k=arguments.k, gold=False) for name in ("exact", "brute")}
     seconds: dict[str, list[float]] = {"exact": [], "brute": [], "brute, every prefix": []}
     for _ in range(arguments.repeats):
-        exact, spent, took = simulate(engine, lines, "exact", arguments.k, clock)
+        exact, spent, took = simulated(engine, lines, side["exact"], clock)
         seconds["exact"].append(took)
-        brute, full, took = simulate(engine, lines, "brute", arguments.k, clock)
+        brute, full, took = simulated(engine, lines, side["brute"], clock)
         seconds["brute"].append(took)
-        _, every, took = simulate(engine, one_line_a_path(lines), "brute", arguments.k, clock)
+        _, every, took = simulated(engine, one_line_a_path(lines), side["brute"], clock)
         seconds["brute, every prefix"].append(took)
     mine = [label.hard for line in exact for path in line.paths for label in path.labels or []]
     theirs = [label.hard for line in brute for path in line.paths for label in path.labels or []]

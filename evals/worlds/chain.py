@@ -24,8 +24,8 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from evals.errors import UsageError
 from evals.records import Problem
+from evals.worlds.splits import draw_problems
 from evals.worlds.wordings import ITEMS, OOD, PEOPLE, PRONOUNS, SPLITS, Wordings
 
 LIMIT = 99
@@ -43,7 +43,6 @@ VARIED = 0.3
 """Chance that a run of additions and subtractions is not written one equation per sentence, in the story's order."""
 
 OPERATIONS_OF_SPLIT = {"train": (3, 5), "validation": (3, 5), "test": (3, 5), "ood": (6, 8)}
-_BUCKETS = {"train": range(2, 10), "validation": range(1, 2), "test": range(1), "ood": range(1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,19 +143,15 @@ def problems(split: str, n: int, seed: int) -> Iterator[Problem]:
     Raises:
         UsageError: unknown split.
     """
-    if split not in OPERATIONS_OF_SPLIT:
-        raise UsageError(f"the chain world has no split {split!r}", f"Choose one of {', '.join(OPERATIONS_OF_SPLIT)}.")
-    rng = random.Random(f"chain/{split}/{seed}")
-    wordings = OOD if split == "ood" else SPLITS
-    seen: set[Chain] = set()
-    while len(seen) < n:
-        story = draw_story(rng, wordings, *OPERATIONS_OF_SPLIT[split])
-        chain = story.chain
-        if chain.bucket() not in _BUCKETS[split] or chain in seen:
-            continue
-        solution = solution_lines(rng, chain.start, chain.operations)
-        yield _problem(f"chain/{split}/{seed}/{len(seen)}", story, solution, split)
-        seen.add(chain)
+
+    def draw(rng: random.Random) -> tuple[Chain, Story]:
+        story = draw_story(rng, OOD if split == "ood" else SPLITS, *OPERATIONS_OF_SPLIT[split])
+        return story.chain, story
+
+    def finish(rng: random.Random, story: Story, identity: str) -> Problem:
+        return _problem(identity, story, solution_lines(rng, story.start, story.chain.operations), split)
+
+    return draw_problems("chain", split, n, seed, draw, finish)
 
 
 def _problem(identity: str, story: Story, solution: list[str], split: str) -> Problem:

@@ -28,11 +28,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evals.errors import UsageError
 from evals.programs.checks import CodeTests
 from evals.records import Problem
 from evals.worlds.operations import FORMS, NUMBERS, VARIABLES, Group, Operation, Pipeline, Value, commute, run, written
 from evals.worlds.phrases import OOD, SPLITS, Wordings
+from evals.worlds.splits import draw_problems
 from evals.worlds.telling import all_matter, telling_inputs
 
 HARD = 0.3
@@ -50,7 +50,6 @@ STEPS = "lines:1"
 """Each line of a program is a step with its own rollouts and label, as programs are short."""
 OPERATIONS_OF_SPLIT = {"train": (2, 4), "validation": (2, 4), "test": (2, 4), "ood": (5, 5)}
 """The least and the greatest number of operations, the one that ends in a number included."""
-_BUCKETS = {"train": range(2, 10), "validation": range(1, 2), "test": range(1), "ood": range(1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +69,18 @@ def problems(split: str, n: int, seed: int) -> Iterator[Problem]:
     Raises:
         UsageError: unknown split.
     """
-    if split not in OPERATIONS_OF_SPLIT:
-        raise UsageError(f"the functions world has no split {split!r}", f"Choose one of {', '.join(_BUCKETS)}.")
-    rng = random.Random(f"functions/{split}/{seed}")
-    wordings = OOD if split == "ood" else SPLITS
-    seen: set[Pipeline] = set()
-    while len(seen) < n:
-        task = draw_description(rng, wordings, *OPERATIONS_OF_SPLIT[split])
-        pipeline = task.pipeline
-        if pipeline.bucket() not in _BUCKETS[split] or pipeline in seen:
-            continue
-        inputs = telling_inputs(rng, pipeline)
+
+    def draw(rng: random.Random) -> tuple[Pipeline, Description]:
+        task = draw_description(rng, OOD if split == "ood" else SPLITS, *OPERATIONS_OF_SPLIT[split])
+        return task.pipeline, task
+
+    def finish(rng: random.Random, task: Description, identity: str) -> Problem | None:
+        inputs = telling_inputs(rng, task.pipeline)
         if inputs is None:
-            continue
-        lines = program_lines(rng, task.name, pipeline)
-        yield _problem(f"functions/{split}/{seed}/{len(seen)}", task, lines, inputs, split)
-        seen.add(pipeline)
+            return None
+        return _problem(identity, task, program_lines(rng, task.name, task.pipeline), inputs, split)
+
+    return draw_problems("functions", split, n, seed, draw, finish)
 
 
 def _problem(identity: str, task: Description, solution: list[str], inputs: Sequence[Any], split: str) -> Problem:
