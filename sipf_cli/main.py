@@ -7,6 +7,7 @@ Each command has its own module, see `sipf_cli.app.COMMANDS`; this is their root
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import Annotated
@@ -24,6 +25,10 @@ def _print_version(wanted: bool) -> None:
         print(f"sipf {version('sipf')}")
         raise typer.Exit
 
+
+GARBAGE = 10_000
+"""Objects made before the collector looks for cycles. The libraries make a million while they are imported, and nearly
+all of these stay, so that looking more often, as Python does by itself, only takes time (benchmarks/startup.py)."""
 
 app = typer.Typer(
     name="sipf",
@@ -57,6 +62,7 @@ def root(config: Config = None, debug: Debug = False, version: Version = False) 
 def main() -> None:
     """Run the command line; the process ends with its exit code."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    gc.set_threshold(GARBAGE)
     try:
         app(prog_name="sipf")
     except SystemExit as ended:
