@@ -45,6 +45,8 @@ class Guarded:
     """Columns whose tokens make a row's length."""
     weightless: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
     """Makes of a row one without any target: it weighs nothing where the loss is a mean over the targets of a step."""
+    order: ShuffledRows
+    """The order of the rows that are trained on, once their loader is made."""
 
     def __init__(self, *, grouped: bool, **how: Any) -> None:
         self._grouped = grouped
@@ -67,7 +69,8 @@ class Guarded:
         together = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         fills = args.world_size > 1 and self.weightless is not None
         each = args.train_batch_size * args.world_size if fills else 1
-        return ShuffledRows(lengths, args.seed, together, self._grouped, each)
+        self.order = ShuffledRows(lengths, args.seed, together, self._grouped, each)
+        return self.order
 
     def get_train_dataloader(self) -> Any:
         """The Trainer's; over several processes the last batches are filled up with rows that weigh nothing.

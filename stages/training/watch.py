@@ -54,6 +54,8 @@ class Watch(transformers.TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """From here on the flag is looked at after every step; all before may be broken off anywhere."""
         self._looking.enter_context(self._stop.at_leisure())
+        # Over several processes, a loader that skips the batches before a checkpoint does not pass the epoch on.
+        self._trainer.order.set_epoch(int(state.epoch or 0))
         if self._ends_an_epoch(state) and not self._folder.history.measured_at(state.global_step):
             self._trainer.evaluate()
             self.check(state)

@@ -115,6 +115,47 @@ def test_a_sharded_reward_model_is_measured_by_all_processes_together(tmp_path: 
     assert told[0] == pytest.approx(told[1], abs=1e-6)
 
 
+STOP_AFTER = """
+import os, signal, sys
+from evals.errors import Interrupted
+from evals.records import Problem
+from stages.files.interrupts import StopFlag
+from stages.settings.training import TrainSettings
+from stages.sft import run_sft
+
+base, out, accumulation, last = sys.argv[1:]
+problems = [Problem.model_validate_json(line) for line in open("lines.jsonl")]
+options = TrainSettings(epochs=3, batch=2, accumulation=int(accumulation), lr=1e-3, logging_steps=1, device="cpu")
+flag = StopFlag()
+log = lambda line: flag.request(signal.SIGTERM) if line["step"] == int(last) else None
+told = "done"
+try:
+    run_sft(problems, model=base, out=out, options=options, stop=flag, log=log)
+except Interrupted as error:
+    told = str(error)
+print(told) if os.environ["RANK"] == "0" else None
+"""
+
+
+@pytest.mark.parametrize(("accumulation", "total", "stops"), [(1, 15, (7, 11)), (2, 9, (4,))])
+def test_two_processes_that_resume_in_the_middle_of_an_epoch_read_that_epochs_order(
+    tmp_path: Path, accumulation: int, total: int, stops: tuple[int, ...]
+) -> None:
+    """Three epochs of five updates (or of three, the last of them one batch), stopped in the second and the third."""
+    base = build_model(tmp_path / "base", "llama")
+    (tmp_path / "lines.jsonl").write_text("".join(f"{labelled_problem(i).to_json()}\n" for i in range(20)))
+    (tmp_path / "stop.py").write_text(STOP_AFTER)
+    for name, ends in (("whole", [0]), ("resumed", [*stops, 0])):
+        for last in ends:
+            out, _ = together(tmp_path, 2, ["stop.py", base, name, str(accumulation), str(last)])
+            assert out == ("stopped by SIGTERM\n" if last else "done\n")
+            if last:  # the flag is looked at before a step is logged
+                assert (tmp_path / f"{name}.part" / "checkpoints" / f"checkpoint-{last + 1}" / "complete").is_file()
+    assert json.loads((tmp_path / "resumed" / "manifest.json").read_text())["result"]["steps"] == total
+    whole, resumed = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "resumed"))
+    assert all(whole[name].equal(resumed[name]) for name in whole)
+
+
 def test_orpo_learns_the_same_however_a_step_is_cut_into_batches(tmp_path: Path) -> None:
     """Pairs of different lengths; the last step of an epoch has three of them, for one of two processes and a bit."""
     base = build_model(tmp_path / "base", "llama")
