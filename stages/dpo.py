@@ -137,6 +137,7 @@ def dpo_trainer(
     from trl.trainer.dpo_config import DPOConfig
     from trl.trainer.dpo_trainer import DPOTrainer
 
+    from stages.training.launched import whole_weights
     from stages.training.trainer import Guarded, configured
     from stages.training.weights import POLICY, load_trainable
 
@@ -151,10 +152,13 @@ def dpo_trainer(
             trainer: Any = self
             loader = torch.utils.data.DataLoader(dataset, batch_size=batch_size, collate_fn=trainer.data_collator)
             found = []
+            if not (trainer.place_model_on_device or options.load_in_4bit):
+                trainer.model.to(trainer.accelerator.device)  # where it would come once it is sharded
             trainer.model.eval()
             for batch in trainer.accelerator.prepare(loader):
-                both = trainer.accelerator.gather_for_metrics(trainer.compute_ref_log_probs(trainer.model, batch))
-                found.append(torch.stack(tuple(both)).cpu())
+                with whole_weights(trainer):
+                    both = trainer.compute_ref_log_probs(trainer.model, batch)
+                found.append(torch.stack(tuple(trainer.accelerator.gather_for_metrics(both))).cpu())
             trainer.model.train()
             chosen, rejected = torch.cat(found, dim=1).tolist()
             return dataset.add_column("ref_chosen_logps", chosen).add_column("ref_rejected_logps", rejected)

@@ -30,6 +30,7 @@ from stages.runs.tracking import check_installed
 from stages.settings.training import TrainSettings
 from stages.training.failed_writes import failed_writes_interrupt
 from stages.training.history import HISTORY
+from stages.training.launched import NOTHING, check_launch, processes, sharded_by, wrapper_of
 from stages.training.model_folder import Log, ModelFolder, hash_rows
 from stages.training.processes import is_main_process
 
@@ -125,14 +126,15 @@ class TrainingRun:
         Raises:
             DataError: there are no rows.
             UsageError, ModelError, Interrupted: see `ModelFolder` and `fit`; Interrupted where there is no room, too.
-            UsageError: the best weights are wanted, and nothing is held out to measure them on; or the tool to log to
-                is not installed.
+            UsageError: the best weights are wanted, and nothing is held out to measure them on; the tool to log to is
+                not installed; or the launcher cannot give what it was asked for.
         """
         if self.options.keep == "best" and not method.held_out:
             raise UsageError(
                 "--keep best needs held-out problems, and there are none",
                 "Give --held-out a share, as 0.1; of few problems a larger one.",
             )
+        check_launch(self.options)
         check_installed(self.options.log_to, f"{HISTORY} holds the same figures")
         if not rows:
             raise DataError(f"nothing is left to train on ({dict(counts)})", method.advice)
@@ -162,6 +164,8 @@ class TrainingRun:
         )
         if not is_main_process():
             return described
+        if (wrapper := wrapper_of(trainer)) != NOTHING:
+            described["processes"], described["wrapped in"] = processes(), wrapper
         if measured is not None:
             described["eval"] = dict(measured)
             folder.keep("eval.json", described["eval"])
@@ -185,9 +189,15 @@ class TrainingRun:
 
     def _identity(self, method: Method, described: Mapping[str, Any], data: str) -> dict[str, Any]:
         """What decides which model comes out."""
+        # A batch is that of one process, and a checkpoint of one kind of shards cannot be read as another.
+        several = {"processes": processes(), "sharded by": sharded_by()} if processes() > 1 else {}
         return {
             "stage": self.stage,
             "options": {**self.options.identity(), **method.settings},
-            "facts": {"model": described["model"]["fingerprint"], "template": described["template"]["sha256"]},
+            "facts": {
+                "model": described["model"]["fingerprint"],
+                "template": described["template"]["sha256"],
+                **several,
+            },
             "input": {"sha256": data},
         }

@@ -19,6 +19,7 @@ from stages.models.devices import choose_device, choose_training_dtype
 from stages.settings.training import TrainSettings
 from stages.training.best import BestWeights, check_can_keep_best
 from stages.training.history import HELD_OUT_LOSS
+from stages.training.launched import sharded_by
 from stages.training.model_folder import Log, ModelFolder
 from stages.training.processes import lost_another, wait_for_all
 from stages.training.row_order import ShuffledRows, WithFiller
@@ -103,7 +104,7 @@ def configured(kind: Callable[..., Any], options: TrainSettings, output_dir: str
         output_dir: where checkpoints go.
         more: what the class has beside TrainingArguments.
     """
-    device = choose_device(options.device)
+    device, deepspeed = choose_device(options.device), sharded_by() == "DeepSpeed"
     args = kind(
         output_dir=output_dir,
         num_train_epochs=options.epochs,
@@ -118,7 +119,9 @@ def configured(kind: Callable[..., Any], options: TrainSettings, output_dir: str
         seed=options.seed,
         data_seed=options.seed,
         bf16=choose_training_dtype(options.dtype, device) == "bfloat16",
-        use_cpu=device == "cpu",
+        # accelerate leaves DeepSpeed out where it is told that there is only a CPU, and finds no backend if it is not.
+        use_cpu=device == "cpu" and not deepspeed,
+        ddp_backend="gloo" if device == "cpu" and deepspeed else None,
         gradient_checkpointing=options.gradient_checkpointing,
         logging_steps=options.logging_steps,
         logging_nan_inf_filter=False,
@@ -167,7 +170,7 @@ def fit(
 
     Raises:
         Interrupted: `stop` was requested (a checkpoint is saved), or another process of the run has ended.
-        UsageError: the best weights are wanted of a sharded run.
+        UsageError: the best weights are wanted of a sharded run; or the model is not wrapped in what was asked for.
         ModelError: a loss or gradient was not finite, or memory ran out.
     """
     best = None

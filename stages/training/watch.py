@@ -14,6 +14,7 @@ from evals.errors import Interrupted
 from stages.files.interrupts import RUN_AGAIN, StopFlag
 from stages.training.best import BestWeights
 from stages.training.history import HELD_OUT
+from stages.training.launched import check_wrapper
 from stages.training.model_folder import Log, ModelFolder
 from stages.training.processes import wait_for_all
 
@@ -52,7 +53,12 @@ class Watch(transformers.TrainerCallback):
         self.stopped = False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """From here on the flag is looked at after every step; all before may be broken off anywhere."""
+        """From here on the flag is looked at after every step; all before may be broken off anywhere.
+
+        Raises:
+            UsageError: the model is not wrapped in what was asked for.
+        """
+        check_wrapper(self._trainer)
         self._looking.enter_context(self._stop.at_leisure())
         # Over several processes, a loader that skips the batches before a checkpoint does not pass the epoch on.
         self._trainer.order.set_epoch(int(state.epoch or 0))

@@ -6,7 +6,6 @@ load_trainable("chain-base", POLICY, TrainSettings(lora=True))
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +20,7 @@ from stages.models.loading import load_weights, merge_adapter
 from stages.models.naming import EMBEDDED, at_commit, is_adapter, is_hub_name, named_base, read_card, resolve
 from stages.models.reward import HEADS, load_reward_model
 from stages.settings.training import TrainSettings
+from stages.training.launched import sharded_by, whole_weights
 from stages.training.model_folder import ModelFolder
 from stages.training.processes import is_main_process
 
@@ -61,9 +61,8 @@ def base_dtype(name: str, options: TrainSettings) -> str:
     rounded, or if `--dtype bfloat16` was asked for. FSDP and DeepSpeed lay weights of one format together, so there it
     is float32.
     """
-    sharded = any(os.environ.get(f"ACCELERATE_USE_{how}") == "true" for how in ("FSDP", "DEEPSPEED"))
     computed = choose_training_dtype(options.dtype, choose_device(options.device))
-    if not options.lora or options.load_in_4bit or sharded or computed != "bfloat16":
+    if not options.lora or options.load_in_4bit or sharded_by() or computed != "bfloat16":
         return "float32"
     stored = read_config(name, options.trust_remote_code).get_text_config().dtype
     return "bfloat16" if options.dtype == "bfloat16" or stored == torch.bfloat16 else "float32"
@@ -158,7 +157,8 @@ def _merged(trainer: Any, options: TrainSettings, adapter: Path) -> Any:
     if not (options.load_in_4bit or trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
         return merge_adapter(model)
     kind = REWARD if str(model.peft_config["default"].task_type).endswith(REWARD) else POLICY
-    return _load(str(adapter), kind, "cpu", "float32", options)
+    with whole_weights(trainer):  # the other processes do not load it
+        return _load(str(adapter), kind, "cpu", "float32", options)
 
 
 def _name_base(folder: Path, base: str) -> None:

@@ -9,6 +9,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from safetensors.torch import load_file
 
 from tests.lines import labelled_problem, pair
 from tests.models import build_model
-from tests.sipf_cli.commands import PROGRAM, environment
+from tests.sipf_cli.commands import PROGRAM, end, environment
 from tests.sipf_cli.warm import begin, warm_program
 from tests.small_disk import fill_then_enlarge
 
@@ -26,12 +27,10 @@ ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = ("-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone")
 
 
-def together(folder: Path, processes: int, line: list[str], *, alike: bool = True) -> tuple[str, str]:
-    """Run a command line by so many processes of one group: what the first of them printed, and what all said.
-
-    Args:
-        alike: forks of one process, which have texts in the same order in their sets; else only the first is.
-    """
+def begin_together(
+    folder: Path, processes: int, line: list[str], *, alike: bool = True
+) -> list[subprocess.Popen[bytes]]:
+    """Start a command line by so many processes of one group; see `together`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -45,6 +44,16 @@ def together(folder: Path, processes: int, line: list[str], *, alike: bool = Tru
             running.append(begin(line, **how))
         else:
             running.append(subprocess.Popen([*PROGRAM, *line[1:]], **how))
+    return running
+
+
+def together(folder: Path, processes: int, line: list[str], *, alike: bool = True) -> tuple[str, str]:
+    """Run a command line by so many processes of one group: what the first of them printed, and what all said.
+
+    Args:
+        alike: forks of one process, which have texts in the same order in their sets; else only the first is.
+    """
+    running = begin_together(folder, processes, line, alike=alike)
     try:
         told = [[text.decode() for text in process.communicate(timeout=120)] for process in running]
     finally:
@@ -173,6 +182,39 @@ def test_orpo_learns_the_same_however_a_step_is_cut_into_batches(tmp_path: Path)
     assert len(histories[0]) == 21
     for one, two in zip(*histories, strict=True):
         assert two == pytest.approx(one, rel=1e-5, abs=1e-5), one["step"]
+
+
+def test_a_killed_process_ends_the_other_and_the_same_command_resumes(tmp_path: Path) -> None:
+    base = build_model(tmp_path / "base", "llama")
+    (tmp_path / "lines.jsonl").write_text("".join(f"{labelled_problem(i).to_json()}\n" for i in range(20)))
+    how = ["--epochs", "9", "--save-steps", "2", "--batch", "2", "--lr", "1e-3", "--device", "cpu"]
+    line = ["sipf", "sft", "lines.jsonl", "-m", base, *how, "-o"]
+    together(tmp_path, 2, [*line, "whole"])
+    speaking, killed = begin_together(tmp_path, 2, [*line, "again"])
+    checkpoints = tmp_path / "again.part" / "checkpoints"
+    while killed.poll() is None and not (checkpoints / "checkpoint-8" / "complete").exists():
+        time.sleep(0.001)
+    killed.kill()
+    killed.communicate()
+    code, said = end(speaking)
+    assert (killed.returncode, code) == (-9, 75), said
+    assert "sipf: another process of this run has ended\n" in said
+    assert "Traceback" not in said
+    together(tmp_path, 2, [*line, "again"])
+    whole, again = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "again"))
+    assert all(whole[name].equal(again[name]) for name in whole)
+
+
+def test_processes_of_another_number_do_not_resume_a_run(tmp_path: Path) -> None:
+    """A batch is that of one process: with more of them an update would be another."""
+    base = build_model(tmp_path / "base", "llama")
+    (tmp_path / "lines.jsonl").write_text("".join(f"{labelled_problem(i).to_json()}\n" for i in range(8)))
+    line = ["sipf", "sft", "lines.jsonl", "-m", base, "--epochs", "1", "--batch", "2", "--device", "cpu", "-o", "model"]
+    together(tmp_path, 2, line)
+    (alone,) = begin_together(tmp_path, 1, line)
+    code, said = end(alone)
+    assert code == 2
+    assert "sipf: model is complete, but was made otherwise: processes was 2 and is now null" in said
 
 
 def test_a_full_disk_ends_every_process_and_the_same_command_resumes(tmp_path: Path) -> None:
