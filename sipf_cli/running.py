@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +40,7 @@ def execute(
     from stages.runs.tracking import check_installed
 
     check_installed(files.log_to)
-    run = line_run(stage, str(lines), str(output), files)
+    run = replace(line_run(stage, str(lines), str(output), files), command=_typed())
     if files.dry_run:
         _plan(run, stage, json=console.json)
         return
@@ -51,6 +54,13 @@ def execute(
         show_summary(summary, run, json=console.json, more=report)
     else:
         show(summary, run, report)
+
+
+def _typed() -> tuple[str, ...]:
+    """The words of this command, with the variables that options are taken from; no key is among them."""
+    variables = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("SIPF_")]
+    variables = [one for one in variables if not one.partition("=")[0].endswith("_KEY")]
+    return (*(["env", *variables] if variables else []), "sipf", *sys.argv[1:])
 
 
 def show_summary(

@@ -6,6 +6,7 @@ merge(["a.jsonl", "b.jsonl"], "all.jsonl")
 from __future__ import annotations
 
 import heapq
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,10 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from evals.errors import DataError, UsageError
+from stages.files.commands import as_typed, for_shard
 from stages.files.inputs import check_source, raw_lines
 from stages.files.locks import place_of
 from stages.files.manifest import Ranges, differences, hash_file, read_manifest
 from stages.files.outputs import Lines, atomic_lines
+from stages.files.shards import Shard
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def merge(
         DataError: a shard was changed after it was made.
     """
     output = os.fspath(output)
-    parts = _checked([_part(os.fspath(source)) for source in sources])
+    parts = _checked([os.fspath(source) for source in sources])
     _refuse_own_parts(parts, output)
     in_order = all(part.manifest["output"]["one_each"] or not part.manifest["output"]["lines"] for part in parts)
     first = parts[0].manifest
@@ -113,38 +116,83 @@ def _write(parts: Sequence[_Part], out: Lines, in_order: bool) -> None:
         out.write(line)
 
 
-def _part(path: str) -> _Part:
-    check_source(path)
+def _part(path: str) -> _Part | None:
+    """A shard's output; None if it is not complete."""
+    if os.path.exists(path):
+        check_source(path)
     manifest = read_manifest(os.path.realpath(path))
-    if manifest is None:
-        raise UsageError(
-            f"{path} is not complete: it has no manifest", "Run its command again until it is done, then merge."
-        )
+    if manifest is None or not os.path.exists(path):
+        return None
     if not isinstance(manifest.get("shard"), dict):
         raise UsageError(f"{path} is not a shard: its run had no --shard", "Merge takes the shards of one run.")
     return _Part(path, manifest)
 
 
-def _checked(parts: Sequence[_Part]) -> list[_Part]:
-    """The parts by index, if they are all shards of one run, each once."""
-    if not parts:
+def _checked(paths: Sequence[str]) -> list[_Part]:
+    """The parts by index, if they are all shards of one run, each once.
+
+    Raises:
+        UsageError: they are not; where some are missing or incomplete, with the command of each.
+    """
+    if not paths:
         raise UsageError("there is nothing to merge", "Name the shards.")
+    found = {path: _part(path) for path in paths}
+    parts = [part for part in (found[path] for path in paths) if part is not None]
+    unfinished = [path for path in found if found[path] is None]
+    if not parts:
+        raise _incomplete(unfinished, {}, None)
     first = parts[0]
     by_index: dict[int, _Part] = {}
     for part in parts:
-        found = differences({**first.manifest, "shard": first.count}, {**part.manifest, "shard": part.count})
-        if found:
-            said = "; ".join(found).replace("shard was", "the number of shards was")
+        changed = differences({**first.manifest, "shard": first.count}, {**part.manifest, "shard": part.count})
+        if changed:
+            said = "; ".join(changed).replace("shard was", "the number of shards was")
             raise UsageError(
                 f"{part.path} and {first.path} are of different runs: {said}", "Merge the shards of one run."
             )
         if part.index in by_index:
             raise UsageError(f"{part.path} and {by_index[part.index].path} are both shard {part.index}/{part.count}")
         by_index[part.index] = part
-    missing = [f"{i}/{first.count}" for i in range(first.count) if i not in by_index]
-    if missing:
-        raise UsageError(f"shard {', '.join(missing)} is missing", "Name all shards of the run.")
+    if unfinished or len(by_index) < first.count:
+        raise _incomplete(unfinished, by_index, first)
     return [by_index[i] for i in range(first.count)]
+
+
+def _incomplete(unfinished: Sequence[str], complete: Mapping[int, _Part], known: _Part | None) -> UsageError:
+    """Which shards are missing or incomplete, and the command that makes each."""
+    begun = {path: begun for path in unfinished if (begun := _begun(path)) is not None}
+    shards = {shard.index: (path, shard, words) for path, (shard, words) in begun.items()}
+    count = known.count if known is not None else max((shard.count for _, shard, _ in shards.values()), default=0)
+    said = [f"{path} is not complete: it has no manifest" for path in unfinished]
+    missing = [index for index in range(count) if index not in complete and index not in shards]
+    if missing and len(missing) + len(begun) > len(unfinished):
+        said.append(f"shard {', '.join(f'{index}/{count}' for index in missing)} is missing")
+    commands = [for_shard(words, shard, path, shard.index) for path, shard, words in shards.values() if words]
+    if known is None and shards:
+        path, shard, words = next(iter(shards.values()))
+        pattern = (words, path, shard.index)
+    else:
+        pattern = ([], "", 0) if known is None else (known.manifest.get("command") or [], known.path, known.index)
+    if pattern[0]:
+        unknown = [path for path in unfinished if path not in begun]
+        named = unknown[0] if len(unknown) == len(missing) == 1 else None
+        commands += [for_shard(pattern[0], Shard(index, count), *pattern[1:], named) for index in missing]
+    advice = "Run its command again until it is done, then merge." if unfinished else "Name all shards of the run."
+    if commands:
+        advice = "\n      ".join(
+            ["Where they are not running any more, run again, then merge:", *map(as_typed, commands)]
+        )
+    return UsageError("; ".join(said), advice)
+
+
+def _begun(path: str) -> tuple[Shard, list[str]] | None:
+    """The shard that an output is to become, and the command that began it, from its journal; None without one."""
+    try:
+        with open(f"{os.path.realpath(path)}.part", "rb") as file:
+            header = json.loads(file.readline())
+        return Shard(header["shard"]["index"], header["shard"]["count"]), list(header.get("command") or [])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _refuse_own_parts(parts: Sequence[_Part], output: str) -> None:

@@ -35,6 +35,8 @@ class LineRun:
     """The tool that shows the run; decides nothing about the data."""
     window: int = 4096
     """Lines of the shard that may be in flight at once."""
+    command: tuple[str, ...] = ()
+    """The words of the command line, for the manifest; they decide nothing about the data."""
 
 
 @dataclass
@@ -71,7 +73,8 @@ class RunRecord:
             "stage": run.stage, "options": run.options, "facts": run.facts, "shard": shard,
             "input": {"path": run.source, "sha256": sha256},
         })  # fmt: skip
-        self.header = {"sipf": toolkit_version(), **self.identity, "window": run.window, "started": now()}
+        typed = {"command": list(run.command)} if run.command else {}
+        self.header = {"sipf": toolkit_version(), **self.identity, **typed, "window": run.window, "started": now()}
 
     @property
     def seconds(self) -> float:
