@@ -26,7 +26,7 @@ FOLDER = Path(__file__).with_name("examples")
 
 @dataclass(frozen=True)
 class Recipe:
-    """Files that belong together; the first is the script to run."""
+    """Files that belong together, by their place in `examples/`; the first is the script to run."""
 
     sentence: str
     files: tuple[str, ...]
@@ -38,7 +38,12 @@ class RecipeName(StrEnum):
     demo = "demo"
     arms = "arms"
     reproduce = "reproduce"
+    accelerate = "accelerate"
+    slurm = "slurm"
+    ray = "ray"
 
+
+_LAUNCH = ("accelerate/train.sh", "accelerate/ddp.yaml", "accelerate/fsdp2.yaml", "accelerate/zero3.yaml")
 
 RECIPES = {
     RecipeName.loop: Recipe("The whole loop on a model and task of your choice.", ("loop.sh",)),
@@ -54,6 +59,12 @@ RECIPES = {
         "What the paper claims, tested: the arms for several seeds, and a page with every claim.",
         ("reproduce.sh", "arms.sh", "loop.sh", "claims.py", "arm_results.py", "arm_runs.py", "demo.toml"),
     ),
+    RecipeName.accelerate: Recipe("A training command on many GPUs: DDP, FSDP2 or ZeRO-3.", _LAUNCH),
+    RecipeName.slurm: Recipe(
+        "A round as dependent Slurm jobs, queued again at their time limits.",
+        ("slurm/round.sh", "slurm/job.sh", *_LAUNCH),
+    ),
+    RecipeName.ray: Recipe("A Ray cluster, and a job on it.", ("ray/submit.sh", "ray/cluster.yaml")),
 }
 
 
@@ -89,6 +100,7 @@ def cp(
         raise UsageError(f"{folder / changed[0]} exists and differs", "Choose another folder, or add --overwrite.")
     folder.mkdir(parents=True, exist_ok=True)
     for file in files:
+        (folder / file).parent.mkdir(exist_ok=True)
         copy(FOLDER / file, folder / file)
     emit({"copied": [str(folder / file) for file in files], "run": f"bash {folder / files[0]}"}, json=console.json)
 

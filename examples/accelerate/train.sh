@@ -4,7 +4,8 @@
 #   bash train.sh ddp   8 orpo pairs.jsonl --model m0 -o m1         # 8 GPUs of this machine
 #   bash train.sh fsdp2 16 sft problems.jsonl -m base -o m0         # on each of 2 machines, with NODES, NODE and HEAD
 #
-# NODES machines (1), of which this is number NODE (0); HEAD is the address of number 0, PORT one that is free there.
+# NODES machines (1), of which this is number NODE (0; under srun SLURM_NODEID); HEAD is the address of number 0, PORT a
+# port that is free there.
 # The exit code is that of the command, as of a run without a launcher: 75 says that the same line resumes.
 set -uo pipefail
 HERE="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -14,7 +15,7 @@ case "${1:-}" in
 esac
 CONFIG="$HERE/$1.yaml" PROCESSES="${2:?how many processes, over all machines}"
 shift 2
-where=(--num_machines "${NODES:-1}" --machine_rank "${NODE:-0}" --main_process_port "${PORT:-0}")
+where=(--num_machines "${NODES:-1}" --machine_rank "${NODE:-${SLURM_NODEID:-0}}" --main_process_port "${PORT:-0}")
 [ "${NODES:-1}" = 1 ] || where+=(--main_process_ip "${HEAD:?the address of machine 0}")
 if [ "${1:-}" = --script ]; then shift; program=("$@"); else program=(-m sipf_cli "$@"); fi
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sipf_cli.recipes import RECIPES
+from sipf_cli.recipes import RECIPES, RecipeName
 from tests.sipf_cli.commands import environment
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +22,7 @@ EXAMPLES = ROOT / "examples"
 
 def test_every_file_of_the_examples_belongs_to_a_recipe() -> None:
     listed = {file for recipe in RECIPES.values() for file in recipe.files}
-    assert listed == {path.name for path in EXAMPLES.iterdir()}
+    assert listed == {str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("*") if path.is_file()}
     assert all(recipe.files[0].endswith(".sh") for recipe in RECIPES.values())
 
 
@@ -74,3 +74,8 @@ def test_a_wheel_carries_the_recipes_and_the_embedded_model(unpacked: Path, tmp_
     subprocess.run(copying, cwd=tmp_path, check=True, env=environment(PYTHONPATH=str(unpacked)), timeout=60)
     for path in EXAMPLES.glob("demo.*"):
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+    subprocess.run(
+        [*copying[:-1], "slurm"], cwd=tmp_path, check=True, env=environment(PYTHONPATH=str(unpacked)), timeout=60
+    )
+    for file in RECIPES[RecipeName.slurm].files:
+        assert (tmp_path / file).read_bytes() == (EXAMPLES / file).read_bytes()
