@@ -83,7 +83,12 @@ class _Task:
         env |= {"SLURM_JOB_NODELIST": "127.0.0.1", "SLURM_RESTART_COUNT": str(self.restarts)}
         if self.ran.task is not None:
             env |= {"SLURM_ARRAY_JOB_ID": str(self.job), "SLURM_ARRAY_TASK_ID": str(self.ran.task)}
-        name = self.noted["options"]["--output"].replace("%A", str(self.job)).replace("%a", str(self.ran.task))
+        name = (
+            self.noted["options"]
+            .get("--output", "slurm-%A_%a.txt")
+            .replace("%A", str(self.job))
+            .replace("%a", str(self.ran.task))
+        )
         with open(Path(self.noted["folder"], name), "ab") as log:
             self.process = subprocess.Popen(
                 ["bash", str(script), *self.noted["words"]], cwd=self.noted["folder"], env=env, stdout=log, stderr=log
@@ -136,7 +141,7 @@ def _tasks(folder: Path) -> list[_Task]:
         array = noted["options"].get("--array")
         first, last = map(int, array.split("-")) if array else (0, 0)
         for task in range(first, last + 1):
-            ran = Ran(noted["options"]["--job-name"], task if array else None)
+            ran = Ran(noted["options"].get("--job-name", "job"), task if array else None)
             found.append(_Task(ran, job, 1000 * job + task, noted))
     return found
 

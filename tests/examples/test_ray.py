@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.docs.pages import PAGES, blocks, commands
 from tests.sipf_cli.commands import SCRIPTED, environment, run
 from tests.sipf_cli.warm import warm_program
 
@@ -92,11 +94,20 @@ def test_a_job_that_fails_is_not_handed_in_again_and_its_exit_code_is_told(place
     assert done.returncode == 75
 
 
+def test_the_job_on_the_page_runs(place: Path) -> None:
+    page = next(page for page in PAGES if page.name == "clusters.md")
+    typed = [one.typed for block in blocks(page) if block.note == "setup" for one in commands(block)]
+    (line,) = [line for line in typed if "submit.sh" in line]
+    done = submit(place, *shlex.split(line)[3:])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (place / "paths.jsonl.manifest.json").exists()
+
+
 def test_the_cluster_is_of_machines_of_ones_own() -> None:
     told = yaml.safe_load((RAY / "cluster.yaml").read_text())
     assert told["max_workers"] == len(told["provider"]["worker_ips"])
-    for commands in (told["head_start_ray_commands"], told["worker_start_ray_commands"]):
-        assert commands[-1].startswith("RAY_USAGE_STATS_ENABLED=0 ray start ")
+    for started in (told["head_start_ray_commands"], told["worker_start_ray_commands"]):
+        assert started[-1].startswith("RAY_USAGE_STATS_ENABLED=0 ray start ")
 
 
 CHECK = """

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.pages import PAGES, blocks, commands
 from tests.examples import slurm_stand_in
 from tests.sipf_cli.commands import environment, finished, run
 from tests.sipf_cli.warm import warm_program
@@ -62,6 +63,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name)
     for name, value in environment(PATH=f"{programs}:{os.environ['PATH']}", STAND_IN_SLURM=str(queue)).items():
         monkeypatch.setenv(name, value)
+    (tmp_path / "examples").symlink_to(SLURM.parent)
     return queue
 
 
@@ -73,6 +75,13 @@ def submit(folder: Path, *words: str) -> str:
     return done.stdout
 
 
+def on_the_page() -> list[str]:
+    """The commands of `docs/clusters.md` that want Slurm."""
+    page = next(page for page in PAGES if page.name == "clusters.md")
+    typed = [one.typed for block in blocks(page) if block.note == "setup" for one in commands(block)]
+    return [line for line in typed if "examples/slurm/" in line]
+
+
 def logs(folder: Path) -> str:
     return "\n".join(f"{file.name}\n{file.read_text()}" for file in sorted(folder.glob("*.txt")))
 
@@ -82,14 +91,10 @@ def test_a_round_of_dependent_jobs_survives_its_time_limits(
 ) -> None:
     run(tmp_path, "data", "chain", "--split", "train", "-n", 24, "-o", "problems.jsonl")
     (tmp_path / "settings.toml").write_text(SETTINGS)
-    for name, value in {
-        "SHARDS": "2",
-        "GPUS": "1",
-        "CONFIG": "settings.toml",
-        "ARRAY": "--partition=gpu --gpus=1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    told = submit(tmp_path, str(SLURM / "round.sh"), "problems.jsonl", "chain-base", "r1")
+    monkeypatch.setenv("CONFIG", "settings.toml")
+    monkeypatch.setenv("ARRAY", "--partition=gpu --gpus=1")
+    (line,) = [typed for typed in on_the_page() if "round.sh" in typed]
+    told = submit(tmp_path, "-c", line)
     names = [line.partition(":")[0] for line in told.splitlines()]
     assert names == [
         "sample",
@@ -182,6 +187,14 @@ def test_what_follows_a_failed_job_is_not_run_and_merge_names_what_is_missing(
     assert "sipf: paths.2.jsonl is not complete" in said
     assert shlex.join([*line, "--shard", "2/3", "-o", "paths.{shard}.jsonl"]) in said
     assert not (tmp_path / "p.jsonl").exists()
+
+
+def test_the_array_and_the_merge_on_the_page_run(tmp_path: Path, cluster: Path) -> None:
+    run(tmp_path, "data", "chain", "--split", "train", "-n", 3, "-o", "problems.jsonl")
+    submit(tmp_path, "-c", "\n".join(line for line in on_the_page() if "job.sh" in line))
+    ended = slurm_stand_in.run_queue(cluster, lambda *_: None)
+    assert [ran.codes for ran in ended] == [[0]] * 4, logs(tmp_path)
+    assert (tmp_path / "paths.jsonl.manifest.json").exists()
 
 
 def test_a_job_that_is_always_stopped_is_queued_again_so_many_times_only(

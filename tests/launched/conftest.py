@@ -1,9 +1,8 @@
-"""Launches of two processes; those with DeepSpeed are for the folder that `make test-deepspeed` fills."""
+"""What one process learns, for comparison with launches of two."""
 
 from __future__ import annotations
 
 import subprocess
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,6 @@ import pytest
 from tests.launched.plans import DRIVER, ROOT, TRAINERS, command, exit_codes, write_inputs, write_plan
 from tests.sipf_cli.commands import environment
 from tests.sipf_cli.warm import begin
-
-collect_ignore = ["test_zero3.py"] if find_spec("deepspeed") is None else []
 
 
 @pytest.fixture(scope="session")

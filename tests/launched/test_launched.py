@@ -1,4 +1,4 @@
-"""`accelerate launch` with the configurations of `examples/accelerate/`: DDP and FSDP2; `test_zero3.py` has ZeRO-3."""
+"""`accelerate launch` with the configurations of `examples/accelerate/`: DDP, FSDP2 and DeepSpeed's ZeRO-3."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from tests.launched.plans import (
 )
 from tests.sipf_cli.commands import environment
 from tests.sipf_cli.test_distributed import together
+
+DEEPSPEED = ROOT / ".deepspeed"
 
 
 @pytest.fixture
@@ -95,3 +97,28 @@ def test_a_launch_that_asks_for_fsdp_and_gets_something_else_is_refused(
     assert told.count(f"sipf: accelerate was {said}\n") == 2, told
     assert "Traceback" not in told
     assert not (here / "two").exists()
+
+
+@pytest.mark.skipif(not DEEPSPEED.exists(), reason="DeepSpeed is not there (make setup-deepspeed)")
+def test_zero3_learns_what_one_process_does_and_resumes(here: Path) -> None:
+    plan = write_plan(
+        here,
+        [
+            *(command(name, 4, f"two-{name}") for name in TRAINERS),
+            command("sft", 4, "again", stop_after=10),
+            command("sft", 4, "again"),
+            command("sft", 4, "merged", "--lora", "--merge", "--epochs", "1"),
+            command("sft", 4, "rounded", "--dtype", "bfloat16"),
+        ],
+    )
+    line = ["bash", str(CONFIGURATIONS / "train.sh"), "zero3", "2", "--script", str(DRIVER), plan]
+    path = os.pathsep.join([str(ROOT), str(DEEPSPEED)])
+    done = subprocess.run(line, cwd=here, env=environment(PYTHONPATH=path), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    for rank in (0, 1):
+        assert exit_codes(here, rank) == [0, 0, 0, 0, 75, 0, 0, 2], done.stderr
+    for name in TRAINERS:
+        assert_learnt_alike(here / f"one-{name}", here / f"two-{name}", "DeepSpeed ZeRO-3")
+    assert_same_weights(here / "two-sft", here / "again")
+    assert (here / "merged" / "model.safetensors").is_file()
+    assert "sipf: DeepSpeed does not compute in bfloat16 on a CPU\n" in done.stderr
