@@ -27,7 +27,7 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Folders with long files come first, so that the processes of a run end together: a file is run by one of them."""
-    first = [Path(__file__).parent / name for name in ("sipf_cli", "stages", "docs", "evals/sandbox")]
+    first = [Path(__file__).parent / name for name in ("launched", "sipf_cli", "stages", "docs", "evals/sandbox")]
     items.sort(key=lambda item: [folder not in item.path.parents for folder in first])
 
 

@@ -3,6 +3,7 @@
 #
 #   bash train.sh ddp   8 orpo pairs.jsonl --model m0 -o m1         # 8 GPUs of this machine
 #   bash train.sh fsdp2 16 sft problems.jsonl -m base -o m0         # on each of 2 machines, with NODES, NODE and HEAD
+#   bash train.sh ddp   8 --program python mine.py                  # another program
 #
 # NODES machines (1), of which this is number NODE (0; under srun SLURM_NODEID); HEAD is the address of number 0, PORT a
 # port that is free there.
@@ -17,7 +18,7 @@ CONFIG="$HERE/$1.yaml" PROCESSES="${2:?how many processes, over all machines}"
 shift 2
 where=(--num_machines "${NODES:-1}" --machine_rank "${NODE:-${SLURM_NODEID:-0}}" --main_process_port "${PORT:-0}")
 [ "${NODES:-1}" = 1 ] || where+=(--main_process_ip "${HEAD:?the address of machine 0}")
-if [ "${1:-}" = --script ]; then shift; program=("$@"); else program=(-m sipf_cli "$@"); fi
+if [ "${1:-}" = --program ]; then program=(--no_python "${@:2}"); else program=(-m sipf_cli "$@"); fi
 
 # accelerate ends with 1 however the command ends, and names the codes in its last lines.
 said="$(mktemp)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from tests.launched.plans import (
 )
 from tests.sipf_cli.commands import environment
 from tests.sipf_cli.test_distributed import together
+from tests.sipf_cli.warm import warm_program
 
 DEEPSPEED = ROOT / ".deepspeed"
 
@@ -43,7 +45,7 @@ def fsdp2(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_ddp_learns_what_one_process_does(here: Path) -> None:
     """Losses of 20 updates within 1e-5, with uneven last batches, for all four trainers."""
     plan = write_plan(here, [command(name, 4, f"two-{name}") for name in TRAINERS])
-    line = ["bash", str(CONFIGURATIONS / "train.sh"), "ddp", "2", "--script", str(DRIVER), plan]
+    line = ["bash", str(CONFIGURATIONS / "train.sh"), "ddp", "2", "--program", *warm_program(), str(DRIVER), plan]
     done = subprocess.run(
         line, cwd=here, env=environment(PYTHONPATH=str(ROOT)), capture_output=True, text=True, timeout=240
     )
@@ -111,7 +113,7 @@ def test_zero3_learns_what_one_process_does_and_resumes(here: Path) -> None:
             command("sft", 4, "rounded", "--dtype", "bfloat16"),
         ],
     )
-    line = ["bash", str(CONFIGURATIONS / "train.sh"), "zero3", "2", "--script", str(DRIVER), plan]
+    line = ["bash", str(CONFIGURATIONS / "train.sh"), "zero3", "2", "--program", sys.executable, str(DRIVER), plan]
     path = os.pathsep.join([str(ROOT), str(DEEPSPEED)])
     done = subprocess.run(line, cwd=here, env=environment(PYTHONPATH=path), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
