@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from sipf_cli import costs
 from sipf_cli.bad_lines import end_after, skipping_bad_lines
 from sipf_cli.console import Reporter, Table, emit
 
@@ -42,7 +43,10 @@ def execute(
     check_installed(files.log_to)
     run = replace(line_run(stage, str(lines), str(output), files), command=_typed())
     if files.dry_run:
-        _plan(run, stage, json=console.json)
+        if files.calibrate is None:
+            _plan(run, stage, json=console.json)
+        else:
+            _calibrate(run, stage, files.calibrate, json=console.json)
         return
     reporter = Reporter()
     try:
@@ -104,4 +108,19 @@ def _plan(run: LineRun, stage: Stage, *, json: bool) -> None:
     bad = skipping_bad_lines(strict=run.strict)
     counts = estimate_stage(run, stage, bad)
     emit({"would write": run.output, **run.facts, **counts}, json=json)
+    end_after(bad.count)
+
+
+def _calibrate(run: LineRun, stage: Stage, least: int, *, json: bool) -> None:
+    """`--dry-run --calibrate`: run a few problems, write nothing, and show what the whole run would take."""
+    from stages.runs.calibration import calibrate
+
+    bad, reporter = skipping_bad_lines(strict=run.strict), Reporter()
+    try:
+        found = calibrate(run, stage, least, reporter, bad)
+    finally:
+        reporter.finish()
+    head = {"would write": run.output, **run.facts, **({"already complete": True} if found.already else found.counts)}
+    rows = [*head.items(), *costs.rows(found.estimate)]
+    emit({**head, "estimate": found.estimate}, Table(("", ""), rows), json=json)
     end_after(bad.count)

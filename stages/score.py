@@ -36,6 +36,11 @@ class Scoring(Stage):
         """Paths and steps."""
         return {"paths": len(problem.paths), "steps": sum(len(path.steps) for path in problem.paths)}
 
+    def size(self, problem: Problem) -> float:
+        """Characters to be read: each path that has steps, with the question before it."""
+        read = [path for path in problem.paths if path.steps]
+        return float(sum(len(problem.question) + len(path.text) for path in read))
+
     async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
         """The problem with scores on every path that can be scored; counts those, and the others by reason."""
         found = await self.scorer.score(problem)

@@ -68,6 +68,10 @@ class Simulation(Stage):
             return steps  # its own rollouts are searched, so their number is not known beforehand
         return {**steps, "rollouts, at most": most_draws(problem, settings)}
 
+    def size(self, problem: Problem) -> float:
+        """The distinct prefixes to be rolled out; what is rolled out of each is the strategy's to say."""
+        return float(self.estimate(problem).get("prefixes", 0))
+
     def live(self, counts: Mapping[str, int]) -> dict[str, float]:
         """The share of right steps among the labelled ones, and the rollouts against brute force over every prefix."""
         labelled, cost = counts.get(Count.STEPS_LABELLED, 0), cost_report(counts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from importlib import import_module
-from typing import Any, Protocol, cast, get_args
+from typing import Any, Protocol, cast, get_args, runtime_checkable
 
 from evals.records import Problem
 from stages.engines.base import Completion, Engine, Request, Usage
@@ -27,6 +27,14 @@ class Opening(Protocol):
 
     def open_engine(self, settings: EngineSettings) -> Engine:
         """The engine, its model loaded; `describe` was called before and has found no fault."""
+
+
+@runtime_checkable
+class Told(Protocol):
+    """An engine that knows what its unfinished draws have written."""
+
+    def written(self) -> int:
+        """Tokens written so far, those of unfinished draws included."""
 
 
 def describe_engine(settings: EngineSettings) -> dict[str, Any]:
@@ -84,6 +92,14 @@ class OnDemandEngine:
     def rows(self) -> int:
         """See `Engine.rows`."""
         return 0 if self._engine is None else self._engine.rows()
+
+    def fills(self) -> bool:
+        """See `stages.runs.calibration.Batching`; only a script answers at once."""
+        return self.settings.engine != "scripted"
+
+    def written(self) -> int | None:
+        """Tokens written so far, those of unfinished draws included; None where the engine does not tell."""
+        return self._engine.written() if isinstance(self._engine, Told) else None
 
     def spent(self) -> dict[str, int]:
         """See `Engine.spent`."""

@@ -17,6 +17,7 @@ from typing import Any
 from evals.errors import Interrupted
 
 RUN_AGAIN = "Run the same command again: it resumes from here."
+NOTHING_WRITTEN = "Nothing was written."
 
 
 class _StopNow(BaseException):
@@ -146,6 +147,19 @@ class StopFlag:
             raise KeyboardInterrupt
         if first and self._at_once:
             raise _StopNow
+
+
+@contextmanager
+def nothing_to_resume() -> Iterator[None]:
+    """Say of work that writes nothing, when it is interrupted, that nothing was written.
+
+    Raises:
+        Interrupted: as the work does, with that advice.
+    """
+    try:
+        yield
+    except Interrupted as error:
+        raise Interrupted(error.message, NOTHING_WRITTEN) from error
 
 
 @contextmanager

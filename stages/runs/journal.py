@@ -51,14 +51,17 @@ class Journal:
         header: what decides the data, plain JSON; `started` is kept from the first attempt.
         step: distance between the line numbers it holds (the number of shards).
         overwrite: discard a journal of other data instead of refusing it.
+        read_only: only look at what is finished; the file, which must be there, stays as it is.
 
     Raises:
         UsageError: the journal belongs to other options, another input or another version.
         Interrupted: it cannot be written.
     """
 
-    def __init__(self, path: str, header: Mapping[str, Any], step: int = 1, overwrite: bool = False) -> None:
-        self.path, self._step = path, step
+    def __init__(
+        self, path: str, header: Mapping[str, Any], step: int = 1, overwrite: bool = False, *, read_only: bool = False
+    ) -> None:
+        self.path, self._step, self._read_only = path, step, read_only
         self.sums: Counter[str] = Counter()
         self.resumed = 0
         self.cut = 0
@@ -70,7 +73,7 @@ class Journal:
         self._block, self._block_at = b"", -1
         try:
             self._index = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (closed by close)
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            self._fd = os.open(path, os.O_RDONLY if read_only else os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise cannot_write(path, error) from error
         try:
@@ -87,7 +90,8 @@ class Journal:
                 self.size = 0
                 self._shorten()
                 self.header = dict(header)
-                self._append(json.dumps(self.header, ensure_ascii=False).encode() + b"\n")
+                if not self._read_only:
+                    self._append(json.dumps(self.header, ensure_ascii=False).encode() + b"\n")
             else:
                 self.header = known
                 self.size = self._scan(file, len(first))
@@ -153,6 +157,8 @@ class Journal:
         self.highest = max(self.highest, position)
 
     def _shorten(self) -> None:
+        if self._read_only:
+            return
         try:
             os.ftruncate(self._fd, self.size)
         except OSError as error:

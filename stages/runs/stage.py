@@ -97,6 +97,10 @@ class Stage(ABC):
         """What the problem would cost, by name; for --dry-run."""
         return {}
 
+    def size(self, problem: Problem) -> float:
+        """How much work the problem is next to others (0: none); --calibrate runs a few and infers the rest by it."""
+        return 1.0
+
     @abstractmethod
     async def __call__(self, problem: Problem, tally: Tally) -> Sequence[Problem]:
         """Do the work: one problem in, its output lines out; what was done and dropped is counted in the tally.

@@ -43,6 +43,13 @@ class OnDemandScorer:
         """True while more problems should be admitted; not before it is open."""
         return self._scorer is not None and self._scorer.hungry()
 
+    def fills(self) -> bool:
+        """See `stages.runs.calibration.Batching`."""
+        return True
+
+    def written(self) -> None:
+        """None: nothing is written."""
+
     def spent(self) -> dict[str, int]:
         """See `PathScorer.spent`."""
         return {} if self._scorer is None else self._scorer.spent()

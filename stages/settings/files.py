@@ -5,9 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from evals.errors import UsageError
 from stages.files.shards import Shard
 from stages.settings.declare import Panel, setting
 from stages.settings.tracking import TrackingSettings
+
+
+def check_calibrate(calibrate: int | None, dry_run: bool) -> None:
+    """Refuse a calibration that is no dry run.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if calibrate is not None and not dry_run:
+        raise UsageError("--calibrate goes with --dry-run", "Add --dry-run; without --calibrate the run itself begins.")
 
 
 @dataclass(frozen=True)
@@ -37,3 +48,10 @@ class FileSettings(TrackingSettings, PlannedSettings):
         metavar="I/N", parse=Shard.parse, panel=Panel.FILES,
     )  # fmt: skip
     skip_failed: bool = setting(False, "Finish without the problems that failed.", panel=Panel.FILES)
+    calibrate: int | None = setting(
+        None, "With --dry-run: run at least this many problems, chosen by chance, write nothing, and estimate tokens, "
+        "seconds and memory of the whole run.", low=2, panel=Panel.FILES,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        check_calibrate(self.calibrate, self.dry_run)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from evals.errors import UsageError
 from stages.settings.declare import Panel, check_bounds, setting
+from stages.settings.files import check_calibrate
 from stages.settings.labels import LABELS
 from stages.settings.model import ModelSettings
 from stages.settings.tracking import TrackingSettings
@@ -255,3 +256,10 @@ class TrainingFiles:
     strict: bool = setting(False, "Stop at the first bad line instead of skipping it.", panel=Panel.FILES)
     overwrite: bool = setting(False, "Start over, replacing the model and any unfinished run.", panel=Panel.FILES)
     dry_run: bool = setting(False, "Show what would be done, then stop.", panel=Panel.FILES)
+    calibrate: int | None = setting(
+        None, "With --dry-run: time this many updates on typical batches and one on the longest, keep no weights, and "
+        "estimate tokens, seconds and memory of the whole run.", low=2, panel=Panel.FILES,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        check_calibrate(self.calibrate, self.dry_run)

@@ -63,6 +63,11 @@ class DecodeLoop:
         """Rows at work."""
         return len(self.chains)
 
+    @property
+    def unfinished(self) -> int:
+        """Tokens that the rows at work have written of their draws."""
+        return int(self.state.count[: self.live].sum())
+
     def submit(self, chain: PrefixChain) -> None:
         """Queue a chain. One that fills the model's positions is answered with empty completions."""
         if len(chain.ids) + 1 <= self.max_length:

@@ -142,6 +142,10 @@ class HFEngine:
         """Rows of the batch that are being decoded."""
         return self.loop.live
 
+    def written(self) -> int:
+        """Tokens written so far, those of unfinished draws included."""
+        return self.usage.tokens + self.usage.cancelled_tokens + self.loop.unfinished
+
     def spent(self) -> dict[str, int]:
         """See `Engine.spent`."""
         return asdict(self.usage)

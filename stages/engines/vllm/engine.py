@@ -182,6 +182,12 @@ class VLLMEngine(DrawEngine):
             answers.append(answer)
         return list(await asyncio.gather(*answers))
 
+    def written(self) -> int:
+        """Tokens written so far, those of unfinished draws included."""
+        readers = (state.detokenizer for state in self.llm.output_processor.request_states.values())
+        unfinished = sum(int(reader.num_output_tokens()) for reader in readers if reader is not None)
+        return self.usage.tokens + self.usage.cancelled_tokens + unfinished
+
     async def close(self) -> None:
         """Stop vLLM and free what it holds."""
         if self._task is not None:
