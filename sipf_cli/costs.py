@@ -10,7 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-SHOWN = ("drawn", "answers", "rollouts", "steps labelled", "kept", "paths scored", "updates")
+SHOWN = (
+    "drawn",
+    "answers",
+    "rollouts",
+    "steps labelled",
+    "kept",
+    "paths scored",
+    "updates",
+    "tokens",
+    "tokens with padding",
+)
 """Counts that are shown; the JSON has all."""
 USAGE = {
     "tokens": "tokens generated", "cancelled_tokens": "tokens given up", "prompt_tokens": "prompt tokens",
@@ -28,7 +38,7 @@ def rows(estimate: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     if "failed in the calibration" in estimate:
         yield "failed in the calibration", estimate["failed in the calibration"]
     for name in SHOWN:
-        if name in estimate["counts"]:
+        if name in estimate["counts"] and not (name == "tokens" and estimate["usage"]):  # else they stand below
             yield f"{name}, about", about(estimate["counts"][name])
     usage = estimate["usage"]
     for name, words in USAGE.items():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from sipf_cli import costs
 from sipf_cli.bad_lines import end_after, skipping_bad_lines
 from sipf_cli.console import Reporter, Table, emit
 
@@ -83,12 +85,38 @@ def train(
         lines.add(fault)
     if files.dry_run:
         check()
-        emit({"would write": str(output), **read, "bad lines": lines.count}, json=console.json)
+        head = {"would write": str(output), **read, "bad lines": lines.count}
+        if files.calibrate is None:
+            emit(head, json=console.json)
+        else:
+            _calibrate(
+                stage,
+                partial(run, out=str(output), overwrite=files.overwrite, calibrate=files.calibrate, bad=lines),
+                head,
+                json=console.json,
+            )
     else:
         how = {"out": str(output), "overwrite": files.overwrite}
         manifest = run_training(stage, lambda stop, log: run(**how, stop=stop, log=log, bad=lines))
         show_training(manifest, output, json=console.json, bad=lines.count)
     end_after(lines.count)
+
+
+def _calibrate(stage: str, run: Callable[..., dict[str, Any]], head: Mapping[str, Any], *, json: bool) -> None:
+    """`--dry-run --calibrate`: time a few updates, write nothing, and show what the whole run would take."""
+    from stages.files.interrupts import nothing_to_resume
+
+    with nothing_to_resume():
+        found = run_training(stage, lambda stop, log: run(stop=stop, log=log))
+    told = {"already complete": True} if found.get("already complete") else found.get("counts", {})
+    if "resumes at" in found:
+        told = {**told, "resumes at": found["resumes at"]}
+    estimate = found.get("estimate", {})
+    emit(
+        {**head, **told, "estimate": estimate},
+        Table(("", ""), [*{**head, **told}.items(), *costs.rows(estimate)]),
+        json=json,
+    )
 
 
 def show_training(manifest: Mapping[str, Any], output: Path, *, json: bool, bad: int = 0) -> None:

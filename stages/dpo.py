@@ -53,6 +53,7 @@ def run_dpo(
     stop: StopFlag | None = None,
     log: Log | None = None,
     overwrite: bool = False,
+    calibrate: int | None = None,
     bad: BadLines | None = None,
 ) -> dict[str, Any]:
     """Train a policy on preference pairs.
@@ -63,7 +64,7 @@ def run_dpo(
         beta: how strongly the policy is held to the reference.
         sft_weight: weight of the chosen completion's negative log-likelihood.
         pairs, max_prompt_length, held_out_share, bad: see `run_on_pairs`.
-        options, stop, log, overwrite: see `TrainingRun`.
+        options, stop, log, overwrite, calibrate: see `TrainingRun`.
 
     Returns:
         The manifest; see `run_on_pairs`.
@@ -73,10 +74,11 @@ def run_dpo(
         DataError, UsageError, ModelError, Interrupted: see `run_on_pairs`.
     """
     DpoSettings(beta=beta, sft_weight=sft_weight, held_out=held_out_share)
-    run = TrainingRun("dpo", model, out, options, stop, log, overwrite)
+    run = TrainingRun("dpo", model, out, options, stop, log, overwrite, calibrate)
 
     def trainer(checkpoints: str, rows: Rows, held_out: Rows) -> Any:
         how: dict[str, Any] = {"beta": beta, "sft_weight": sft_weight, "held_out": held_out}
+        how["references"] = calibrate is None
         return dpo_trainer(rows, run.tokenizer, run.base, options, checkpoints, **how)
 
     return run_on_pairs(
@@ -129,8 +131,14 @@ def dpo_trainer(
     beta: float,
     sft_weight: float = DpoSettings.sft_weight,
     held_out: Sequence[dict[str, list[int]]] = (),
+    references: bool = True,
 ) -> Any:
-    """TRL's DPOTrainer over rows that are tokenised already, its reference computed."""
+    """TRL's DPOTrainer over rows that are tokenised already.
+
+    Args:
+        references: compute the reference's log-probabilities of all rows; without them the trainer only shows what
+            training costs.
+    """
     quiet_libraries()
     import torch
     from datasets import Dataset, disable_progress_bars
@@ -148,6 +156,17 @@ def dpo_trainer(
             return dataset  # rows are ready
 
         def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
+            if not references:
+                nothing = [0.0] * len(dataset)
+                return dataset.add_column("ref_chosen_logps", nothing).add_column("ref_rejected_logps", nothing)
+            chosen, rejected = self._references(dataset, batch_size)
+            return dataset.add_column("ref_chosen_logps", chosen).add_column("ref_rejected_logps", rejected)
+
+        def go_through(self, rows: Any) -> None:
+            """What is done once with each row before training, for its cost alone."""
+            self._references(rows, self.args.per_device_train_batch_size)
+
+        def _references(self, dataset: Any, batch_size: int) -> Any:
             # TRL's keeps them in a file that only the first of several processes can find, and leaves dropout on.
             trainer: Any = self
             loader = torch.utils.data.DataLoader(dataset, batch_size=batch_size, collate_fn=trainer.data_collator)
@@ -160,8 +179,7 @@ def dpo_trainer(
                     both = trainer.compute_ref_log_probs(trainer.model, batch)
                 found.append(torch.stack(tuple(trainer.accelerator.gather_for_metrics(both))).cpu())
             trainer.model.train()
-            chosen, rejected = torch.cat(found, dim=1).tolist()
-            return dataset.add_column("ref_chosen_logps", chosen).add_column("ref_rejected_logps", rejected)
+            return torch.cat(found, dim=1).tolist()
 
     disable_progress_bars()
     policy = load_trainable(model, POLICY, options)

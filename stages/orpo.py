@@ -52,6 +52,7 @@ def run_orpo(
     stop: StopFlag | None = None,
     log: Log | None = None,
     overwrite: bool = False,
+    calibrate: int | None = None,
     bad: BadLines | None = None,
 ) -> dict[str, Any]:
     """Train a policy on preference pairs.
@@ -63,7 +64,7 @@ def run_orpo(
         sft_weight: weight of the NLL, w.
         nll: tokens of the NLL: those of prompt and chosen completion ("all"), or the completion's alone.
         pairs, max_prompt_length, held_out_share, bad: see `run_on_pairs`.
-        options, stop, log, overwrite: see `TrainingRun`.
+        options, stop, log, overwrite, calibrate: see `TrainingRun`.
 
     Returns:
         The manifest; see `run_on_pairs`.
@@ -76,7 +77,7 @@ def run_orpo(
     # What is left at its default is not named: earlier releases did not have it, and their runs resume.
     named: dict[str, Any] = {"sft_weight": sft_weight} if sft_weight != OrpoSettings.sft_weight else {}
     named |= {"nll": nll} if nll != OrpoSettings.nll else {}
-    run = TrainingRun("orpo", model, out, options, stop, log, overwrite)
+    run = TrainingRun("orpo", model, out, options, stop, log, overwrite, calibrate)
 
     def trainer(checkpoints: str, rows: Rows, held_out: Rows) -> Any:
         how: dict[str, Any] = {"beta": beta, "sft_weight": sft_weight, "nll": nll, "held_out": held_out}

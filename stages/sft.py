@@ -40,6 +40,7 @@ def run_sft(
     stop: StopFlag | None = None,
     log: Log | None = None,
     overwrite: bool = False,
+    calibrate: int | None = None,
     bad: BadLines | None = None,
 ) -> dict[str, Any]:
     """Fine-tune a policy on the problems' gold solutions, on their right paths, or on demonstrations.
@@ -53,7 +54,7 @@ def run_sft(
         held_out_share: share of problems kept out of training, to measure the loss on after each epoch.
         own: which paths to learn; None: gold solutions alone.
         bad: receives the lines that cannot be used; None: the first one is raised.
-        options, stop, log, overwrite: see `TrainingRun`.
+        options, stop, log, overwrite, calibrate: see `TrainingRun`.
 
     Returns:
         The manifest: options, counts (rows, dropped by reason, and "held-out rows" where there are any), steps, final
@@ -65,7 +66,7 @@ def run_sft(
     check_policy_start(model, options)
     bad = BadLines(strict=True) if bad is None else bad
     found, run, prompter = prompted(
-        TrainingRun("sft", model, out, options, stop, log, overwrite),
+        TrainingRun("sft", model, out, options, stop, log, overwrite, calibrate),
         located(lines),
         kind_of_line,
         lambda line: line if isinstance(line, Problem) else None,

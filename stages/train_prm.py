@@ -52,6 +52,7 @@ def run_train_prm(
     stop: StopFlag | None = None,
     log: Log | None = None,
     overwrite: bool = False,
+    calibrate: int | None = None,
     bad: BadLines | None = None,
 ) -> dict[str, Any]:
     """Train a process (or, with `outcome`, an outcome) reward model.
@@ -64,7 +65,7 @@ def run_train_prm(
         sigmoid_head: put a sigmoid before the head.
         held_out_share: share of problems kept out of training, to measure on after each epoch and at the end.
         bad: receives the lines that cannot be used; None: the first one is raised.
-        options, stop, log, overwrite: see `TrainingRun`.
+        options, stop, log, overwrite, calibrate: see `TrainingRun`.
 
     Returns:
         The manifest, with "counts", "result" and the held-out "eval" (see `evaluate`).
@@ -80,7 +81,7 @@ def run_train_prm(
     head = check_reward_start(model, options, sigmoid_head)
     bad = BadLines(strict=True) if bad is None else bad
     lines, run, prompter = prompted(
-        TrainingRun("train-prm", model, out, options, stop, log, overwrite),
+        TrainingRun("train-prm", model, out, options, stop, log, overwrite, calibrate),
         located(examples),
         kind_of_example,
         lambda line: line if isinstance(line, Problem) else None,

@@ -11,6 +11,7 @@ the machine that comes or goes is in no range.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -130,3 +131,13 @@ def seconds_per_token(course: Sequence[Moment], written: float) -> tuple[float, 
     # least squares weighs long slices most; what is left over is shared out, so that the sum of the slices is met
     met = sum(t for t, _, _ in slices) / sum(per_written * w + per_prompt * p for _, w, p in slices)
     return per_written * met, per_prompt * met
+
+
+def clocks() -> tuple[float, float]:
+    """Seconds on the wall, and of this process's CPU time."""
+    return time.perf_counter(), time.process_time()
+
+
+def between(before: tuple[float, float], after: tuple[float, float]) -> tuple[float, float]:
+    """What the two clocks have gone from one moment to another."""
+    return after[0] - before[0], after[1] - before[1]

@@ -20,7 +20,7 @@ from stages.counts import Tally
 from stages.files.interrupts import StopFlag
 from stages.files.records import Line, RecordReader
 from stages.files.shards import Shard
-from stages.runs.estimates import Moment
+from stages.runs.estimates import Moment, between, clocks
 from stages.runs.memory import peak_memory
 from stages.runs.progress import Display, Progress
 from stages.runs.scheduler import Scheduler
@@ -93,7 +93,7 @@ class ShortRun:
         Raises:
             SomeFailed: none could be done.
         """
-        begun = _clocks()
+        begun = clocks()
         reporter = Progress(display, self._stage.live, self._opened.rows)
         reporter.start(f"{name}, calibration", None, 0)
         # To a scheduler lines in any order are a reader like any other; only a window would keep some of them back.
@@ -102,8 +102,8 @@ class ShortRun:
         looking = asyncio.ensure_future(self._look())
         try:
             await scheduler.run()
-            ready, end = self._ready or begun, _clocks()
-            (self.start_up, self.cpu_start_up), (self.seconds, self.cpu) = _between(begun, ready), _between(ready, end)
+            ready, end = self._ready or begun, clocks()
+            (self.start_up, self.cpu_start_up), (self.seconds, self.cpu) = between(begun, ready), between(ready, end)
             self.usage, self.written = self._opened.spent(), self._written() or 0
             self.memory = peak_memory()
         finally:
@@ -118,7 +118,7 @@ class ShortRun:
 
     async def _work(self, problem: Problem, tally: Tally) -> Sequence[Problem]:
         self._opened.ensure()
-        self._ready = self._ready or _clocks()
+        self._ready = self._ready or clocks()
         return await self._stage(problem, tally)
 
     async def _look(self) -> None:
@@ -150,11 +150,3 @@ class ShortRun:
 
     def lose(self, position: int) -> None:
         """Nothing to do: what failed is left out of the estimate."""
-
-
-def _clocks() -> tuple[float, float]:
-    return time.perf_counter(), time.process_time()
-
-
-def _between(before: tuple[float, float], after: tuple[float, float]) -> tuple[float, float]:
-    return after[0] - before[0], after[1] - before[1]

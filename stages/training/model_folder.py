@@ -106,6 +106,17 @@ class ModelFolder:
         found = [folder for folder in self.checkpoints.glob("checkpoint-*") if (folder / COMPLETE).is_file()]
         return max(found, key=_step, default=None)
 
+    def resumes_at(self) -> int:
+        """The step that this run would resume from, 0 if it would begin; the folder stays as it is.
+
+        Raises:
+            UsageError: the unfinished run there is another one.
+        """
+        before = _read(self.part / _RUN)
+        self._refuse_other(before)
+        checkpoint = self.checkpoint() if before == self.identity else None
+        return 0 if checkpoint is None else _step(checkpoint)
+
     def mark_complete(self, step: int) -> None:
         """Say of a checkpoint that all of its files are written."""
         folder = self.checkpoints / f"checkpoint-{step}"
@@ -188,14 +199,17 @@ class ModelFolder:
             if before == self.identity or (before is None and self._part_is_ours()):
                 shutil.rmtree(self.part)  # what a kill has left after the model was put in its place
             return
-        if before is not None and before != self.identity and not self._overwrite:
-            raise UsageError(
-                f"{self.part} is an unfinished run with other settings: {self._changed(before)}", CHOOSE_ANOTHER
-            )
+        self._refuse_other(before)
         if before != self.identity:
             self._remove_part()
             self._begin_part()
         self._resume_part()
+
+    def _refuse_other(self, before: Any) -> None:
+        if before is not None and before != self.identity and not self._overwrite:
+            raise UsageError(
+                f"{self.part} is an unfinished run with other settings: {self._changed(before)}", CHOOSE_ANOTHER
+            )
 
     def _remove_part(self) -> None:
         if self._part_is_ours():

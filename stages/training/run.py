@@ -11,6 +11,7 @@ light to import; torch comes with the trainer.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -26,6 +27,7 @@ from stages.models.loading import load_tokenizer
 from stages.models.naming import at_commit, at_revision, model_fingerprint, read_card, with_base
 from stages.models.prompts import Prompter
 from stages.models.templates import chat_arguments, make_prompter
+from stages.runs.estimates import between, clocks
 from stages.runs.tracking import check_installed
 from stages.settings.training import TrainSettings
 from stages.training.failed_writes import failed_writes_interrupt
@@ -72,6 +74,7 @@ class TrainingRun:
         stop: looked at after every optimiser step.
         log: gets every logged line.
         overwrite: replace a model that another run made.
+        calibrate: write nothing: time so many updates and estimate what the run would take.
     """
 
     stage: str
@@ -81,6 +84,7 @@ class TrainingRun:
     stop: StopFlag | None = None
     log: Log | None = None
     overwrite: bool = False
+    calibrate: int | None = None
 
     @cached_property
     def base(self) -> str:
@@ -121,7 +125,8 @@ class TrainingRun:
             data: JSON values that decide the model, where the rows are no such values or not all of them.
 
         Returns:
-            The manifest: options, counts, result (steps and last logged figures), seconds.
+            The manifest: options, counts, result (steps and last logged figures), seconds. With `calibrate` "counts",
+            "estimate" (`stages.training.calibration.calibrate_training`), and "resumes at" where a step is done.
 
         Raises:
             DataError: there are no rows.
@@ -140,6 +145,8 @@ class TrainingRun:
             raise DataError(f"nothing is left to train on ({dict(counts)})", method.advice)
         described = self._describe(method, prompter, counts)
         identity = self._identity(method, described, hash_rows([*rows, *method.held_out] if data is None else data))
+        if self.calibrate is not None:
+            return self._calibrate(method, counts, ModelFolder(self.out, identity, self.overwrite, main=False))
         folder = ModelFolder(self.out, identity, self.overwrite, is_main_process())
         with failed_writes_interrupt(folder.part), folder:
             if folder.done:
@@ -171,6 +178,23 @@ class TrainingRun:
             folder.keep("eval.json", described["eval"])
         card = {"kind": method.kind, **prompter.card, "stage": self.stage, "base": self.base}
         return folder.finish({**card, **method.card}, described)
+
+    def _calibrate(self, method: Method, counts: Mapping[str, int], folder: ModelFolder) -> dict[str, Any]:
+        """What the run would take; the folder is only looked at."""
+        with folder:
+            if folder.done:
+                return folder.manifest()
+            step = folder.resumes_at()
+        begun = clocks()
+        with tempfile.TemporaryDirectory() as scratch:
+            trainer = method.trainer(scratch)
+            from stages.training.calibration import calibrate_training
+
+            measured = 1 if method.measure is not None and method.held_out else 0
+            estimate = calibrate_training(
+                trainer, self.calibrate or 0, done=step, measurings=measured, start_up=between(begun, clocks())
+            )
+        return {"counts": dict(counts), **({"resumes at": step} if step else {}), "estimate": estimate}
 
     def _describe(self, method: Method, prompter: Prompter, counts: Mapping[str, int]) -> dict[str, Any]:
         """What the manifest says before there are results."""

@@ -84,6 +84,9 @@ class Guarded:
             trainer.train_dataset = WithFiller(rows, self.weightless(rows[0]))
         return super().get_train_dataloader()  # type: ignore[misc]  # the Trainer's, mixed in
 
+    def go_through(self, rows: Any) -> None:
+        """What is done once with each row before training, for its cost alone: nothing, usually."""
+
     def evaluate(self, *arguments: Any, **how: Any) -> Any:
         """The Trainer's, with the random numbers of the training left alone; {} where the run is to stop instead."""
         with torch.random.fork_rng(devices=[]):  # the loader draws a number on the CPU when it begins
@@ -178,7 +181,7 @@ def fit(
         check_can_keep_best(trainer)
         best = BestWeights(folder.best)
     name_run(trainer, folder.out.name, folder.tensorboard)
-    with _expected_ends(trainer, folder, options):
+    with expected_ends(trainer, folder, options.lr):
         with ExitStack() as looking:
             watch = Watch(trainer, folder, stop, looking, log, names or {}, best)
             trainer.add_callback(watch)
@@ -210,20 +213,30 @@ def _last_figures(state: Any, names: Mapping[str, str]) -> dict[str, Any]:
 
 
 @contextmanager
-def _expected_ends(trainer: Any, folder: ModelFolder, options: TrainSettings) -> Iterator[None]:
+def expected_ends(trainer: Any, folder: ModelFolder | None, lr: float) -> Iterator[None]:
+    """Turn the ways in which training fails into one line each.
+
+    Args:
+        folder: where the last good weights are kept; None: nowhere.
+        lr: the learning rate, for the advice.
+
+    Raises:
+        ModelError: a loss or gradient was not finite, or memory ran out.
+        Interrupted: another process of the run has ended.
+    """
     try:
         yield
     except _NotFiniteError as error:
         step = trainer.state.global_step + 1
-        kept = folder.checkpoint()
-        if _finite(trainer.model):
+        kept = None if folder is None else folder.checkpoint()
+        if folder is not None and _finite(trainer.model):
             # No update with a bad gradient was made, so the weights are those after the last good step.
             trainer.save_model(str(folder.last_good))
             kept = folder.last_good
         where = f"The weights before it are kept in {kept}; " if kept else ""
         raise ModelError(
             f"the loss or its gradient is not finite at step {step}",
-            f"{where}try a lower --lr (now {options.lr:g}) and another output.",
+            f"{where}try a lower --lr (now {lr:g}) and another output.",
         ) from error
     except torch.OutOfMemoryError as error:
         raise ModelError(
