@@ -48,7 +48,7 @@ def rows(estimate: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     yield "of which start-up", estimate["seconds"]["start-up"]
     for name, size in estimate["peak memory"].items():
         where = "main memory" if name == "resident" else "the device's memory"
-        yield f"peak of {where}, GB, about", round(size / 1e9, 2)
+        yield f"peak of {where}, GB, at least", round(size / 1e9, 2)
 
 
 def about(figure: Mapping[str, Any]) -> str:

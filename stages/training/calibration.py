@@ -4,10 +4,11 @@
     # {"counts": {"updates": ..., "tokens": ...}, "seconds": {"start-up": 3.1, "estimate": 812.4, ...}, ...}
 
 Which rows meet in which update is known beforehand (`ShuffledRows`), and so is how many tokens each update has, padding
-included. N updates spread evenly over the whole run are timed, after one that is not (the first is slow), and after the
-one with the largest batch of the run, which decides the peak of memory. The time of all updates is a ratio estimate by
-their padded tokens. Held-out rows are measured, and what is done with each row before training, on a part of the rows.
-No checkpoint is written, so the time for that is not in the estimate.
+included. N updates spread evenly over the whole run are timed, after one to begin with, and after the one with the
+largest batch of the run, which decides the peak of memory. The time of all updates is a ratio estimate by their padded
+tokens; what the first one took beyond that, as the first of a run always does, comes on top. Held-out rows are
+measured, and what is done with each row before training, on a part of the rows. No checkpoint is written, so the time
+for that is not in the estimate.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import transformers
 
 from stages.runs.estimates import Estimate, between, clocks, total
 from stages.runs.memory import peak_memory
-from stages.training.trainer import expected_ends
+from stages.training.trainer import Guarded, expected_ends
 
 WARM_UPS = 2
 """Updates before those that are timed: one to begin with, and the largest."""
@@ -102,9 +103,11 @@ def calibrate_training(
     plan = Plan(trainer)
     left = list(plan.updates())[done:]
     with expected_ends(trainer, None, trainer.args.learning_rate):
-        timed, cpu = _time_updates(trainer, plan, _chosen(left, n, plan.together)) if left else ([], 1.0)
-        updates = total(timed, float(sum(update.padded for update in left)), len(left))
-        once = 0.0 if done else _going_through(trainer, plan, n)
+        timed, first, cpu = (
+            _time_updates(trainer, _chosen(left, n, plan.together), plan.together) if left else ([], 0.0, 1.0)
+        )
+        updates = total(timed, float(sum(update.padded for update in left)), len(left)).plus(first)
+        once = 0.0 if done else _going_through(trainer, n)
         epochs = plan.epochs - done // plan.each_epoch + measurings
         measuring = epochs * _measuring(trainer, n) if trainer.eval_dataset else 0.0
     rest = once + measuring
@@ -134,8 +137,8 @@ def _times(known: Estimate, factor: float) -> Estimate:
 def _chosen(left: Sequence[Update], n: int, together: int) -> list[Update]:
     """The updates to be made: one to begin with, the one with the largest batch, and `n` spread over the run.
 
-    All have as many rows, since the trainer cuts the rows that it reads into updates of that many. A run whose only
-    updates have fewer makes these.
+    All have as many rows, since the trainer cuts the rows that it reads into updates of that many. Where every update
+    of the run has fewer (one per epoch), all are the first.
     """
     full = [update for update in left if len(update.rows) == together] or left[:1]
     largest = max(full, key=lambda update: update.largest)
@@ -144,12 +147,18 @@ def _chosen(left: Sequence[Update], n: int, together: int) -> list[Update]:
     return [typical[0], largest, *typical]
 
 
-def _time_updates(trainer: Any, plan: Plan, chosen: Sequence[Update]) -> tuple[list[tuple[float, float]], float]:
-    """Padded tokens and seconds of each update after the warm-ups, and their CPU seconds per second."""
+def _time_updates(
+    trainer: Any, chosen: Sequence[Update], together: int
+) -> tuple[list[tuple[float, float]], float, float]:
+    """Padded tokens and seconds of each update after the warm-ups; the seconds that the first one took longer than
+    those would have let expect; and CPU seconds per second."""
     clock = _Clock()
     args = trainer.args
     args.num_train_epochs, args.save_strategy, args.logging_strategy = 1, "no", "no"
-    order = FixedOrder([row for update in chosen for row in update.rows])
+    rows = [row for update in chosen for row in update.rows]
+    if len(chosen[0].rows) < together:
+        args.num_train_epochs, rows = len(chosen), list(chosen[0].rows)
+    order = FixedOrder(rows)
     trainer._get_train_sampler = lambda *_: order
     for callback in list(trainer.callback_handler.callbacks):
         if not isinstance(callback, transformers.trainer_callback.DefaultFlowCallback):
@@ -158,16 +167,29 @@ def _time_updates(trainer: Any, plan: Plan, chosen: Sequence[Update]) -> tuple[l
     trainer.train()
     times = clock.times[WARM_UPS:]
     seconds, cpu = (sum(time[i] for time in times) for i in (0, 1))
-    return [(float(u.padded), t) for u, (t, _) in zip(chosen[WARM_UPS:], times, strict=True)], cpu / seconds
+    timed = [(float(u.padded), t) for u, (t, _) in zip(chosen[WARM_UPS:], times, strict=True)]
+    expected = seconds / sum(padded for padded, _ in timed) * chosen[0].padded
+    return timed, max(0.0, clock.times[0][0] - expected), cpu / seconds
 
 
 def _measuring(trainer: Any, n: int) -> float:
     """Seconds that measuring all held-out rows once takes, from some of them."""
-    return _of_some(trainer, trainer.eval_dataset, n * trainer.args.eval_batch_size, trainer.evaluate)
+    held_out = trainer.eval_dataset
+
+    def measure(some: Any) -> None:
+        trainer.eval_dataset = some  # as the trainer's own: DPO's refuses others once it has trained
+        trainer.evaluate()
+
+    try:
+        return _of_some(trainer, held_out, n * trainer.args.eval_batch_size, measure)
+    finally:
+        trainer.eval_dataset = held_out
 
 
-def _going_through(trainer: Any, plan: Plan, n: int) -> float:
+def _going_through(trainer: Any, n: int) -> float:
     """Seconds for what is done once with each row, held-out ones too, before training."""
+    if type(trainer).go_through is Guarded.go_through:
+        return 0.0
     size = n * trainer.args.train_batch_size
     held_out = trainer.eval_dataset
     return _of_some(trainer, trainer.train_dataset, size, trainer.go_through) + (
