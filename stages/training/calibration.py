@@ -222,16 +222,18 @@ class FixedOrder:
 
 
 class _Clock(transformers.TrainerCallback):
-    """The seconds and CPU seconds of each update."""
+    """The seconds and CPU seconds of each update, those in which its rows are fetched included."""
 
     def __init__(self) -> None:
         self.times: list[tuple[float, float]] = []
-        self._begun = (0.0, 0.0)
+        self._last = (0.0, 0.0)
 
-    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """An update begins."""
-        self._begun = clocks()
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The first update begins."""
+        self._last = clocks()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """It is over."""
-        self.times.append(between(self._begun, clocks()))
+        """An update is over, and the next one begins."""
+        now = clocks()
+        self.times.append(between(self._last, now))
+        self._last = now

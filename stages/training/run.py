@@ -186,7 +186,7 @@ class TrainingRun:
                 return folder.manifest()
             step = folder.resumes_at()
         begun = clocks()
-        with tempfile.TemporaryDirectory() as scratch:
+        with tempfile.TemporaryDirectory(prefix="sipf-calibration-") as scratch:
             trainer = method.trainer(scratch)
             from stages.training.calibration import calibrate_training
 
