@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from dataclasses import asdict, replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -231,3 +232,27 @@ def test_an_error_in_the_model_reaches_everybody_who_waits(monkeypatch: pytest.M
         return await asyncio.wait_for(asyncio.gather(*streams, return_exceptions=True), 60)
 
     assert [str(error) for error in asyncio.run(go())] == ["a kernel is broken"] * 3
+
+
+def test_what_is_written_grows_with_each_token_and_ends_as_what_was_handed_out_and_given_up() -> None:
+    engine = engine_of("llama", rows=8)
+    seen = []
+
+    async def look() -> None:
+        while True:
+            seen.append(engine.written())
+            await asyncio.sleep(0)
+
+    async def go() -> None:
+        looking = asyncio.ensure_future(look())
+        lazy = engine.stream(replace(request(1, 4), eager=False))
+        async with aclosing(lazy):
+            await anext(lazy)
+        async for _ in engine.stream(request(0, 12, max_tokens=30)):
+            pass
+        looking.cancel()
+
+    asyncio.run(go())
+    assert seen == sorted(seen)
+    assert max(after - before for before, after in pairwise(seen)) <= 8, "one token per row and step"
+    assert engine.written() == engine.usage.tokens + engine.usage.cancelled_tokens > 100
