@@ -106,12 +106,12 @@ def main() -> int:
     figures = ("tokens", "seconds", "CPU seconds", "memory")
     print(f"{'estimate / actual':20} {'':>12} " + " ".join(f"{name:>12}" for name in figures) + "   actual seconds")
     for name, line, output in stages():
-        if output == "orpo" and not (options.out / "pairs.jsonl").exists():
+        if (options.only is not None and name not in options.only) or (options.out / output).exists():
+            continue
+        if "pairs.jsonl" in line and not (options.out / "pairs.jsonl").exists():
             sipf(
                 options.out, "pairs", "exact.jsonl", "--rule", "outcome", "--max-per-problem", "3", "-o", "pairs.jsonl"
             )
-        if (options.only is not None and name not in options.only) or (options.out / output).exists():
-            continue
         row = measured(options.out, name, line, output, options.calibrate)
         ratios = " ".join(f"{row[key][0] / row[key][1]:12.2f}" for key in figures)
         print(f"{name:20} {row['from']:>5}/{row['of']:<6} {ratios}   {row['seconds'][1]:.0f}", flush=True)
