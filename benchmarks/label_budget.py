@@ -4,10 +4,10 @@
 
 Every kind of labels spends the same rollouts of M0 on the same sampled paths, as many problems as these pay for. A
 reward model learns from each, and is measured on paths of validation problems against the world's own truth: AUC over
-steps, right above wrong paths of a question, and sound above unsound right ones by their lowest step. Then it chooses
-the pairs of one round, equally many for each kind, by the settings of examples/demo.toml, and the policy that learns
-from them answers 1,000 other validation problems. No test problem is looked at. The first rounds of `sipf` are the
-stages of this script, so it resumes. Prints a markdown table, row by row.
+steps, right above wrong paths of a question by their mean, and sound above unsound right ones by their lowest step.
+Then it chooses the pairs of one round, equally many for each kind, by the settings of examples/demo.toml, and the
+policy that learns from them answers 1,000 other validation problems. No test problem is looked at. The script runs the
+stages of `sipf`, so it resumes. Prints a markdown table, row by row.
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ def row(name: str, base: Path, rollouts: int, most: int) -> list[str]:
     sipf("eval", base / "validation.jsonl", "-m", out / "m1", "-o", out / "eval.jsonl")
     with (out / "pairs.jsonl").open(encoding="utf-8") as lines:
         pairs = sum(1 for _ in lines)
-    figures = [f"{math.nan if value is None else value:.3f}" for value in (found.auc, found.ranked, found.sound)]
+    figures = [
+        f"{math.nan if value is None else value:.3f}" for value in (found.auc, found.ranked["mean"], found.sound)
+    ]
     return [name, f"{problems:,}", f"{spent:,}", f"{tokens:,}", *figures, f"{pairs:,}", accuracy(out / "eval.jsonl")]
 
 

@@ -49,6 +49,8 @@ WELL_FORMED = re.compile(r"(?:[-+*/0-9]+=[0-9]+\n)*The answer is [0-9]+\.?\s*")
 PRM = TrainSettings(epochs=3, lr=3e-4, batch=32, group_by_length=True, device="cpu", dtype="float32")
 LABEL_PROBLEMS = 1200
 PARTS = ("answers", "labels", "reward-models")
+TOGETHER = ("min", "mean", "product", "last")
+"""How the scores of a path's steps become one."""
 READING = ("another operation or number", "another state", "a step left out", "another answer than its last step's")
 
 
@@ -218,8 +220,8 @@ class Quality:
     index_auc: float | None
     """Of a step's place alone: the later, the more likely wrong."""
     pairs: int
-    ranked: float | None
-    """Right above wrong paths of one question, by their lowest step."""
+    ranked: Mapping[str, float | None]
+    """Right above wrong paths of one question, by the scores of their steps put together in each way."""
     sound: float | None
     """AUC of the lowest step, sound right paths above unsound ones."""
 
@@ -227,7 +229,8 @@ class Quality:
 def quality(lines: Iterable[Problem]) -> Quality:
     """Of the scores on the lines, against the truth of the world."""
     flags, scores, index = list[bool](), list[float](), list[float]()
-    ids, correct, lowest = list[str](), list[bool](), list[float]()
+    ids, correct = list[str](), list[bool]()
+    together: dict[str, list[float]] = {name: [] for name in TOGETHER}
     right_flags, right_scores = list[bool](), list[float]()
     for line in lines:
         world = world_of(line)
@@ -239,11 +242,13 @@ def quality(lines: Iterable[Problem]) -> Quality:
                 index += [-float(i) for i in range(len(truth))]
                 ids.append(line.id)
                 correct.append(bool(path.correct))
-                lowest.append(found.min)
+                for name, values in together.items():
+                    values.append(getattr(found, name))
                 if path.correct:
                     right_flags.append(sound(world, path.steps))
                     right_scores.append(found.min)
-    ranked, pairs = pair_accuracy(ids, correct, lowest)
+    ranked = {name: pair_accuracy(ids, correct, values)[0] for name, values in together.items()}
+    _, pairs = pair_accuracy(ids, correct, together["min"])
     return Quality(len(flags), auc(flags, scores), auc(flags, index), pairs, ranked, auc(right_flags, right_scores))
 
 
@@ -261,7 +266,10 @@ def reward_model(base: str, labelled: list[Problem], lines: list[Problem], folde
     return [
         ("steps, AUC", f"{found.auc or 0:.3f} ({found.steps:,} steps)"),
         ("steps, AUC of the step index alone", f"{found.index_auc or 0:.3f}"),
-        ("right above wrong within a question, lowest step", f"{found.ranked or 0:.3f} ({found.pairs:,} pairs)"),
+        *(
+            (f"right above wrong within a question, by {name}", f"{value or 0:.3f} ({found.pairs:,} pairs)")
+            for name, value in found.ranked.items()
+        ),
         ("sound above unsound right answers, AUC of the lowest step", f"{found.sound or 0:.3f}"),
     ]
 
