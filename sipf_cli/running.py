@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -61,10 +62,11 @@ def execute(
 
 
 def _typed() -> tuple[str, ...]:
-    """The words of this command, with the variables that options are taken from; no key is among them."""
+    """The words of this command, with the variables that options are taken from, without keys and passwords in URLs."""
     variables = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("SIPF_")]
     variables = [one for one in variables if not one.partition("=")[0].endswith("_KEY")]
-    return (*(["env", *variables] if variables else []), "sipf", *sys.argv[1:])
+    words = [*(["env", *variables] if variables else []), "sipf", *sys.argv[1:]]
+    return tuple(re.sub(r"://[^/@\s]*@", "://", word) for word in words)
 
 
 def show_summary(

@@ -75,3 +75,14 @@ def test_a_shard_that_is_not_named_and_one_under_a_name_of_its_own(tmp_path: Pat
     assert line.endswith("--shard 2/3 -o c.jsonl")
     run_as_printed(tmp_path, line)
     run(tmp_path, "merge", "a.jsonl", "b.jsonl", "c.jsonl", "-o", "all.jsonl")
+
+
+def test_no_key_and_no_password_is_recorded(tmp_path: Path) -> None:
+    run(tmp_path, "data", "chain", "--split", "train", "-n", 2, "-o", "problems.jsonl")
+    server = ("--url", "http://ada:secret@127.0.0.1:9/v1", "--retries", 0)
+    variables = {"SIPF_API_KEY": "secret", "SIPF_SAMPLE_TOP_P": "0.9"}
+    run(tmp_path, "sample", "problems.jsonl", *SCRIPTED, *server, "-o", "paths.jsonl", env=environment(**variables))
+    made = json.loads((tmp_path / "paths.jsonl.manifest.json").read_text())
+    assert made["command"][:3] == ["env", "SIPF_SAMPLE_TOP_P=0.9", "sipf"]
+    assert "http://127.0.0.1:9/v1" in made["command"]
+    assert "secret" not in json.dumps(made)
