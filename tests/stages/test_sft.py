@@ -51,7 +51,7 @@ def test_loss_gradients_and_figures_are_those_of_trl(
         )
         trainer._total_train_tokens = 0
     (ours, learnt, figures), (theirs, expected, their_figures) = found
-    assert ours == pytest.approx(theirs, abs=1e-6)
+    assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-6)  # some processors sum in another order
     assert figures == pytest.approx(their_figures, abs=1e-5)
     assert learnt.keys() == expected.keys()
     for key, gradient in expected.items():
