@@ -49,6 +49,26 @@ def test_each_stage_logs_what_its_progress_shows(inside: Any, tmp_path: Path, mo
 
 
 @pytest.mark.usefixtures("problems")
+def test_score_logs_how_far_it_is_and_scores_the_same(
+    inside: Any, tmp_path: Path, prm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in("wandb", tmp_path, monkeypatch)
+    inside("sample", "p.jsonl", *SCRIPTED, "-n", "2", "-o", "paths.jsonl")
+    scoring = ("score", "paths.jsonl", "-m", prm, "--device", "cpu")
+    inside(*scoring, "--log-to", "wandb", "-o", "scored.jsonl")
+    assert [call[1]["name"] for call in told(tmp_path) if call[0] == "open"] == ["score scored.jsonl"]
+    _, figures, step = last(tmp_path)
+    assert (step, figures["score/done"]) == (6, 6)
+    assert figures["score/per_second"] == pytest.approx(6 / figures["score/seconds"])
+    assert not any("tokens" in name or "right" in name for name in figures), "it writes no text and judges no answer"
+    assert told(tmp_path)[-1][0] == "close"
+    inside(*scoring, "-o", "plain.jsonl")
+    assert (tmp_path / "plain.jsonl").read_bytes() == (tmp_path / "scored.jsonl").read_bytes()
+    assert manifest(tmp_path / "scored.jsonl")["log_to"] == "wandb"
+    assert "log_to" not in manifest(tmp_path / "plain.jsonl")
+
+
+@pytest.mark.usefixtures("problems")
 def test_the_manifest_tells_the_tool_which_decides_nothing(
     inside: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
