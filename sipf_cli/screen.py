@@ -38,7 +38,7 @@ from stages.shown import (
 
 if TYPE_CHECKING:
     from evals.records import Path, Problem, Rollout, StepLabel
-    from stages.show import Item
+    from stages.joins.entries import Item
 
 LONG = 1000
 """Characters of one text that are shown without --full."""

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, Self
 
 from evals.records import Path, StepLabel, StepScores
 
-_TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
-"""Characters that turn the direction of the text around them, and line ends that are no newline."""
+_HIDDEN = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029\ufffe\uffff")
+"""Characters that turn the direction of the text around them, line ends that are no newline, and what XML forbids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,13 +210,13 @@ def branches(prefix: str, chosen: str, rejected: str) -> Branches:
 
 def visible(text: str) -> str:
     """The text with its control characters, and those that turn the direction of writing, spelled out (`\\x1b`), so
-    that they are seen and do nothing. Newlines and tabs stay."""
+    that they are seen and do nothing, and so that it can stand in a file of SVG. Newlines and tabs stay."""
     if text.isprintable():
         return text
     return "".join(_spelled(letter) for letter in text)
 
 
 def _spelled(letter: str) -> str:
-    if letter in "\n\t" or not (letter in _TURNS or unicodedata.category(letter) in ("Cc", "Cs")):
+    if letter in "\n\t" or not (letter in _HIDDEN or unicodedata.category(letter) in ("Cc", "Cs")):
         return letter
     return f"\\x{ord(letter):02x}" if ord(letter) < 256 else f"\\u{ord(letter):04x}"

@@ -14,7 +14,7 @@ from stages.page import charts
 from stages.page.blocks import Charts, Group, Section, Text
 from stages.page.charts import Table
 from stages.page.drawing import svg
-from stages.page.svg import visible
+from stages.shown import visible
 
 
 def environment() -> Environment:

@@ -5,26 +5,9 @@ element("text", "a < b", x=4)        # <text x="4">a &lt; b</text>
 
 from __future__ import annotations
 
-import re
-
 from markupsafe import Markup, escape
 
-_HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
-)
-"""Control characters, which XML forbids and browsers drop; marks that turn the direction of the text after them; and
-what is no character at all. Tab and line feed are text."""
-
-
-def visible(text: str) -> str:
-    """The text with every character of that kind as its picture (`\\x00` as `␀`) or its code (`[U+202E]`)."""
-    return _HIDDEN.sub(lambda found: _picture(ord(found[0])), text)
-
-
-def _picture(code: int) -> str:
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return chr(0x2421) if code == 0x7F else f"[U+{code:04X}]"
+from stages.shown import visible
 
 
 def element(name: str, *children: Markup | str, **attributes: str | float | None) -> Markup:

@@ -86,5 +86,6 @@ def test_the_branches_of_a_pair_begin_where_its_lines_differ() -> None:
 
 def test_control_characters_are_spelled_out_and_letters_of_any_script_are_kept() -> None:
     assert visible("a\x1b[31mb\x00\x7f\x9b") == "a\\x1b[31mb\\x00\\x7f\\x9b"
+    assert visible("\ud800\ufffe\uffff") == "\\ud800\\ufffe\\uffff", "what no file of SVG may hold"
     assert visible("\u202eabc\u2066 \u2028") == "\\u202eabc\\u2066 \\u2028"
     assert visible("שלום 数学 é 🙂\n\tx") == "שלום 数学 é 🙂\n\tx"

@@ -8,7 +8,7 @@ import pytest
 
 from stages.page.charts import Axis, Chart, Kind, Point, Series
 from stages.page.drawing import COLOURS, DASHES, file_of, svg
-from stages.page.svg import element, visible
+from stages.page.svg import element
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = "<script>alert(1)</script> \"'&]]> \x00\x1b[31m \u202egnp.exe\u202c </svg> --> <!-- \ufffe"
@@ -69,9 +69,8 @@ def test_whatever_a_name_says_is_text() -> None:
     assert not any(letter in text for letter in "\x00\x1b\u202e\u202c\ufffe")
 
 
-def test_what_cannot_be_seen_is_made_visible() -> None:
-    assert visible("a\x00b\x1b\x7f\u202e\u2066\ufeff\n\tü") == "a␀b␛␡[U+202E][U+2066]\ufeff\n\tü"
-    assert visible("\ud800") == "[U+D800]"
+def test_texts_and_attributes_of_an_element_are_escaped_and_what_cannot_be_seen_is_spelled_out() -> None:
+    assert element("text", "a\x00\u202e", id="\x1b") == '<text id="\\x1b">a\\x00\\u202e</text>'
     assert element("text", "a < b", x=4.0, fill=None, class_="l") == '<text x="4" class="l">a &lt; b</text>'
     assert element("g", id='"><script>') == '<g id="&#34;&gt;&lt;script&gt;"></g>'
 

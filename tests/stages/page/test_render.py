@@ -13,7 +13,7 @@ def test_an_unknown_name_is_an_error_and_values_are_escaped() -> None:
     made = render.environment()
     with pytest.raises(UndefinedError):
         made.from_string("{{ nothing }}").render()
-    assert made.from_string("{{ a }}").render(a="<b>\u202e\x00") == "&lt;b&gt;[U+202E]␀"
+    assert made.from_string("{{ a }}").render(a="<b>\u202e\x00") == "&lt;b&gt;\\u202e\\x00"
 
 
 def test_the_browser_of_problems_has_its_place_styles_script_and_entry(monkeypatch: pytest.MonkeyPatch) -> None:
