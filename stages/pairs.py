@@ -205,7 +205,8 @@ def _taken(name: RuleName, question: Question, report: PairReport, number: int) 
             told.sweep[eta] += yielded
             told.sweep_problems[eta] += yielded > 0
         pairs, none = [pair for pair in pairs if pair.gap >= settings.eta], NO_GAP if pairs else none
-        none = f"{NO_GAP} of {settings.eta:g}" if none == NO_GAP else none
+        asked = f"of {settings.eta:g}" if settings.eta else "above 0"
+        none = f"{NO_GAP} {asked}" if none == NO_GAP else none
     if not pairs:
         told.counts[WITHOUT + none] += 1
         report.reasons.append(Reason(*whose, none))

@@ -147,10 +147,13 @@ def notes(view: PathView) -> Iterator[str]:
 def reason_text(row: Mapping[str, Any], problem: str) -> str:
     """A line of `OUT.reasons.jsonl` in words, the problem's id left out."""
     by = f" by {row['rule']}" if row.get("rule") else ""
+    if "path" in row and row["reason"] == "gold":
+        return "no pair is made of the gold solution (sipf pairs --gold)"
     if "path" in row:
         return f"path {short(str(row['path']), problem)} left out{by}: {row['reason']}"
     if "pairs" in row:
-        return f"{many(int(row['pairs']), 'pair')} left out{by}: {row['reason']}"
+        told = f"more than --{row['reason']}" if row["reason"] in ("most", "max-per-problem") else row["reason"]
+        return f"{many(int(row['pairs']), 'pair')} left out{by}: {told}"
     return f"no pair{by}: {row['reason']}"
 
 

@@ -36,9 +36,7 @@ def accuracy(policies: Sequence[Row], first_loop: str, against: str) -> Section:
             *_by_round(rows, split, first_loop),
             *(_drawn(row, split) for row in rows if "drawn" in row),
         ]
-        section.blocks.append(
-            Group(_split(split), [_rates(rows, against), _gains(rows, against), Charts(tuple(charts))])
-        )
+        section.blocks.append(Group(_split(split), [Charts(tuple(charts)), _rates(rows), _gains(rows, against)]))
     return section
 
 
@@ -69,7 +67,7 @@ def verdict(gain: float, p: float) -> str:
     return "better" if gain > 0 else "worse"
 
 
-def _rates(rows: Sequence[Row], against: str) -> Table:
+def _rates(rows: Sequence[Row]) -> Table:
     traced = any(row["trace"] for row in rows)
     columns = [
         "policy",
@@ -94,11 +92,11 @@ def _gains(rows: Sequence[Row], against: str) -> Table:
         "policy",
         f"gain over {against}, points",
         "p",
-        f"than {against}",
+        f"against {against}",
         "round before",
         "gain, points",
         "p",
-        "than before",
+        "against the round before",
     )
     found: list[tuple[object, ...]] = []
     for row in rows:

@@ -14,13 +14,17 @@ from stages.page.charts import Chart
 from stages.page.costs import costs
 from stages.page.drawing import file_of
 from stages.page.health import health
-from stages.page.made import outputs, unfinished
+from stages.page.made import outputs, unfinished, when
 from stages.page.problems import problem_section
 from stages.page.provenance import provenance
 from stages.page.render import page
 from stages.page.reward import reward
 from stages.page.training import training
 from stages.settings.report import ReportSettings
+from stages.shown import many
+
+NO_BREAK = "\u00a0"
+"""A space at which no line ends."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def assemble(folders: Mapping[str, Path], result: Mapping[str, Any], settings: R
     finished = [
         str(made.manifest["finished"]) for found in loops.values() for made in found if "finished" in made.manifest
     ]
-    last = f" Its newest file is of {max(finished)}." if finished else ""
+    last = f" The newest file was finished at {when(max(finished))}." if finished else ""
     return Assembled(
         f"Report on {', '.join(folders)}",
         f"What sipf found in {', '.join(map(str, folders.values()))}.{last}",
@@ -82,13 +86,14 @@ def assemble(folders: Mapping[str, Path], result: Mapping[str, Any], settings: R
 
 
 def _overview(folders: Mapping[str, Path], result: Mapping[str, Any], against: str) -> Section:
-    """The last policy of each loop in a sentence per split, and what is not finished."""
+    """The last policy of each loop in a sentence per split, the best round, and what is not finished."""
     section = Section("overview", "In short")
     for name in folders:
         own = [row for row in result["policies"] if _loop(row["policy"], folders) == name]
         for split in dict.fromkeys(row["split"] for row in own):
             last = [row for row in own if row["split"] == split][-1]
             section.blocks.append(Text(_sentence(last, against)))
+    section.blocks += [Text(_best(row)) for row in result["best"]]
     for name, folder in folders.items():
         section.blocks += [Text(f"{name}: {said}", notice=True) for said in unfinished(folder)]
     return section
@@ -98,12 +103,22 @@ def _loop(policy: str, folders: Mapping[str, Path]) -> str:
     return policy.rpartition("/")[0] or next(iter(folders))
 
 
+def _best(row: Mapping[str, Any]) -> str:
+    """The best round that health.jsonl names, and what ended the loop."""
+    name = f"round {row['round']}" if row["round"] else "SFT"
+    said = f"{row['loop']}: of {many(row['rounds'], 'round')} the best model is that of {name} ({row['model']})"
+    if not row["round"]:
+        said = f"{row['loop']}: after {many(row['rounds'], 'round')} the best model is still {name} ({row['model']})"
+    ended = f" The loop was ended by: {row['ended_by']}." if row["ended_by"] else ""
+    return f"{said}, by the {row['chosen_on']} problems.{ended}"
+
+
 def _sentence(row: Mapping[str, Any], against: str) -> str:
-    said = f"{row['policy']} on {row['split']}: {percent(row['rate'])} % right ({interval(row)} %)"
+    said = f"{row['policy']} on {row['split']}: {percent(row['rate'])}{NO_BREAK}% right ({interval(row)}{NO_BREAK}%)"
     if row["trace"]:
-        said += f", {percent(row['trace']['rate'])} % by right steps"
+        said += f", {percent(row['trace']['rate'])}{NO_BREAK}% by right steps"
     for gain, p, other in (("gain", "p", against), ("gain_before", "p_before", row.get("before"))):
         if gain in row:
             told = verdict(row[gain], row[p])
-            said += f"; {100 * row[gain]:+.1f} points against {other} (p = {p_value(row[p])}, {told})"
+            said += f"; {100 * row[gain]:+.1f} points against {other} (p{NO_BREAK}={NO_BREAK}{p_value(row[p])}, {told})"
     return f"{said}."

@@ -30,13 +30,13 @@ def costs(loops: Mapping[str, Sequence[Made]], rounds: Sequence[Mapping[str, Any
         rounds: rows as `stages.report.report` gives them.
     """
     section = Section("costs", "Costs, pairs and what was dropped")
-    if rounds:
-        section.blocks.append(_rounds(rounds))
     charts = []
     for name, made in loops.items():
         charts += [*_label_cost(name, made), *_yield(name, made)]
     if charts:
         section.blocks.append(Charts(tuple(charts)))
+    if rounds:
+        section.blocks.append(_rounds(rounds))
     for name, made in loops.items():
         blocks = [_time(made), *_labels(made), *_pairs(made), _missing(made)]
         section.blocks += [Group(f"Loop {name}", blocks)] if len(loops) > 1 else blocks
@@ -168,13 +168,13 @@ def _labels(made: Sequence[Made]) -> list[Block]:
 
 
 def _pairs(made: Sequence[Made]) -> list[Block]:
-    rows = [
-        (one.name, rule, name, n)
-        for one in _of(made, "pairs.jsonl")
-        for rule, told in _rules(one).items()
-        for name, n in told.get("counts", {}).items()
-    ]
-    return [Table(("pairs", "rule", "what", "number"), rows, "Pairs by rule and reason")] if rows else []
+    """The counts of each rule, a column per round."""
+    found = _of(made, "pairs.jsonl")
+    counted = [{rule: told.get("counts", {}) for rule, told in _rules(one).items()} for one in found]
+    names = dict.fromkeys((rule, name) for rules in counted for rule, counts in rules.items() for name in counts)
+    rows = [(rule, name, *(rules.get(rule, {}).get(name) for rules in counted)) for rule, name in names]
+    columns = ("rule", "what", *(round_of(one.name) for one in found))
+    return [Table(columns, rows, "Pairs by rule and reason")] if rows else []
 
 
 def _missing(made: Sequence[Made]) -> Block:

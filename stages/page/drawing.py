@@ -15,9 +15,9 @@ from stages.page.svg import element
 
 WIDTH, HEIGHT = 420.0, 240.0
 """Of the drawing without title and legend, in units of which 12 are the height of a letter."""
-LEFT, RIGHT, TOP, BOTTOM = 52.0, 12.0, 12.0, 46.0
-LETTER = 6.4
-"""The width of a letter, on the average."""
+RIGHT, TOP, BOTTOM = 12.0, 12.0, 46.0
+LETTER = 7.0
+"""The width of a letter, on the average, in a wide font."""
 DASHES = (None, "7 4", "2 3", "10 3 2 3", "4 2", "1 4")
 COLOURS = 6
 BAR, GAP = 13.0, 9.0
@@ -102,11 +102,14 @@ def _short(text: str, letters: int) -> str:
 def _plot(chart: Chart) -> tuple[list[Markup], float]:
     points = [point for one in chart.series for point in one.points]
     heights = [y for point in points for y in (point.y, point.low, point.high) if y is not None]
-    x = _Scale(*_range(chart.x, [point.x for point in points]), LEFT, WIDTH - RIGHT)
     y = _Scale(*_range(chart.y, heights), HEIGHT - BOTTOM, TOP)
+    heights_said = [(value, number(value)) for value in ticks(y.low, y.high, whole=chart.y.whole)]
+    # The axis stands right of its own label and of the longest number.
+    left = 26.0 + LETTER * max([len(said) for _, said in heights_said] + [2])
+    x = _Scale(*_range(chart.x, [point.x for point in points]), left, WIDTH - RIGHT)
     drawn = [one for one in chart.series if not one.reference]
     compared = [one for one in chart.series if one.reference]
-    body = [*_y_axis(chart.y, y), *_x_axis(chart.x, x)]
+    body = [*_y_axis(chart.y.label, heights_said, y, left), *_x_axis(chart.x, x)]
     body += [element("path", d=_path(one.points, x, y), class_="reference") for one in compared]
     for number_, one in enumerate(drawn):
         # Intervals of several series at one place stand side by side.
@@ -115,18 +118,18 @@ def _plot(chart: Chart) -> tuple[list[Markup], float]:
     return body, HEIGHT
 
 
-def _y_axis(axis: Axis, y: _Scale) -> Iterator[Markup]:
-    for value in ticks(y.low, y.high, whole=axis.whole):
-        yield element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y(value), y2=y(value), class_="grid")
-        yield _text(number(value), LEFT - 6, y(value) + 4, anchor="end")
-    yield element("line", x1=LEFT, x2=LEFT, y1=y.start, y2=y.end, class_="axis")
+def _y_axis(label: str, marks: list[tuple[float, str]], y: _Scale, left: float) -> Iterator[Markup]:
+    for value, said in marks:
+        yield element("line", x1=left, x2=WIDTH - RIGHT, y1=y(value), y2=y(value), class_="grid")
+        yield _text(said, left - 6, y(value) + 4, anchor="end")
+    yield element("line", x1=left, x2=left, y1=y.start, y2=y.end, class_="axis")
     middle = (y.start + y.end) / 2
-    yield _text(_short(axis.label, 34), 12.0, middle, anchor="middle", transform=f"rotate(-90 12 {middle:g})")
+    yield _text(_short(label, 30), 12.0, middle, anchor="middle", transform=f"rotate(-90 12 {middle:g})")
 
 
 def _x_axis(axis: Axis, x: _Scale) -> Iterator[Markup]:
     base = HEIGHT - BOTTOM
-    yield element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=base, y2=base, class_="axis")
+    yield element("line", x1=x.start, x2=x.end, y1=base, y2=base, class_="axis")
     if axis.names:
         letters = max(3, int((x.end - x.start) / len(axis.names) / LETTER))
         every = max(1, -(-len(axis.names) * 4 * LETTER // (x.end - x.start)))  # of very many, some have their names

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,14 @@ def _order(made: Made) -> tuple[int, int, str]:
         number -= 1
     place = STAGES.index(made.stage) if made.stage in STAGES else len(STAGES)
     return number, place, made.name
+
+
+def when(stamp: str) -> str:
+    """A time of a manifest as a person writes it: "2026-11-29 08:43 UTC"; what is none stays as it is."""
+    try:
+        return f"{datetime.fromisoformat(stamp).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return stamp
 
 
 def unfinished(folder: Path) -> Iterator[str]:

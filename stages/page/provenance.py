@@ -8,7 +8,7 @@ from typing import Any
 
 from stages.page.blocks import Block, Group, Section, Text
 from stages.page.charts import Table
-from stages.page.made import Made
+from stages.page.made import Made, when
 
 PARTS = ("options", "facts", "model", "template", "versions", "platform", "usage", "result", "eval")
 """What of a manifest is shown key by key, in this order; counts stand elsewhere."""
@@ -18,12 +18,12 @@ LONGEST = 300
 
 
 def provenance(loops: Mapping[str, Sequence[Made]]) -> Section:
-    """The section: one fold per output."""
+    """The section: a table of all outputs, and a fold with one fold per output."""
     section = Section("settings", "Settings, versions and inputs")
     section.blocks.append(Text("From the manifest of each output, in the order of the loop."))
     for name, made in loops.items():
-        blocks: list[Block] = [_overview(made)]
-        blocks += [Group(f"{one.name}: {one.stage}", [_everything(one)], folded=True) for one in made]
+        each = [Group(f"{one.name}: {one.stage}", [_everything(one)], folded=True) for one in made]
+        blocks: list[Block] = [_overview(made), Group("Every setting of every output", each, folded=True)]
         section.blocks += [Group(f"Loop {name}", blocks)] if len(loops) > 1 else blocks
     return section
 
@@ -32,16 +32,18 @@ def _overview(made: Sequence[Made]) -> Table:
     rows = []
     for one in made:
         manifest = one.manifest
-        source = _part(manifest, "input")
+        source = _part(manifest, "input") or _part(_part(manifest, "identity"), "input")
+        model = _part(manifest, "model").get("name") or _part(manifest, "facts").get("model")
         versions = {**_part(manifest, "platform"), **_part(manifest, "versions")}
         rows.append(
             (
-                one.name, one.stage, manifest.get("sipf"), versions.get("torch"), manifest.get("finished"),
-                source.get("path"), str(source.get("sha256", ""))[:12] or None,
+                one.name, one.stage, model, source.get("path"), str(source.get("sha256", ""))[:12] or None,
+                manifest.get("sipf"), versions.get("torch"),
+                when(str(manifest["finished"])) if "finished" in manifest else None,
             )
         )  # fmt: skip
-    columns = ("output", "command", "sipf", "torch", "finished", "input", "input's sha256")
-    return Table(columns, rows, "What was made of what")
+    columns = ("output", "command", "model", "input", "input's sha256", "sipf", "torch", "finished")
+    return Table(columns, rows, "What was made of what; a trained model's input are its training rows")
 
 
 def _part(manifest: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -5,16 +5,20 @@ Everything that is put into a template is escaped, unless it was made as Markup;
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from stages.page import charts
 from stages.page.blocks import Charts, Group, Section, Text
 from stages.page.charts import Table
 from stages.page.drawing import svg
 from stages.shown import visible
+
+_OPTION = re.compile(r"(?<!\S)(\(?--?[a-z][a-z0-9-]{0,30})")
 
 
 def environment() -> Environment:
@@ -33,7 +37,17 @@ def environment() -> Environment:
     made.tests["group"] = lambda block: isinstance(block, Group)
     made.filters["svg"] = svg
     made.filters["cell"] = cell
+    made.filters["unbroken"] = unbroken
     return made
+
+
+def unbroken(text: str) -> Markup:
+    """The text, escaped, in which no line ends inside an option (`--max-length`)."""
+    parts = (
+        Markup('<span class="option">{}</span>').format(part) if place % 2 else escape(part)
+        for place, part in enumerate(_OPTION.split(visible(text)))
+    )
+    return Markup("").join(parts)
 
 
 def cell(value: object) -> str:

@@ -201,10 +201,12 @@ def _positions(slug: str, name: str, groups: Mapping[str, Quality]) -> Chart | N
         for said, means in (("right steps", quality.right_at), ("wrong steps", quality.wrong_at))
         if means
     )
+    last = max((at for means in (quality.right_at, quality.wrong_at) for at in means), default=0)
+    later = f" Step {POSITIONS} stands for all later ones, too." if last == POSITIONS else ""
     return Chart(
         f"position-{slug}", f"Score of {name} by step position, {who}", Axis("step", low=0.5, whole=True),
         Axis("mean score", low=0.0, high=1.0), series,
-        note=f"Bars are 95 % intervals. Step {POSITIONS} holds all that follow, too.",
+        note=f"Bars are 95 % intervals.{later}",
     )  # fmt: skip
 
 

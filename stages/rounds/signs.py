@@ -1,6 +1,6 @@
 """The failure signs of a round: each a function of numbers and thresholds, with what it rests on and what to do.
 
-    signs(changes, prm, training, drawn, first, {}, limits)     # [Finding(Sign.PLATEAU, "+0.3 points over the ...")]
+    signs(changes, prm, training, drawn, first, {}, limits)     # [Finding(Sign.PLATEAU, "+0.3 points against ...")]
 
 The signs are the paper's (arXiv 2412.08393) - a plateau, falling accuracy, a reward model that stays weak, a diverging
 loss - and two that later work saw behind a plateau (arXiv 2412.17256, 2407.05013): shrinking diversity, and accuracy
@@ -189,4 +189,4 @@ def signs(
 
 def told(gain: float, p: float) -> str:
     """A change of accuracy in words."""
-    return f"{100 * gain:+.1f} points over the round before (p = {p:.2g})"
+    return f"{100 * gain:+.1f} points against the round before (p = {p:.2g})"

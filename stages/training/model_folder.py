@@ -25,7 +25,7 @@ from typing import Any, Self
 from evals.errors import UsageError
 from stages.files.atomic import NO_ROOM, cannot_write
 from stages.files.locks import CHOOSE_ANOTHER, output_lock
-from stages.files.manifest import MODEL_MANIFEST, differences, plain, sync_folder
+from stages.files.manifest import MODEL_MANIFEST, differences, now, plain, sync_folder
 from stages.files.outputs import save_manifest
 from stages.models.naming import CARD
 from stages.runs.tracking import TENSORBOARD
@@ -162,7 +162,7 @@ class ModelFolder:
         if self.tensorboard.is_dir():
             shutil.copytree(self.tensorboard, self.final / TENSORBOARD, dirs_exist_ok=True)
         _sync_files(self.final)
-        full = {**manifest, "seconds": round(self.seconds(), 1), "identity": self.identity}
+        full = {**manifest, "seconds": round(self.seconds(), 1), "finished": now(), "identity": self.identity}
         self.keep(MODEL_MANIFEST, full)
         self._publish()
         return full

@@ -22,6 +22,7 @@ from evals.errors import DataError, UsageError
 from evals.records import Problem
 from evals.tasks import task_of
 from stages.files.interrupts import StopFlag
+from stages.files.manifest import toolkit_version
 from stages.models.devices import choose_device, choose_training_dtype
 from stages.models.loading import load_tokenizer
 from stages.models.naming import at_commit, at_revision, model_fingerprint, read_card, with_base
@@ -200,6 +201,7 @@ class TrainingRun:
         """What the manifest says before there are results."""
         device = choose_device(self.options.device)
         return {
+            "sipf": toolkit_version(),
             "stage": self.stage,
             "model": {"name": self.base, "fingerprint": model_fingerprint(self.base)},
             "template": prompter.describe(),

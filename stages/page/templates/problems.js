@@ -1,7 +1,7 @@
 // The browser of problems: filters what Python has decided, and shows it. Every text is set as text, never as HTML.
 (function () {
   "use strict";
-  const PER_PAGE = 12;
+  const PER_PAGE = matchMedia("(max-width: 760px)").matches ? 5 : 12;   // the list stands above the problem there
   const LINK = "#problem=";
   const byId = (name) => document.getElementById("problems-" + name);
   const data = JSON.parse(byId("data").textContent);
@@ -73,8 +73,9 @@
     page = 0;
     const at = matching.indexOf(current);
     if (at >= 0) page = Math.floor(at / PER_PAGE);
-    byId("count").textContent = count(matching.length, "problem matches", "problems match") + " of " +
-      problems.length.toLocaleString("en") + ". Keys: j or → next, k or ← previous.";
+    byId("count").textContent = (matching.length === problems.length ? "All " + count(problems.length, "problem") + "." :
+      matching.length.toLocaleString("en") + " of " + count(problems.length, "problem") + " match.") +
+      " Keys: j or → for the next one, k or ← for the one before.";
     list();
   }
 
@@ -88,7 +89,7 @@
       for (const view of problem.views.filter((view) => view.judged)) {
         const right = view.judged === 1 ? view.right === 1 : null;
         const said = right === null ? view.right + "/" + view.judged : sign(right);
-        told.append(make("span", right === null ? "" : kind(right), view.name + " " + said));
+        told.append(make("span", right === null ? "" : kind(right), view.name + ": " + said));
       }
       link.append(told);
       link.href = LINK + encodeURIComponent(problem.id);
@@ -109,7 +110,7 @@
     if (path.labelled || names.length) {
       const head = make("tr", "");
       for (const said of ["step", "", "", ...(path.labelled ? ["hits/draws"] : []), ...names]) {
-        const cell = make("th", said === "hits/draws" ? "figure short" : said && said !== "step" ? "figure" : "", said);
+        const cell = make("th", said && said !== "step" ? "figure" : "", make("span", "", said));
         cell.scope = "col";
         head.append(cell);
       }
@@ -224,7 +225,7 @@
       make("header", "", title, make("span", "", back, " ", on)),
       foreign("p", "asked", problem.question),
       ...(problem.choices || []).map((choice, n) => foreign("p", "", String.fromCharCode(65 + n) + ") " + choice)),
-      make("p", "facts", problem.answer === undefined ? "" : foreign("span", "", "right answer " + problem.answer + " · "), facts.join(" · ")),
+      make("p", "facts", problem.answer === undefined ? "" : foreign("span", "", "answer " + problem.answer + " · "), facts.join(" · ")),
       ...problem.views.map((view) => oneView(view, true)));
     list();
     const link = LINK + encodeURIComponent(problem.id);
@@ -286,8 +287,9 @@
     cut.paths ? count(cut.paths, "path") : "", cut.lines ? count(cut.lines, "line") : "",
   ].filter(Boolean);
   byId("sample").textContent = sample.taken === 0 ? "There are no problems to show." :
-    "A sample of " + count(sample.taken, "problem") + " of " + sample.of.toLocaleString("en") + ", drawn by a hash of their ids with seed " + sample.seed +
-    ", the same ones in every round" + (sample.taken < sample.drawn ? "; " + count(sample.drawn - sample.taken, "more was", "more were") + " drawn and left out to keep the page small" : "") + "." +
+    (sample.taken === sample.of ? "All " + count(sample.taken, "problem") + " of the rounds and of the results" :
+      "A sample of " + count(sample.taken, "problem") + " of " + sample.of.toLocaleString("en") + ", drawn by a hash of their ids with seed " + sample.seed +
+      ", the same ones in every round") + (sample.taken < sample.drawn ? "; " + count(sample.drawn - sample.taken, "more was", "more were") + " drawn and left out to keep the page small" : "") + "." +
     (left.length ? " Cut off: " + left.join(", ") + "; sipf show --full shows all." : "") +
     " A score below " + sample.pass_score + " counts as wrong.";
   offer(byId("none"), problems.flatMap((problem) => problem.none));

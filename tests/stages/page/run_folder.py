@@ -107,5 +107,7 @@ def save_loop(folder: Path) -> Path:
             {"step": n, "loss": 1 / n, "chosen_logps": -0.1 * n, "rejected_logps": -0.5 * n, "log_odds_ratio": 0.3 * n}
             for n in range(1, 6)
         ]
-        save_model(folder / f"m{number}", steps, stage="orpo", options={"lr": 0.0002, "epochs": 1.0})
+        save_model(folder / f"m{number}", steps, stage="orpo", options={"lr": 0.0002, "epochs": 1.0},
+                   model={"name": "m0"}, identity={"input": {"sha256": "0123456789abcdef"}}, sipf="0.1.0",
+                   finished="2026-01-01T02:03:04+00:00")  # fmt: skip
     return folder

@@ -39,3 +39,11 @@ def test_the_browser_of_problems_has_its_place_styles_script_and_entry(monkeypat
     (script,) = page.all("script")
     assert script.text().strip() == 'const shown = ["\\u003c/script\\u003e\\u003cb\\u003e"];'
     assert not list(tree(render.page("t", "l", [], "f")).all("script"))
+
+
+def test_no_line_ends_inside_an_option_and_what_a_paragraph_says_is_escaped() -> None:
+    long = "--" + "a" * 40
+    assert render.unbroken(f"Draw more (--want-right <b>), -2.5 {long}\x00") == (
+        'Draw more <span class="option">(--want-right</span> &lt;b&gt;), -2.5 '
+        f'<span class="option">{long[:33]}</span>{long[33:]}\\x00'
+    )
