@@ -302,8 +302,10 @@ def _path(view: PathView, problem: str, caps: _Caps) -> dict[str, Any]:
     path = view.path
     made: dict[str, Any] = {"id": visible(short(path.id, problem)), "correct": path.correct}
     made["facts"] = facts(path)
-    if path.answer is not None or path.outcome is not None:
-        made["answer"] = caps.text(path.answer if path.answer is not None else str(path.outcome))
+    if path.answer is not None:
+        made["answer"] = caps.text(path.answer)
+    elif path.outcome is not None:
+        made["outcome"] = caps.text(str(path.outcome))
     if path.scores:
         made["names"] = [visible(name) for name in path.scores]
     if path.labels is not None:

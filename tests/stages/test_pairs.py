@@ -199,6 +199,7 @@ def test_the_sweep_says_what_running_with_that_eta_yields() -> None:
          {}, "fewer than two usable paths", "sipf score --name prm"),
         (two(9, 0.2), {"eta": 0.4}, "no gap of 0.4", "Lower --eta: at 0.1 there would be 9 pairs"),
         (two(9, 0.0), {"eta": 0.1}, "no gap of 0.1", "No --eta would do: even at 0 there would be 0 pairs"),
+        (two(9, 0.0), {"eta": 0.0}, "no gap above 0", "No --eta would do: even at 0 there would be 0 pairs"),
         (two(5, 0.2), {"eta": 0.5}, "no gap of 0.5", "No --eta would do: even at 0 there would be 5 pairs"),
         (two(3, 0.3), {}, "too few problems", "Sample and score more problems"),
         ([], {}, "no problem was read", "Sample and score more problems"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from evals.records import Path, StepLabel
-from stages.shown import PathView, Piece, branches, label_text, pieces, visible
+from stages.shown import PathView, Piece, branches, label_text, pieces, reason_text, visible
 from tests.stages.pairing.questions import solved
 
 
@@ -89,3 +89,15 @@ def test_control_characters_are_spelled_out_and_letters_of_any_script_are_kept()
     assert visible("\ud800\ufffe\uffff") == "\\ud800\\ufffe\\uffff", "what no file of SVG may hold"
     assert visible("\u202eabc\u2066 \u2028") == "\\u202eabc\\u2066 \\u2028"
     assert visible("שלום 数学 é 🙂\n\tx") == "שלום 数学 é 🙂\n\tx"
+
+
+def test_why_a_pair_or_a_path_is_missing_is_said_in_words() -> None:
+    said = {
+        "no pair by widest: no right path": {"rule": "widest", "reason": "no right path"},
+        "path #3 left out: earlier round": {"path": "q#3", "reason": "earlier round"},
+        "no pair is made of the gold solution (sipf pairs --gold)": {"path": "q#gold", "reason": "gold"},
+        "2 pairs left out by fork: length gap": {"pairs": 2, "rule": "fork", "reason": "length gap"},
+        "1 pair left out by fork: more than --most": {"pairs": 1, "rule": "fork", "reason": "most"},
+    }
+    for words, row in said.items():
+        assert reason_text({"problem": "q", **row}, "q") == words

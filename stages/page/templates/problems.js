@@ -147,10 +147,11 @@
   }
 
   function onePath(path) {
-    const answer = path.answer === undefined ? "no answer" : "answer ";
-    const head = make("h5", "", foreign("span", "", path.id), " ",
-      make("span", kind(path.correct), sign(path.correct) + " " + word(path.correct) + ", " + answer,
-        path.answer === undefined ? "" : foreign("span", "", path.answer)), " ",
+    const verdict = sign(path.correct) + " " + word(path.correct);
+    const known = path.answer !== undefined ? path.answer : path.outcome !== undefined ? path.outcome : "no answer";
+    // What became of a program says no more than its verdict where it is "wrong".
+    const told = known === word(path.correct) ? [verdict] : [verdict + (path.answer === undefined ? ", " : ", answer "), foreign("span", "", known)];
+    const head = make("h5", "", foreign("span", "", path.id), " ", make("span", kind(path.correct), ...told), " ",
       make("span", "facts", path.facts.join(" · ")));
     const part = make("div", "path", head);
     for (const note of path.notes || []) part.append(make("p", "", foreign("span", "flag", note)));

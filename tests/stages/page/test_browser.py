@@ -154,6 +154,17 @@ def test_a_link_opens_its_problem_and_says_if_there_is_none(browser_of_problems:
     assert found.said == []
 
 
+def test_a_program_has_its_outcome_where_others_have_an_answer(tmp_path: Path, show: Open) -> None:
+    ends = {"passed": True, "wrong": False, "timeout": False}
+    paths = [{"text": "x", "steps": ["x"], "correct": right, "outcome": end} for end, right in ends.items()]
+    written(tmp_path / "run/r0/paths.jsonl", [line("q/0", *paths, {"text": "y", "steps": ["y"], "correct": False})])
+    file = tmp_path / "page.html"
+    section = problem_section({"run": tmp_path / "run"}, most=9, seed=0)
+    file.write_text(page("Problems", "", [], "", section), encoding="utf-8")
+    heads = show(file).page.locator("#problems-one h5 > span:nth-child(2)").all_inner_texts()
+    assert heads == ["✓ right, passed", "✗ wrong", "✗ wrong, timeout", "✗ wrong, no answer"]
+
+
 def test_hostile_texts_are_text(tmp_path: Path, show: Open) -> None:
     bad = f"{HOSTILE} {TURNED}"
     text = f"{bad}\n{'<b>' * 34_000}\nThe answer is {bad}"
