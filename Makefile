@@ -9,7 +9,7 @@ VLLM_STAMP := $(VLLM_VENV)/.installed
 DEEPSPEED := $(CURDIR)/.deepspeed
 DEEPSPEED_STAMP := $(DEEPSPEED)/.installed
 
-.PHONY: setup test setup-vllm test-vllm setup-deepspeed test-deepspeed models test-models demo reproduce docs lint types floors pins clean
+.PHONY: setup test setup-vllm test-vllm setup-deepspeed test-deepspeed models test-models demo reproduce docs looks lint types floors pins clean
 
 setup: $(STAMP)
 
@@ -65,6 +65,11 @@ demo: setup
 # docs/claims.md, with the arms of earlier runs that docs/claims keeps beside those that it has run.
 reproduce: setup
 	PATH="$(BIN):$$PATH" CLAIMS=docs/claims.md KEPT=docs/claims bash examples/reproduce.sh
+
+# Pictures of the page of `sipf report` from two real runs, and the recording of a terminal. Takes 10 minutes.
+looks: setup
+	$(BIN)/python -m docs.make_looks
+	$(BIN)/python -m docs.make_terminal
 
 # The page of options, the picture in the README and the line in docs/line.md, from what the commands are and write now.
 # Takes minutes.

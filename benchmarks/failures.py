@@ -23,6 +23,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = {"SFT_N": "72", "QUESTIONS_N": "400", "TEST_N": "300", "OOD_N": "100", "VALIDATION_N": "300"}
 SOUND = "sound"
+ROUNDS = 3
+"""The most that a loop here has."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Loop:
 LOOPS = {
     SOUND: Loop("nothing: the demo's settings, fewer questions", ("--rule", "outcome", "--stop-when", "worse")),
     "plateau": Loop(
-        "ORPO's learning rate is a thousand times too low, so no policy differs from M0; `--stop-when plateau`",
+        "ORPO's learning rate is a thousand times too low, so the policy hardly differs from M0; `--stop-when plateau`",
         ("--rule", "outcome", "--rounds", "3", "--stop-when", "plateau"),
         {"SIPF_ORPO_LR": "2e-7"},
     ),
@@ -47,9 +49,10 @@ LOOPS = {
         {"SIPF_ORPO_LR": "2e-3", "SIPF_ORPO_EPOCHS": "3"},
     ),
     "weak": Loop(
-        "one rollout per step, of a fiftieth of the paths, so the reward model learns from almost nothing",
-        ("--rule", "widest",),
-        {"SIPF_SIMULATE_K": "1", "SIPF_SIMULATE_SHARE": "0.02", "SIPF_TRAIN_PRM_HELD_OUT": "0.5"},
+        "one rollout per step, for a tenth of the problems, half of them held out: the reward model has too little to "
+        "learn from, and what it has is noise",
+        ("--rule", "widest"),
+        {"SIPF_SIMULATE_K": "1", "SIPF_SIMULATE_SHARE": "0.1", "SIPF_TRAIN_PRM_HELD_OUT": "0.5"},
     ),
     "diverging": Loop(
         "ORPO's learning rate is 500 times too high",
@@ -75,6 +78,10 @@ def run(name: str, work: Path) -> Path:
     environment = {**os.environ, **SIZES, **loop.settings, "PATH": path}
     with open(work / f"{name}.log", "w", encoding="utf-8") as log:
         subprocess.run(line, env=environment, stdout=log, stderr=subprocess.STDOUT, check=True)
+        for number in range(1, ROUNDS) if name == SOUND else ():  # which has one round, but makes questions for all
+            file = out / f"data/questions.{number}.jsonl"
+            made = f"sipf data chain --split train -n {SIZES['QUESTIONS_N']} --seed {200 + number} -o {file}"
+            subprocess.run(made.split(), env=environment, stdout=log, stderr=subprocess.STDOUT, check=True)
     return out
 
 

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from docs import make_terminal
 from evals.records import Problem
 from tests.docs.pages import PAGES, ROOT, blocks
 
@@ -86,3 +87,22 @@ def test_the_picture_is_text_that_follows_the_colour_scheme_and_loads_nothing() 
     assert "prefers-color-scheme: dark" in picture
     assert "url(" not in picture
     assert "href" not in picture
+
+
+def test_the_recording_has_every_command_in_its_order_and_loads_nothing() -> None:
+    picture = (ROOT / "docs/terminal.svg").read_text(encoding="utf-8")
+    said = [element.text or "" for element in ElementTree.fromstring(picture).iter("{http://www.w3.org/2000/svg}text")]
+    assert [line for line in said if line.startswith("sipf ")] == list(make_terminal.COMMANDS)
+    assert any("first wrong step" in line for line in said[said.index(make_terminal.COMMANDS[-1]) :])
+    assert "prefers-reduced-motion" in picture
+    assert set(re.findall(r"url\((.*?)\)", picture)) == {"#screen"}
+    assert "href" not in picture
+
+
+def test_pictures_are_small_and_shown_on_a_page() -> None:
+    pictures = [path for path in (ROOT / "docs").iterdir() if path.suffix in (".svg", ".png")]
+    shown = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert len(pictures) >= 4
+    for picture in pictures:
+        assert picture.stat().st_size <= 200_000, picture.name
+        assert picture.name in shown
