@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 SETTINGS = {
-    "SFT_N": "72", "QUESTIONS_N": "200", "TEST_N": "200", "OOD_N": "100",
+    "SFT_N": "72", "QUESTIONS_N": "150", "TEST_N": "150", "OOD_N": "60",
     # Every rollout is made, of half of the problems, and each update is logged, so that each chart has its numbers.
-    "SIPF_SIMULATE_STRATEGY": "brute", "SIPF_SIMULATE_SHARE": "0.5", "SIPF_TRAIN_PRM_EPOCHS": "3",
+    "SIPF_SIMULATE_STRATEGY": "brute", "SIPF_SIMULATE_SHARE": "0.5", "SIPF_TRAIN_PRM_EPOCHS": "2",
     "SIPF_ORPO_LOGGING_STEPS": "1",
 }  # fmt: skip
 """Of both runs; all else is as in the demo."""

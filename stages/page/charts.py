@@ -30,13 +30,15 @@ class Series:
     """What is drawn in one colour, one dash and one marker.
 
     `reference` is a line that others are compared with, such as the diagonal: thin, without marks, and in no table.
-    `marks`: a marker at each point.
+    `marks`: a marker at each point. `style` is the number of its colour, dash and marker, which is the same in several
+    charts then; None: its place among the chart's series.
     """
 
     name: str
     points: tuple[Point, ...]
     marks: bool = True
     reference: bool = False
+    style: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ DASHES = (None, "7 4", "2 3", "10 3 2 3", "4 2", "1 4")
 COLOURS = 6
 BAR, GAP = 13.0, 9.0
 """Height of a bar, and between two groups of bars."""
+_SHADES = (1.0, 0.65, 0.4, 0.85, 0.5, 0.3)
+"""Opacity of the bars of each series."""
 STYLE = """\
 svg{background:#fff;font:12px system-ui,sans-serif}
 text{fill:#1b1f24}.axis{stroke:#6b7280;stroke-width:1}.grid{stroke:#e3e6ea;stroke-width:1}
@@ -114,7 +116,8 @@ def _plot(chart: Chart) -> tuple[list[Markup], float]:
     for number_, one in enumerate(drawn):
         # Intervals of several series at one place stand side by side.
         shift = (number_ - (len(drawn) - 1) / 2) * 5.0 if chart.x.names else 0.0
-        body += _steps(one, number_, x, y) if chart.kind == "steps" else _line(one, number_, x, y, shift)
+        style = number_ if one.style is None else one.style
+        body += _steps(one, style, x, y) if chart.kind == "steps" else _line(one, style, x, y, shift)
     return body, HEIGHT
 
 
@@ -197,7 +200,7 @@ def _bars(chart: Chart) -> tuple[list[Markup], float]:
             for point in (point for point in one.points if point.x == n):
                 bar = element(
                     "rect", x=x.start, y=at, width=max(0.0, x(point.y) - x.start), height=BAR - 2, class_="bar",
-                    fill_opacity=(1.0, 0.65, 0.4, 0.85, 0.5, 0.3)[number_ % COLOURS],
+                    fill_opacity=_SHADES[number_ % COLOURS],
                 )  # fmt: skip
                 label = _text(number(point.y), x(point.y) + 5, at + BAR - 3)
                 mark = [_mark(number_, 14.0, at + (BAR - 2) / 2)] if several else []
@@ -244,6 +247,20 @@ def _mark(number_: int, x: float, y: float) -> Markup:
     return _MARKS[_shape(number_)](x, y)
 
 
+def _sample(chart: Chart, one: Series, number_: int, x: float, y: float) -> Markup:
+    """What a series looks like, at the left of its name in the legend."""
+    if chart.kind == "bars":
+        shade = _SHADES[number_ % COLOURS]
+        drawn = [
+            element("rect", x=x + 10, y=y - 5, width=14.0, height=BAR - 2, class_="bar", fill_opacity=shade),
+            _mark(number_, x + 3, y),
+        ]
+    else:
+        drawn = [element("path", d=f"M{x:g} {y:g}h24", class_="line", stroke_dasharray=_dash(number_))]
+        drawn += [_mark(number_, x + 12, y)] if one.marks and chart.kind != "steps" else []
+    return element("g", *drawn, class_=f"s{number_ % COLOURS}")
+
+
 def _legend(chart: Chart, top: float) -> tuple[list[Markup], float]:
     """The names of the series in rows below the drawing, and the height that these take; none for a single series
     without a reference."""
@@ -259,10 +276,7 @@ def _legend(chart: Chart, top: float) -> tuple[list[Markup], float]:
         if one.reference:
             sample = [element("path", d=f"M{x:g} {y:g}h24", class_="reference")]
         else:
-            dash = _dash(number_) if chart.kind != "bars" else None
-            line = element("path", d=f"M{x:g} {y:g}h24", class_="line", stroke_dasharray=dash)
-            mark = [_mark(number_, x + 12, y)] if one.marks and chart.kind != "steps" else []
-            sample = [element("g", line, *mark, class_=f"s{number_ % COLOURS}")]
+            sample = [_sample(chart, one, number_ if one.style is None else one.style, x, y)]
             number_ += 1
         body += [*sample, _text(name, x + 30, y + 4)]
         x += width

@@ -43,7 +43,7 @@ def _overview(made: Sequence[Made]) -> Table:
             )
         )  # fmt: skip
     columns = ("output", "command", "model", "input", "input's sha256", "sipf", "torch", "finished")
-    return Table(columns, rows, "What was made of what; a trained model's input are its training rows")
+    return Table(columns, rows, "What was made of what; a trained model's input is the rows it learnt from")
 
 
 def _part(manifest: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -62,13 +62,13 @@ def _natural(name: str) -> list[int | str]:
 
 
 def _charts(slug: str, who: str, histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Chart]:
-    """One chart per quantity that a history has, a line per model."""
+    """One chart per quantity that a history has, a line per model, which looks the same in each of them."""
     charts = []
     for keys, title, unit, note in CURVES:
         series = tuple(
-            Series(f"{model}{SAID.get(key, '')}", points, marks=len(points) <= 12)
-            for model, rows in histories.items()
-            for key in keys
+            Series(f"{model}{SAID.get(key, '')}", points, marks=len(points) <= 12, style=n * len(keys) + side)
+            for n, (model, rows) in enumerate(histories.items())
+            for side, key in enumerate(keys)
             if (points := _points(rows, key))
         )
         if series:

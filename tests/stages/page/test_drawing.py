@@ -80,3 +80,15 @@ def test_one_point_no_point_and_equal_points_are_drawn() -> None:
         for kind in ("lines", "steps"):
             ElementTree.fromstring(svg(Chart("c", "t", Axis("x"), Axis("y"), (Series("s", points),), kind)))
     ElementTree.fromstring(svg(Chart("c", "t", Axis("x", ()), Axis("y"), (), "bars")))
+
+
+def test_a_series_with_a_style_of_its_own_looks_the_same_in_every_chart() -> None:
+    def groups(*series: Series) -> list[str | None]:
+        drawn = ElementTree.fromstring(svg(Chart("c", "t", Axis("x"), Axis("y"), series)))
+        return [one.get("class") for one in drawn.iter(f"{SVG}g") if one.get("class")]
+
+    points = (Point(0, 1), Point(1, 2))
+    first, second = Series("a", points, style=0), Series("b", points, style=1)
+    assert groups(first, second) == ["s0", "s1", "s0", "s1"], "drawn, and in the legend"
+    assert groups(second) == ["s1"]
+    assert groups(Series("b", points)) == ["s0"]

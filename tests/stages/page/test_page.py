@@ -155,7 +155,7 @@ def test_settings_and_inputs_stand_at_each_output(loop: Path, tmp_path: Path) ->
     folds = {one.text().split("\n")[0].strip(): one for one in section(page, "settings").all("details")}
     (prm,) = [one for name, one in folds.items() if name.startswith("r0/prm")]
     assert ["options.lr", "0.0003"] in [row for one in prm.all("table") for row in one.cells()]
-    caption = "What was made of what; a trained model's input are its training rows"
+    caption = "What was made of what; a trained model's input is the rows it learnt from"
     columns, *rows = table(section(page, "settings"), caption)
     order = [row[0] for row in rows]
     shown = {row[0]: dict(zip(columns, row, strict=True)) for row in rows}
