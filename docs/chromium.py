@@ -25,7 +25,7 @@ HEIGHT = 900
 
 @dataclass
 class Opened:
-    """An open page, what it wrote to the console, errors included, and the addresses that it asked for."""
+    """An open page, what it wrote to the console (errors and dialogs too), and the addresses that it asked for."""
 
     page: Page
     said: list[str] = field(default_factory=list)
@@ -70,6 +70,7 @@ def opened(
     found = Opened(context.new_page())
     found.page.on("console", lambda message: found.said.append(f"{message.type}: {message.text}"))
     found.page.on("pageerror", lambda error: found.said.append(f"error: {error}"))
+    found.page.on("dialog", lambda dialog: (found.said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
     found.page.on("request", lambda request: found.asked.append(request.url))
     try:
         found.page.goto(file.resolve().as_uri() + fragment)

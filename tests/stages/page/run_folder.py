@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+HOSTILE = "<script>alert(1)</script>\"'&<!--]]> \u202egnp\u202c\x00\x1b[2J" + "</style></svg></details></main>"
+"""A text that would be a script, close what is open, turn the text after it round, and hold what cannot be seen."""
 WORLD = {"start": 4, "operations": [["+", 3, 1]], "states": [7]}
 SOUND, UNSOUND = "4+3=7", "9-2=7"
 
@@ -110,4 +112,36 @@ def save_loop(folder: Path) -> Path:
         save_model(folder / f"m{number}", steps, stage="orpo", options={"lr": 0.0002, "epochs": 1.0},
                    model={"name": "m0"}, identity={"input": {"sha256": "0123456789abcdef"}}, sipf="0.1.0",
                    finished="2026-01-01T02:03:04+00:00")  # fmt: skip
+    return folder
+
+
+def save_hostile(folder: Path) -> Path:
+    """A loop whose every text, name and key is hostile."""
+    rows = [result(f"q/{i}{HOSTILE}", HOSTILE, [i == 1]) for i in range(3)]
+    save_lines(folder / "eval" / "sft.jsonl", rows, "eval", facts={HOSTILE: HOSTILE}, options={"template": HOSTILE},
+               input={"path": HOSTILE, "sha256": HOSTILE})  # fmt: skip
+    save_lines(folder / "eval" / "ro<b>und1.jsonl", rows, "eval")
+    save_manifest(folder / "r0" / "paths.jsonl", HOSTILE, counts={f"dropped: {HOSTILE}": 3})
+    save_manifest(folder / "r0" / "pairs.jsonl", "pairs", pairs={
+        "rules": {HOSTILE: {"counts": {f"problems without a pair: {HOSTILE}": 2}}},
+    })  # fmt: skip
+    paths = [{"id": "a", "text": HOSTILE, "steps": [HOSTILE], "answer": HOSTILE, "correct": True, "labels": [label(1)],
+              "scores": {HOSTILE: scores(0.5)}}]  # fmt: skip
+    row = {"id": HOSTILE, "task": HOSTILE, "question": HOSTILE, "paths": paths}
+    save_lines(folder / "r0" / "scored.jsonl", [row], "score", options={"name": HOSTILE})
+    save_model(folder / "m1", [{"step": 1, "loss": 1.0}], stage=HOSTILE, versions={HOSTILE: HOSTILE})
+    sign = {"sign": HOSTILE, "advice": HOSTILE}
+    (folder / "health.jsonl").write_text(
+        json.dumps(
+            {
+                "round": 1,
+                "signs": [sign],
+                HOSTILE: HOSTILE,
+                "best": HOSTILE,
+                "best_model": HOSTILE,
+                "chosen_on": HOSTILE,
+                "stop": {"sign": HOSTILE},
+            }
+        )
+    )
     return folder

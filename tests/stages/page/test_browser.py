@@ -20,7 +20,8 @@ from stages.settings.report import ReportSettings
 from stages.shown import visible
 from tests.html_pages import Element, tree
 from tests.stages.page.rounds import line, save_rounds, written
-from tests.stages.page.run_folder import save_loop
+from tests.stages.page.run_folder import HOSTILE as HOSTILE_NAME
+from tests.stages.page.run_folder import save_hostile, save_loop
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no chromium here (apt-get install chromium)")
 
@@ -196,6 +197,19 @@ def test_hostile_texts_are_text(tmp_path: Path, show: Open) -> None:
         assert 2_000 < max(map(len, at.locator("td.text").all_text_contents())) < 2_100
         assert too_wide(found) == [], "no text makes the page wider than the window"
         assert at.locator(".flag").count() == 5
+
+
+@pytest.mark.parametrize("width", [420, 1280])
+def test_a_whole_page_of_hostile_texts_is_text(tmp_path: Path, show: Open, width: int) -> None:
+    file = tmp_path / "report.html"
+    folder, settings = save_hostile(tmp_path / "run"), ReportSettings(against=HOSTILE_NAME)
+    write_page([folder], report([folder], settings), settings, file, None)
+    found = show(file, width=width)
+    found.page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert (found.said, found.asked) == ([], [file.as_uri()]), "no error, no dialog, nothing fetched"
+    assert found.page.evaluate("[document.scripts.length, document.querySelectorAll('main, style').length]") == [2, 2]
+    assert found.page.locator("body").inner_text().count("<script>alert(1)</script>") > 20
+    assert too_wide(found) == []
 
 
 def too_wide(found: Opened) -> list[str]:

@@ -18,17 +18,15 @@ from stages.report import report, write_page
 from stages.settings.report import ReportSettings
 from tests.html_pages import Element, tree
 from tests.stages.page.run_folder import (
-    label,
+    HOSTILE,
     result,
+    save_hostile,
     save_lines,
     save_loop,
     save_manifest,
     save_model,
     save_results,
-    scores,
 )
-
-HOSTILE = "<script>alert(1)</script>\"'&<!--]]> \u202egnp\u202c\x00\x1b[2J" + "</style></svg></details></main>"
 
 
 def made(folders: list[Path], out: Path, **settings: Any) -> tuple[Element, dict[str, Any]]:
@@ -246,34 +244,7 @@ def test_several_answers_give_pass_and_majority_by_k(tmp_path: Path) -> None:
 
 
 def test_whatever_files_and_models_say_is_text(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    rows = [result(f"q/{i}{HOSTILE}", HOSTILE, [i == 1]) for i in range(3)]
-    save_lines(folder / "eval" / "sft.jsonl", rows, "eval", facts={HOSTILE: HOSTILE}, options={"template": HOSTILE},
-               input={"path": HOSTILE, "sha256": HOSTILE})  # fmt: skip
-    save_lines(folder / "eval" / "ro<b>und1.jsonl", rows, "eval")
-    save_manifest(folder / "r0" / "paths.jsonl", HOSTILE, counts={f"dropped: {HOSTILE}": 3})
-    save_manifest(folder / "r0" / "pairs.jsonl", "pairs", pairs={
-        "rules": {HOSTILE: {"counts": {f"problems without a pair: {HOSTILE}": 2}}},
-    })  # fmt: skip
-    paths = [{"id": "a", "text": HOSTILE, "steps": [HOSTILE], "answer": HOSTILE, "correct": True, "labels": [label(1)],
-              "scores": {HOSTILE: scores(0.5)}}]  # fmt: skip
-    row = {"id": HOSTILE, "task": HOSTILE, "question": HOSTILE, "paths": paths}
-    save_lines(folder / "r0" / "scored.jsonl", [row], "score", options={"name": HOSTILE})
-    save_model(folder / "m1", [{"step": 1, "loss": 1.0}], stage=HOSTILE, versions={HOSTILE: HOSTILE})
-    sign = {"sign": HOSTILE, "advice": HOSTILE}
-    (folder / "health.jsonl").write_text(
-        json.dumps(
-            {
-                "round": 1,
-                "signs": [sign],
-                HOSTILE: HOSTILE,
-                "best": HOSTILE,
-                "best_model": HOSTILE,
-                "chosen_on": HOSTILE,
-                "stop": {"sign": HOSTILE},
-            }
-        )
-    )
+    folder = save_hostile(tmp_path / "run")
     page, _ = made([folder], tmp_path / "out.html", against=HOSTILE)
     write_page([folder], report([folder]), ReportSettings(), None, tmp_path / "figures")
     assert [script.attributes.get("id") for script in page.all("script")] == ["problems-data", None]
