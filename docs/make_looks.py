@@ -38,7 +38,7 @@ RUNS = {
         f"{LOOP} --task chain --out chain/scores",
         f"{LOOP} --task chain --rule outcome --sft-from chain/scores --paths-of chain/scores --out chain/outcome",
         "sipf eval chain/scores/data/eval.jsonl --model chain/scores/m2 -n 8 --temperature 0.8 "
-        "-o chain/scores/eval/round2-drawn.jsonl",
+        "-o chain/scores/eval/drawn.jsonl",
         "sipf report chain/scores chain/outcome -o chain.html --figures chain/figures",
     ),
     "code": (

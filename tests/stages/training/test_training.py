@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from safetensors.torch import load_file
 from evals.errors import Interrupted, ModelError, UsageError
 from stages.dpo import run_dpo
 from stages.files.interrupts import StopFlag
+from stages.files.manifest import toolkit_version
 from stages.models.loading import load_policy
 from stages.orpo import run_orpo
 from stages.scorers.hf import Scorer
@@ -165,6 +167,8 @@ def test_a_run_that_is_complete_is_not_done_again(tmp_path: Path, base: str, run
     again = run(model=base, out=out, options=OPTIONS, log=lines.append)
     assert again == first | {"already complete": True}
     assert not lines
+    assert first["sipf"] == toolkit_version()
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(first["finished"])) < timedelta(minutes=5)
 
 
 def test_other_options_are_refused_by_name_until_overwritten(tmp_path: Path, base: str) -> None:
