@@ -62,7 +62,7 @@ LOOPS = {
     ),
     "shrinking": Loop(
         "the policy learns its own right paths by heart (RFT, 15 epochs at 2e-3), and the questions stay the same",
-        ("--learn", "rft", "--continue", "--rounds", "2"),
+        ("--learn", "rft", "--continue", "--rounds", "3"),
         {"SIPF_SAMPLE_N": "8", "SIPF_SFT_LR": "2e-3", "SIPF_SFT_EPOCHS": "15"},
     ),
 }  # fmt: skip
