@@ -66,7 +66,7 @@ demo: setup
 reproduce: setup
 	PATH="$(BIN):$$PATH" CLAIMS=docs/claims.md KEPT=docs/claims bash examples/reproduce.sh
 
-# Pictures of the page of `sipf report` from two real runs, and the recording of a terminal. Takes 10 minutes.
+# Pictures of the page of `sipf report` from two real runs, and the recording of a terminal. Takes 10 to 30 minutes.
 looks: setup
 	$(BIN)/python -m docs.make_looks
 	$(BIN)/python -m docs.make_terminal

@@ -5,7 +5,7 @@
 Every loop is `examples/loop.sh` on the embedded word problems, small, with one setting that is wrong (see `LOOPS`). All
 of them take problems, M0 and (but one, which draws more) the first paths from one loop, `sound`, whose settings are
 those of the demo. The commands resume, so a second run only prints. Prints a markdown table: what was wrong, and each
-round's signs as health.jsonl has them. About 20 minutes on two cores.
+round's signs as health.jsonl has them. Took 40 minutes on two cores, beside other work.
 """
 
 from __future__ import annotations

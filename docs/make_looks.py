@@ -6,7 +6,7 @@ Each run is two small rounds of `examples/loop.sh` with a reward model; the word
 it as a second arm, and eight answers per problem of the last policy. Of each page every part is photographed, light
 and dark, in windows of 1280 and 420 pixels, to WORK/shots/RUN/; whatever the browser's console says ends the script.
 docs/report.png and docs/report-dark.png, for the README, show one problem of the programs. The runs resume, so a second
-call takes a minute; the first takes about 10 minutes on two cores.
+call takes a minute; the first took half an hour on two cores, beside other work.
 """
 
 from __future__ import annotations
