@@ -54,14 +54,14 @@ def run_command(line: list[str], stop_after: int | None) -> int:
         if logged["step"] == stop_after:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    ModelFolder.log = stopping  # type: ignore[method-assign]
+    ModelFolder.log = stopping
     sys.argv = ["sipf", *line]
     try:
         app(prog_name="sipf")
     except SystemExit as ended:
         return int(ended.code or 0)
     finally:
-        ModelFolder.log = log  # type: ignore[method-assign]
+        ModelFolder.log = log
     return 0
 
 
