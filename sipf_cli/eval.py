@@ -16,6 +16,7 @@ from stages.settings.declare import Panel
 from stages.settings.evaluation import EvalSettings, PromptSettings, RateSettings, SavedSettings
 from stages.settings.files import FileSettings
 from stages.settings.model import EngineSettings
+from stages.settings.replicas import ReplicaSettings
 
 if TYPE_CHECKING:
     from evals.tasks.prompts import PromptChoice
@@ -66,6 +67,7 @@ def evaluate(
     engine: EngineSettings,
     checks: CheckSettings,
     files: FileSettings,
+    replicas: ReplicaSettings,
     console: o.PresetOptions,
     lines: Lines = None,
     output: Output = None,
@@ -121,7 +123,7 @@ def evaluate(
         summary.bad += bad.count
         _show_results(summary, run, rates, answered, json=console.json)
 
-    execute(stage, lines, output, files, console, show)
+    execute(stage, lines, output, files, console, show, replicas)
     end_after(bad.count)
 
 

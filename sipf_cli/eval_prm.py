@@ -14,6 +14,7 @@ from stages.settings.declare import Panel
 from stages.settings.evaluation import PrmSettings
 from stages.settings.files import FileSettings
 from stages.settings.model import ScorerSettings
+from stages.settings.replicas import ReplicaSettings
 
 if TYPE_CHECKING:
     from stages.runs.record import LineRun, Summary
@@ -45,6 +46,7 @@ def eval_prm(
     settings: PrmSettings,
     scorer: ScorerSettings,
     files: FileSettings,
+    replicas: ReplicaSettings,
     console: o.PresetOptions,
     output: Output = None,
     model: Model = None,
@@ -93,7 +95,7 @@ def eval_prm(
         show_summary(summary, run, json=console.json, more=more, tables=tables)
 
     stage = Scoring(OnDemandScorer(model, scorer), ScoreSettings(next(iter(names))))
-    execute(stage, lines, output, files, console, show)
+    execute(stage, lines, output, files, console, show, replicas)
 
 
 def _show(measures: dict[str, Any], head: dict[str, Any], *, json: bool) -> None:

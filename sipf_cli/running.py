@@ -15,6 +15,7 @@ import typer
 from sipf_cli import costs
 from sipf_cli.bad_lines import end_after, skipping_bad_lines
 from sipf_cli.console import Reporter, Table, emit
+from stages.settings.replicas import ReplicaSettings
 
 if TYPE_CHECKING:
     from sipf_cli.options import ConsoleOptions
@@ -32,11 +33,13 @@ def execute(
     files: FileSettings,
     console: ConsoleOptions,
     show: Callable[[Summary, LineRun, Mapping[str, Any]], None] | None = None,
+    replicas: ReplicaSettings = ReplicaSettings(),
 ) -> None:
     """Run a stage over all lines, or with --dry-run show what it would do; ends the program with its exit code.
 
     Args:
         show: shows how the run ended, given the stage's report; by default `show_summary`.
+        replicas: the processes that share the work.
     """
     from stages.runs.stage import line_run, run_stage
     from stages.runs.tracking import check_installed
@@ -51,7 +54,7 @@ def execute(
         return
     reporter = Reporter()
     try:
-        summary = run_stage(run, stage, reporter)
+        summary = run_stage(run, stage, reporter, replicas)
     finally:
         reporter.finish()
     report = stage.report(summary.counts)

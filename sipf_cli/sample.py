@@ -13,6 +13,7 @@ from stages.settings.checks import CheckSettings
 from stages.settings.declare import Panel
 from stages.settings.files import FileSettings
 from stages.settings.model import EngineSettings
+from stages.settings.replicas import ReplicaSettings
 from stages.settings.sample import SampleSettings
 
 app = new_app()
@@ -34,6 +35,7 @@ def sample(
     engine: EngineSettings,
     checks: CheckSettings,
     files: FileSettings,
+    replicas: ReplicaSettings,
     console: o.PresetOptions,
     pool: Pool = None,
 ) -> None:
@@ -54,4 +56,4 @@ def sample(
 
     earlier = None if pool is None else EarlierPaths(pool)
     stage = Sampler(OnDemandEngine(engine), settings, earlier, verdicts=Verdicts(checks))
-    execute(stage, lines, output, files, console)
+    execute(stage, lines, output, files, console, replicas=replicas)

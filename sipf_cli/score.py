@@ -6,6 +6,7 @@ from sipf_cli import options as o
 from sipf_cli.generated import new_app
 from stages.settings.files import FileSettings
 from stages.settings.model import ScorerSettings
+from stages.settings.replicas import ReplicaSettings
 from stages.settings.score import ScoreSettings
 
 app = new_app()
@@ -19,6 +20,7 @@ def score(
     settings: ScoreSettings,
     scorer: ScorerSettings,
     files: FileSettings,
+    replicas: ReplicaSettings,
     console: o.PresetOptions,
 ) -> None:
     """Score every step of every path: with a reward model, or by how likely any language model finds it.
@@ -43,4 +45,6 @@ def score(
     from stages.score import Scoring
     from stages.scorers.opening import OnDemandScorer
 
-    execute(Scoring(OnDemandScorer(model, scorer, settings), settings), lines, output, files, console)
+    execute(
+        Scoring(OnDemandScorer(model, scorer, settings), settings), lines, output, files, console, replicas=replicas
+    )

@@ -11,6 +11,7 @@ from sipf_cli.generated import new_app
 from stages.settings.checks import CheckSettings
 from stages.settings.files import FileSettings
 from stages.settings.model import EngineSettings
+from stages.settings.replicas import ReplicaSettings
 from stages.settings.simulate import SimulateSettings
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def simulate(
     engine: EngineSettings,
     checks: CheckSettings,
     files: FileSettings,
+    replicas: ReplicaSettings,
     console: o.PresetOptions,
 ) -> None:
     """Label every step of the paths: right if a rollout from its prefix still reaches the answer.
@@ -65,4 +67,4 @@ def simulate(
         show_summary(summary, run, json=console.json, more=report, tables=tables, told=told)
 
     stage = Simulation(OnDemandEngine(engine), settings, RunBudget(settings), verdicts=Verdicts(checks))
-    execute(stage, lines, output, files, console, show)
+    execute(stage, lines, output, files, console, show, replicas)

@@ -8,7 +8,7 @@ The results are computed from the output (stages/joins/results.py), so a resumed
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from evals.reading.letters import LETTERS
@@ -130,10 +130,18 @@ class Judging(Stage):
         """The share of right answers."""
         return right_share(counts)
 
-    async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
-        """Judge every path again except gold ones, and set its source to "eval"."""
+    def begin(self, problem: Problem, tally: Tally) -> None:
+        """Add the answers from the other file."""
         if self.answers is not None:
             self.answers.join(problem, tally)
+
+    def for_replica(self) -> Judging:
+        """See `Stage.for_replica`."""
+        return replace(self, answers=None)
+
+    async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
+        """Judge every path again except gold ones, and set its source to "eval"."""
+        self.begin(problem, tally)
         task = task_of(problem)
         paths = [path for path in problem.paths if path.source != "gold"]
         tally.count("gold paths left out", len(problem.paths) - len(paths))

@@ -17,7 +17,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from evals.reading.equations import distance
@@ -57,11 +57,19 @@ class Sampler(Stage):
         """Refuse a problem that cannot be judged under the answer rule."""
         check_problem(problem, self.settings.answer_rule)
 
+    def begin(self, problem: Problem, tally: Tally) -> None:
+        """Add the paths of earlier rounds."""
+        if self.earlier is not None:
+            self.earlier.join(problem, tally)
+
+    def for_replica(self) -> Sampler:
+        """See `Stage.for_replica`."""
+        return replace(self, earlier=None)
+
     async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
         """Add paths to the problem; counts what was drawn, kept and dropped, and why."""
         settings = self.settings
-        if self.earlier is not None:
-            self.earlier.join(problem, tally)
+        self.begin(problem, tally)
         began = time.monotonic()
         start = next_number(problem)
         task = task_of(problem)

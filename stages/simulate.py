@@ -10,7 +10,7 @@ own prompter puts it after the question.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from evals.errors import DataError
@@ -85,15 +85,25 @@ class Simulation(Stage):
         report = {"cost": cost_report(counts), "labels": label_kinds(counts)}
         return {**report, **({"audit": audited} if audited else {})}
 
-    async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
-        """Label the problem's unlabelled paths, if it belongs to the share and the budget covers it."""
-        settings = self.settings
-        if not in_share(problem.id, settings.share, settings.seed):
+    def begin(self, problem: Problem, tally: Tally) -> list[Problem] | None:
+        """Leave the problem alone if it is outside the share or the run's budget."""
+        if not in_share(problem.id, self.settings.share, self.settings.seed):
             tally.count(OUTSIDE_SHARE)
             return [problem]
         if self.run_budget is not None and not self.run_budget.covers(problem):
             tally.count(OVER_BUDGET)
             return [problem]
+        return None
+
+    def for_replica(self) -> Simulation:
+        """See `Stage.for_replica`."""
+        return replace(self, run_budget=None)
+
+    async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
+        """Label the problem's unlabelled paths, if it belongs to the share and the budget covers it."""
+        settings = self.settings
+        if (left_alone := self.begin(problem, tally)) is not None:
+            return left_alone
         new = to_label(problem, settings)
         before = len(problem.paths)
         if settings.only_right:

@@ -101,6 +101,12 @@ class OnDemandEngine:
         """Tokens written so far, those of unfinished draws included; None where the engine does not tell."""
         return self._engine.written() if isinstance(self._engine, Told) else None
 
+    def gpus(self) -> int:
+        """How many GPUs the engine takes, where there are some."""
+        if self.settings.engine in ("server", "scripted") or self.settings.device in ("cpu", "mps"):
+            return 0
+        return self.settings.tensor_parallel if self.settings.engine == "vllm" else 1
+
     def spent(self) -> dict[str, int]:
         """See `Engine.spent`."""
         return {} if self._engine is None else self._engine.spent()

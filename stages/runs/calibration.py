@@ -35,10 +35,11 @@ from stages.files.reading import BadLines
 from stages.files.records import Line
 from stages.runs.estimates import around, seconds_per_token, total
 from stages.runs.journal import Journal
+from stages.runs.opened import OpenedResources
 from stages.runs.progress import Display
 from stages.runs.record import LineRun, RunRecord
 from stages.runs.short_run import Batching, Candidate, ChosenLines, ShortRun
-from stages.runs.stage import Stage, _Opened
+from stages.runs.stage import Stage
 from stages.seeds import lot
 
 MOST = 4096
@@ -91,7 +92,7 @@ async def _calibrate(
         _read(run, stage, journal, whole, bad, flag, found.counts)
     reading = time.perf_counter() - began
     if whole.count:
-        opened = _Opened(stage.resources(), flag)
+        opened = OpenedResources(stage.resources(), flag)
         lines = ChosenLines(whole.chosen(), run.shard, run.source, least, opened.hungry)
         short = ShortRun(stage, lines, opened, flag)
         await short.go(run.stage, display)

@@ -87,6 +87,11 @@ class Progress:
             self._next = self._clock() + LOG_EVERY
             self._log(self._tracker)
 
+    @property
+    def left(self) -> int | None:
+        """Lines that have no result yet; None if their number is not known."""
+        return None if self._pace.total is None else self._pace.total - self._pace.done
+
     def more(self) -> dict[str, float]:
         """The figures beside the pace: rows, and the stage's shares."""
         rows = self._rows()

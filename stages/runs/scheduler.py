@@ -80,7 +80,8 @@ class Delivery(Protocol):
         """It failed: there is no output for it."""
 
 
-Work = Callable[[Problem, Tally], Awaitable[Sequence[Record | Mapping[str, Any]]]]
+Work = Callable[[Problem, Tally], Awaitable[Sequence[Record | Mapping[str, Any] | str]]]
+"""One problem in, its output records out; a string is a line that is written as it stands."""
 
 
 class Scheduler:

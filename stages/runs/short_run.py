@@ -22,9 +22,10 @@ from stages.files.records import Line, RecordReader
 from stages.files.shards import Shard
 from stages.runs.estimates import Moment, between, clocks
 from stages.runs.memory import peak_memory
+from stages.runs.opened import OpenedResources
 from stages.runs.progress import Display, Progress
 from stages.runs.scheduler import Scheduler
-from stages.runs.stage import Stage, _Opened
+from stages.runs.stage import Stage
 
 _LOOK_EVERY = 0.02  # seconds between two looks at the engine
 
@@ -73,7 +74,7 @@ class ChosenLines:
 class ShortRun:
     """The run of the chosen lines, as a `Delivery` that keeps what was counted of each, and throws the lines away."""
 
-    def __init__(self, stage: Stage, lines: ChosenLines, opened: _Opened, flag: StopFlag) -> None:
+    def __init__(self, stage: Stage, lines: ChosenLines, opened: OpenedResources, flag: StopFlag) -> None:
         self._stage, self._lines, self._opened, self._flag = stage, lines, opened, flag
         self.done: list[tuple[float, Mapping[str, int]]] = []
         """Size and counts of each finished problem."""

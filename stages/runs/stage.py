@@ -13,54 +13,27 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass, replace
+from typing import Any, ClassVar, Protocol, Self
 
-from evals.errors import Interrupted
-from evals.records import Problem
+from evals.records import Problem, Record
 from evals.tasks import check_problem
 from stages.counts import Tally
-from stages.files.interrupts import RUN_AGAIN, StopFlag, catching_signals
+from stages.files.interrupts import StopFlag, catching_signals
 from stages.files.problems import read_problems
 from stages.files.reading import BadLines
 from stages.files.shards import refuse_other_counts
+from stages.runs.opened import Gpus, OpenedResources, Resource
 from stages.runs.progress import Display, Progress
 from stages.runs.record import LineRun, Summary
 from stages.runs.runner import run_lines
 from stages.runs.tracking import TENSORBOARD, Tracker
 from stages.settings.files import FileSettings
+from stages.settings.replicas import ReplicaSettings
 
-
-@runtime_checkable
-class Resource(Protocol):
-    """What a stage works with and must open first: an engine, a scorer, a checker of programs, another file of lines.
-
-    Until it is opened it is only a description: cheap to make, and it can be pickled.
-    """
-
-    def facts(self) -> Mapping[str, Any]:
-        """What about it decides the data, as JSON: recorded in the manifest, compared when a run is resumed."""
-
-    def open(self) -> None:
-        """Make it ready, if it is not yet. Called when the first problem needs it."""
-
-    def hungry(self) -> bool:
-        """True while more problems should be admitted to keep it busy."""
-
-    def spent(self) -> Mapping[str, int]:
-        """What it has cost so far, by name, for the manifest."""
-
-    async def close(self) -> None:
-        """Free what it holds."""
-
-
-@runtime_checkable
-class Rows(Protocol):
-    """A resource that writes several sequences at once."""
-
-    def rows(self) -> int:
-        """How many it is writing now; 0 where it does not know."""
+LINES_EACH = 512
+"""Lines that may be in flight for each replica, if that is more than for one process."""
 
 
 class Stage(ABC):
@@ -101,9 +74,26 @@ class Stage(ABC):
         """How much work the problem is next to others (0: none); --calibrate runs a few and infers the rest by it."""
         return 1.0
 
+    def begin(self, problem: Problem, tally: Tally) -> Sequence[Problem] | None:
+        """What is done where the lines are read: it needs what is known of other lines, or another file.
+
+        Returns:
+            The output lines if that was all there is to do, else None: the work follows.
+        """
+        return None
+
+    def for_replica(self) -> Self:
+        """The stage without what `begin` needs: as another process does the rest of the work."""
+        return self
+
+    def gpus(self) -> int:
+        """How many GPUs its resources take, where there are some."""
+        return sum(resource.gpus() for resource in self.resources() if isinstance(resource, Gpus))
+
     @abstractmethod
     async def __call__(self, problem: Problem, tally: Tally) -> Sequence[Problem]:
-        """Do the work: one problem in, its output lines out; what was done and dropped is counted in the tally.
+        """Do the work, `begin` included: one problem in, its output lines out; what was done and dropped is counted in
+        the tally.
 
         Raises:
             ProblemFailed: this problem cannot be done; the others continue.
@@ -166,17 +156,17 @@ def estimate_stage(run: LineRun, stage: Stage, bad: BadLines) -> Counter[str]:
     return counts
 
 
-def run_stage(run: LineRun, stage: Stage, display: Display) -> Summary:
+def run_stage(run: LineRun, stage: Stage, display: Display, replicas: ReplicaSettings = ReplicaSettings()) -> Summary:
     """Run the stage on every line of a file, handle signals, and report progress.
 
     With `run.log_to` a tracker gets the figures, too. The stage's resources are opened when the first problem needs
-    them, so a run that is complete opens nothing.
+    them, and replicas are started then, so a run that is complete opens nothing.
 
     Raises:
         SipfError, KeyboardInterrupt: see `run_lines`.
     """
     with catching_signals() as flag:
-        return asyncio.run(_run(run, stage, display, flag))
+        return asyncio.run(_run(run, stage, display, flag, replicas))
 
 
 def _tracker(run: LineRun) -> Tracker | None:
@@ -187,56 +177,52 @@ def _tracker(run: LineRun) -> Tracker | None:
     return Tracker(run.log_to, f"{run.stage} {run.output}", run.options, f"{name}.{TENSORBOARD}")
 
 
-async def _run(run: LineRun, stage: Stage, display: Display, flag: StopFlag) -> Summary:
-    opened = _Opened(stage.resources(), flag)
-    reporter = Progress(display, stage.live, opened.rows, _tracker(run))
+class Workplace(Protocol):
+    """Where the problems of a run are done."""
 
-    async def work(problem: Problem, tally: Tally) -> Sequence[Problem]:
-        opened.ensure()
-        return await stage(problem, tally)
-
-    try:
-        return await run_lines(
-            run, work, hungry=opened.hungry, reporter=reporter, flag=flag, usage=opened.spent, check=stage.check
-        )
-    finally:
-        await opened.close()
-
-
-class _Opened:
-    """A stage's resources during one run."""
-
-    def __init__(self, resources: list[Resource], flag: StopFlag) -> None:
-        self._resources, self._flag = resources, flag
-        self._open: list[Resource] = []
-
-    def ensure(self) -> None:
-        """Open what is not open yet."""
-        for resource in self._resources[len(self._open) :]:
-            try:
-                with self._flag.at_once():  # loading takes long and never looks at the flag
-                    resource.open()
-            except KeyboardInterrupt as error:  # must not leave a task; the run checks the flag
-                raise Interrupted("stopped by SIGINT", RUN_AGAIN) from error
-            self._open.append(resource)
+    async def work(self, problem: Problem, tally: Tally) -> Sequence[Record | Mapping[str, Any] | str]:
+        """Do one problem; its output lines."""
 
     def hungry(self) -> bool:
-        """True while more problems should be admitted: not before everything is open."""
-        return len(self._open) == len(self._resources) and all(resource.hungry() for resource in self._resources)
+        """True while more problems should be admitted."""
 
     def rows(self) -> int:
-        """How many sequences all of them are writing now."""
-        return sum(resource.rows() for resource in self._open if isinstance(resource, Rows))
+        """Sequences that are being written now."""
 
-    def spent(self) -> dict[str, int]:
-        """What all of them have cost so far."""
-        return dict(self._costs())
-
-    def _costs(self) -> Iterator[tuple[str, int]]:
-        for resource in self._open:
-            yield from resource.spent().items()
+    def spent(self) -> Mapping[str, int]:
+        """What all of it has cost so far."""
 
     async def close(self) -> None:
-        """Close what was opened."""
-        for resource in self._open:
-            await resource.close()
+        """Free everything."""
+
+
+class _Here:
+    """This process."""
+
+    def __init__(self, stage: Stage, flag: StopFlag) -> None:
+        self._stage, self._opened = stage, OpenedResources(stage.resources(), flag)
+        self.hungry, self.rows, self.spent = self._opened.hungry, self._opened.rows, self._opened.spent
+        self.close = self._opened.close
+
+    async def work(self, problem: Problem, tally: Tally) -> Sequence[Problem]:
+        """See `Workplace.work`."""
+        self._opened.ensure()
+        return await self._stage(problem, tally)
+
+
+async def _run(run: LineRun, stage: Stage, display: Display, flag: StopFlag, replicas: ReplicaSettings) -> Summary:
+    place: Workplace
+    if replicas.wanted:
+        from stages.runs.replicas.opening import open_pool
+
+        place = open_pool(stage, replicas, flag, left=lambda: reporter.left, warn=display.warn)
+        run = replace(run, window=max(run.window, LINES_EACH * replicas.most))
+    else:
+        place = _Here(stage, flag)
+    reporter = Progress(display, stage.live, place.rows, _tracker(run))
+    try:
+        return await run_lines(
+            run, place.work, hungry=place.hungry, reporter=reporter, flag=flag, usage=place.spent, check=stage.check
+        )
+    finally:
+        await place.close()

@@ -50,6 +50,12 @@ class OnDemandScorer:
     def written(self) -> None:
         """None: nothing is written."""
 
+    def gpus(self) -> int:
+        """How many GPUs the scorer takes, where there are some."""
+        if self.settings.device in ("cpu", "mps"):
+            return 0
+        return self.settings.tensor_parallel if self.settings.engine == "vllm" else 1
+
     def spent(self) -> dict[str, int]:
         """See `PathScorer.spent`."""
         return {} if self._scorer is None else self._scorer.spent()

@@ -27,6 +27,7 @@ class Panel(StrEnum):
     MODEL = "Model and engine"
     CHECKS = "How programs are checked"
     FILES = "Files"
+    SCALE = "Several processes and machines"
     MORE = "More"
 
 

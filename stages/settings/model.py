@@ -27,6 +27,9 @@ class WriterSettings:
         None, "scripted: a file of canned answers, or gold:P to be right with probability P.", metavar="FILE|gold:P",
         panel=Panel.MODEL,
     )  # fmt: skip
+    script_delay: float = setting(
+        0.0, "scripted: milliseconds that an answer takes, 64 or --batch-rows at a time.", low=0.0, panel=Panel.MORE
+    )
     batch_rows: int | None = setting(
         None, "hf, vllm: sequences decoded at once; by default as many as fit in memory.", low=1, panel=Panel.MODEL
     )

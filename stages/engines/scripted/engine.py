@@ -6,10 +6,14 @@
 With `gold:p` every draw from a prefix that agrees with the gold solution is right with probability p, by its seed; a
 draw from a prefix that has left it is always wrong. So which steps must be labelled right is known beforehand. For
 code problems the wrong ones are broken, failing and hostile programs (stages/engines/scripted/programs.py).
+
+With `--script-delay` an answer takes a while and no CPU time, as a model's on a GPU does; so many are written at a time
+as the engine has rows.
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -31,38 +35,69 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _LETTER = re.compile(rf"(?<=The answer is )[{LETTERS}]$")
 _ANNOTATED = re.compile(r"<<([^<>=]+)=(\d+)>>(\d*)")
 
+ROWS = 64
+"""Answers that are written at a time where each takes a while."""
+
 Script = Callable[[Request, Draw], str]
 
 
 class ScriptedEngine:
-    """Answers from a script. `tokens` counts words."""
+    """Answers from a script. `tokens` counts words.
 
-    def __init__(self, script: str) -> None:
+    Args:
+        delay: seconds that each answer takes.
+        rows: answers that are written at a time, if they take any; None: `ROWS`.
+    """
+
+    def __init__(self, script: str, delay: float = 0.0, rows: int | None = None) -> None:
         self.usage = Usage()
         self._write = _gold_policy(script) if script.startswith("gold:") else _from_file(script)
+        self._delay, self._rows = delay, rows or ROWS
+        self._free = asyncio.Semaphore(self._rows)
+        self._under_way = self._streams = 0
 
     def hungry(self) -> bool:
-        """Always: an answer takes no time."""
-        return True
+        """While no answer waits for a row; always, if an answer takes no time."""
+        return not self._delay or self._streams < self._rows
 
     async def stream(self, request: Request) -> AsyncGenerator[Completion, None]:
         """See `Engine.stream`."""
-        for draw in request.draws:
-            text = self._write(request, draw)
-            places = [place for place in (text.find(stop) for stop in request.stop) if place >= 0]
-            text = text[: min(places)] if places else text
-            tokens = len(text.split())
-            self.usage.completions += 1
-            self.usage.tokens += tokens
-            yield Completion(text, tokens, "stop", draw.seed)
+        self._streams += 1
+        try:
+            if self._delay and request.eager:  # all are wanted, so they are written side by side
+                await asyncio.gather(*(self._wait() for _ in request.draws))
+            for draw in request.draws:
+                if self._delay and not request.eager:
+                    await self._wait()
+                yield self._completion(request, draw)
+        finally:
+            self._streams -= 1
+
+    async def _wait(self) -> None:
+        """As long as an answer takes, once there is a row for it."""
+        async with self._free:
+            self._under_way += 1
+            try:
+                await asyncio.sleep(self._delay)
+            finally:
+                self._under_way -= 1
+
+    def _completion(self, request: Request, draw: Draw) -> Completion:
+        text = self._write(request, draw)
+        places = [place for place in (text.find(stop) for stop in request.stop) if place >= 0]
+        text = text[: min(places)] if places else text
+        tokens = len(text.split())
+        self.usage.completions += 1
+        self.usage.tokens += tokens
+        return Completion(text, tokens, "stop", draw.seed)
 
     async def loglikelihood(self, problem: Problem, continuations: Sequence[str]) -> list[float]:
         """A script knows no likelihoods."""
         raise ModelError("the scripted engine has no log-likelihoods", "Use --engine hf.")
 
     def rows(self) -> int:
-        """None: an answer takes no time."""
-        return 0
+        """Answers that are being written."""
+        return self._under_way
 
     def spent(self) -> dict[str, int]:
         """See `Engine.spent`."""

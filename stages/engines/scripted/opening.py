@@ -24,4 +24,4 @@ def describe(settings: EngineSettings) -> dict[str, Any]:
 def open_engine(settings: EngineSettings) -> ScriptedEngine:
     """The engine."""
     assert settings.script is not None, "describe has checked it"
-    return ScriptedEngine(settings.script)
+    return ScriptedEngine(settings.script, settings.script_delay / 1000, settings.batch_rows)

@@ -91,3 +91,24 @@ def test_scripts_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
         write(str(file), GSM, 1)
     with pytest.raises(DataError, match="solution: missing"):
         write("gold:0.5", GSM.model_copy(update={"solution": None}), 1)
+
+
+def test_a_delayed_answer_waits_for_a_row_and_says_the_same() -> None:
+    async def go(delay: float) -> tuple[list[str], float, list[bool], int]:
+        engine = ScriptedEngine("gold:0.5", delay, rows=2)
+        loop, hungry = asyncio.get_running_loop(), []
+        begun = loop.time()
+        asked = [asyncio.create_task(generate(engine, Request(GSM, (Draw(i), Draw(i + 9))))) for i in range(3)]
+        for _ in range(2):
+            hungry.append(engine.hungry())
+            await asyncio.sleep(0)
+        rows = engine.rows()
+        texts = [completion.text for one in asked for completion in await one]
+        return texts, loop.time() - begun, hungry, rows
+
+    at_once, slow = asyncio.run(go(0.0)), asyncio.run(go(0.05))
+    assert slow[0] == at_once[0]
+    assert slow[1] >= 3 * 0.05, "six answers, two at a time"
+    assert slow[2] == [True, False]
+    assert at_once[2] == [True, True]
+    assert slow[3] <= 2
