@@ -82,11 +82,14 @@ class VllmSettings:
 class ServerSettings:
     """How a server is reached."""
 
-    url: str | None = setting(None, "server: its address, such as http://localhost:8000/v1.", panel=Panel.MODEL)
+    url: tuple[str, ...] = setting(
+        (), "server: its address, such as http://localhost:8000/v1; given again for further servers of the same model, "
+        "among which the problems are divided.", panel=Panel.MODEL,
+    )  # fmt: skip
     tokenizer: str | None = setting(
         None, "server: model folder or hub name whose tokenizer makes the prompts.", panel=Panel.MORE
     )
-    concurrency: int = setting(64, "server: requests in flight at once.", low=1, panel=Panel.MORE)
+    concurrency: int = setting(64, "server: requests in flight at once, at each address.", low=1, panel=Panel.MORE)
     timeout: float = setting(300.0, "server: seconds to wait for one answer.", low=0.01, panel=Panel.MORE)
     retries: int = setting(6, "server: how many times a failed request is sent again.", low=0, panel=Panel.MORE)
 

@@ -47,6 +47,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("--engine", "server", "--url", "http://localhost:1"), "needs --model"),
         (("--engine", "server", "--url", "localhost", "-m", "m1"), "no http or https address"),
         (("--engine", "server", "--url", "http://a:b@localhost", "-m", "m1"), "must not hold a key"),
+        (("--engine", "server", "--url", "http://a", "--url", "http://a/v1", "-m", "m1"), "a --url is given twice"),
     ],
 )
 def test_a_server_needs_an_address_and_a_name(options: tuple[str, ...], said: str, paths: Path, inside: Any) -> None:
@@ -121,6 +122,22 @@ def test_simulate_on_a_server_that_is_killed_goes_on_with_nothing_lost_or_double
     made, whole = (json.loads((tmp_path / f"{name}.jsonl.manifest.json").read_text()) for name in ("out", "whole"))
     assert made["counts"] == whole["counts"]
     assert len(server.bodies) - before < asked, "finished problems are not asked for again"
+
+
+def test_two_servers_of_which_one_dies_write_what_one_writes(tmp_path: Path, paths: Path) -> None:
+    def dies(body: dict[str, Any], number: int) -> Reply:
+        return writer(body, number) if number < 20 else Reply(drop=True)
+
+    line = ("simulate", paths, "--engine", "server", "-m", "m1", "--k", 3, "--concurrency", 4, "--retries", 1)
+    with Lookalike(writer) as server, Lookalike(dies) as dying:
+        run(tmp_path, *line, "--url", server.url, "-o", "one.jsonl")
+        run(tmp_path, *line, "--url", dying.url, "--url", server.url, "-o", "two.jsonl")
+    assert (tmp_path / "two.jsonl").read_bytes() == (tmp_path / "one.jsonl").read_bytes()
+    made, one = (json.loads((tmp_path / f"{name}.jsonl.manifest.json").read_text()) for name in ("two", "one"))
+    assert made["usage"]["servers given up"] == 1
+    assert made["facts"] == one["facts"]
+    assert made["counts"] == one["counts"]
+    assert len(dying.bodies) > 20
 
 
 def test_a_refused_problem_fails_and_is_tried_again_and_no_key_is_written_down(tmp_path: Path, paths: Path) -> None:

@@ -113,7 +113,7 @@ def test_likelihoods_equal_the_hf_engines(url: str) -> None:
     texts = ["72", "40+32=72\n72-5=67"]
 
     async def both() -> tuple[list[float], list[float]]:
-        asked = open_engine(EngineSettings(engine="server", model="m1", url=url, tokenizer="chain-base"))
+        asked = open_engine(EngineSettings(engine="server", model="m1", url=(url,), tokenizer="chain-base"))
         hf = HFEngine(load_policy("chain-base", device="cpu", dtype="float32"))
         try:
             return await asked.loglikelihood(problem, texts), await hf.loglikelihood(problem, texts)

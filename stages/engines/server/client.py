@@ -8,8 +8,8 @@ What happens to a request:
     429, 408, 409, 425, 5xx, a broken connection,       tried again after 0.5, 1, 2, ... at most 30 seconds, each
     a time-out, an answer that cannot be read           times a factor of [0.5, 1.5) that hangs on the draw's seed
     429 or 503 with Retry-After                         nobody asks anything before it is over
-    still so after `retries` tries                      the server serves others, or a short prompt: this problem
-                                                        failed; else the server is gone: the run stops (exit 4),
+    still so after `retries` tries                      the server serves others meanwhile, or a short prompt: this
+                                                        problem failed; else the server is gone: the run stops (exit 4),
                                                         resumable
     401, 403, 404, 3xx                                  the run stops (exit 4)
     400 or 422 that names a field we can do without     sent again without it, as are all later ones (see `Dialect`)
@@ -48,6 +48,10 @@ REFUSED_AT_FIRST = 20
 """After so many refusals and not one answer, the request itself may be wrong, not the problems."""
 SHORT, SHORT_TOKENS = "1+1=", 16
 """The text (of token ids as many as it has characters) and the tokens asked for to see whether a server works."""
+
+
+class ServerGone(ModelError):
+    """A server that does not answer, however often it is asked; another one of the same model might."""
 
 
 class _Refused(ProblemFailed):
@@ -102,11 +106,11 @@ class RetryingClient:
 
         Raises:
             ProblemFailed: this request is refused, or fails again and again while others are served.
-            ModelError: the server is gone, refuses everybody, or knows no such model.
+            ServerGone: the server does not answer any more.
+            ModelError: it refuses everybody, or knows no such model.
         """
         jitter = random.Random(salt)
-        tries, first = 0, time.monotonic()
-        since = first
+        tries, since = 0, time.monotonic()
         while True:
             try:
                 result = await self._try(path, body, read)
@@ -129,9 +133,9 @@ class RetryingClient:
                 self._leave_alone(result.wait)
             if not (result.busy and self._served is not None and self._served >= since):
                 tries += 1
-            since = time.monotonic()
             if tries > self.retries:
-                raise await self._given_up(result.why, first, path, body, read)
+                raise await self._given_up(result.why, since, path, body, read)
+            since = time.monotonic()
             await asyncio.sleep(min(LONGEST, FIRST * 2 ** (max(tries, 1) - 1)) * jitter.uniform(0.5, 1.5))
 
     async def get(self, path: str) -> Any:
@@ -178,11 +182,11 @@ class RetryingClient:
         return _Refused(f"the server refuses it: {said}")
 
     async def _given_up(
-        self, why: str, first: float, path: str, body: dict[str, Any], read: Callable[[Any], Read]
+        self, why: str, since: float, path: str, body: dict[str, Any], read: Callable[[Any], Read]
     ) -> ModelError | ProblemFailed:
-        if (self._served is not None and self._served >= first) or await self._works(path, body, read):
+        if (self._served is not None and self._served >= since) or await self._works(path, body, read):
             return ProblemFailed(f"the server failed on it {self.retries + 1} times: {why}")
-        return ModelError(
+        return ServerGone(
             f"{self.url} does not answer as it should: {why}",
             "When the server is there again, the same command goes on from here.",
         )
@@ -210,7 +214,7 @@ class RetryingClient:
 
     def _leave_alone(self, seconds: float) -> None:
         if seconds > LONGEST_ASKED:
-            raise ModelError(
+            raise ServerGone(
                 f"{self.url} asks to be left alone for {seconds:.0f} seconds",
                 "Run the same command again after that: it goes on from here.",
             )

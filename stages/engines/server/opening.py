@@ -11,15 +11,18 @@ from stages.models.templates import chat_arguments
 from stages.settings.model import EngineSettings
 
 if TYPE_CHECKING:
+    from stages.engines.base import Engine
     from stages.engines.server.client import RetryingClient
 
 
 def describe(settings: EngineSettings) -> dict[str, Any]:
-    """The model's name there; the address is left out: a run may be resumed with another server of the same model."""
+    """The model's name there; the addresses are left out: a run may be resumed with other servers of the same model."""
     name = named_model(settings)
-    if settings.url is None:
+    if not settings.url:
         raise UsageError("--engine server needs --url", "For example --url http://localhost:8000/v1.")
-    base_url(settings.url)
+    urls = [base_url(url) for url in settings.url]
+    if len(set(urls)) < len(urls):
+        raise UsageError("a --url is given twice", "Name each server once.")
     if settings.base is not None:
         raise UsageError("--base is for adapters that are loaded here", "Leave it out.")
     facts = {
@@ -41,8 +44,8 @@ def describe(settings: EngineSettings) -> dict[str, Any]:
     return facts
 
 
-def open_engine(settings: EngineSettings) -> ServerEngine:
-    """The engine; nothing is asked of the server yet."""
+def open_engine(settings: EngineSettings) -> Engine:
+    """The engine; nothing is asked of a server yet."""
     tokenizer, card = None, {}
     name = _tokenizer(settings)
     if name is not None:
@@ -51,10 +54,18 @@ def open_engine(settings: EngineSettings) -> ServerEngine:
 
         tokenizer = load_tokenizer(name, settings.trust_remote_code)
         card = policy_card(name)
-    return ServerEngine(
-        _client(settings), named_model(settings), tokenizer=tokenizer, template=settings.template,
-        recorded=card.get("template"), chat_args=chat_arguments(settings.chat_arg, card),
-    )  # fmt: skip
+    servers = [
+        ServerEngine(
+            _client(settings, url), named_model(settings), tokenizer=tokenizer, template=settings.template,
+            recorded=card.get("template"), chat_args=chat_arguments(settings.chat_arg, card),
+        )
+        for url in settings.url
+    ]  # fmt: skip
+    if len(servers) == 1:
+        return servers[0]
+    from stages.engines.server.several import SeveralServers
+
+    return SeveralServers(servers)
 
 
 def _tokenizer(settings: EngineSettings) -> str | None:
@@ -68,11 +79,10 @@ def _tokenizer(settings: EngineSettings) -> str | None:
     return at_revision(settings.tokenizer, settings.revision)
 
 
-def _client(settings: EngineSettings) -> RetryingClient:
+def _client(settings: EngineSettings, url: str) -> RetryingClient:
     from stages.engines.server.client import RetryingClient
 
-    assert settings.url is not None, "describe has checked it"
     return RetryingClient(
-        base_url(settings.url), concurrency=settings.concurrency, timeout=settings.timeout, retries=settings.retries,
+        base_url(url), concurrency=settings.concurrency, timeout=settings.timeout, retries=settings.retries,
         key=key_from_environment(),
     )  # fmt: skip

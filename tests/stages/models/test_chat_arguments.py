@@ -139,7 +139,7 @@ def test_a_plain_template_drifts_not_and_takes_no_arguments(tmp_path: Path) -> N
     assert "prompt_sha256" not in describe(EngineSettings(model=plain, device="cpu"))
     with pytest.raises(UsageError, match="--chat-arg tells a chat template, and none is used"):
         describe(EngineSettings(model=plain, device="cpu", chat_arg=TOLD))
-    server = EngineSettings(engine="server", url="http://localhost:1/v1", model="m", chat_arg=TOLD)
+    server = EngineSettings(engine="server", url=("http://localhost:1/v1",), model="m", chat_arg=TOLD)
     with pytest.raises(UsageError, match="--chat-arg needs --tokenizer"):
         describe_engine(server)
     with_tokenizer = dataclasses.replace(server, tokenizer=with_template(plain, DATED))
