@@ -152,6 +152,7 @@ def engines() -> Iterator[Finding]:
             yield Finding("engine", name, True, needed, f"{module} {metadata.version(module)} imports")
     yield Finding("engine", "scripted", True, False, "canned answers, needs nothing")
     yield _vllm()
+    yield _ray()
     key = "a key is set" if key_from_environment() else "SIPF_API_KEY is not set; many servers do not need it"
     yield Finding("engine", "server", True, False, f"any OpenAI-compatible --url; {key}")
     four_bit = find_spec("bitsandbytes") is not None
@@ -176,6 +177,14 @@ def _vllm() -> Finding:
         advice = "in sipf's folder: pip install -e '.[vllm]' (for a GPU; `make setup-vllm` builds one for the CPU)"
         return Finding("engine", "vllm", False, False, "not installed", advice)
     return Finding("engine", "vllm", True, False, f"{installed} is installed")
+
+
+def _ray() -> Finding:
+    """Whether work can be shared with a cluster."""
+    if find_spec("ray") is None:
+        advice = "in sipf's folder: pip install -e '.[ray]' (for --ray; --workers needs nothing)"
+        return Finding("engine", "ray", False, False, "not installed", advice)
+    return Finding("engine", "ray", True, False, f"{metadata.version('ray')} is installed, for --ray")
 
 
 def sandboxes() -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from typing import Any, Protocol, cast, get_args, runtime_checkable
 
 from evals.records import Problem
 from stages.engines.base import Completion, Engine, Request, Usage
+from stages.models.devices import on_device
 from stages.settings.model import EngineName, EngineSettings
 
 ENGINES = {name: f"stages.engines.{name}.opening" for name in get_args(EngineName)}
@@ -100,6 +101,12 @@ class OnDemandEngine:
     def written(self) -> int | None:
         """Tokens written so far, those of unfinished draws included; None where the engine does not tell."""
         return self._engine.written() if isinstance(self._engine, Told) else None
+
+    def pinned(self) -> OnDemandEngine:
+        """The engine with the device and the number format that `facts` tells."""
+        if self.settings.engine != "hf":
+            return self
+        return OnDemandEngine(on_device(self.settings))
 
     def gpus(self) -> int:
         """How many GPUs the engine takes, where there are some."""

@@ -7,8 +7,9 @@ choose_training_dtype("auto", "cpu")   # "bfloat16" where the CPU multiplies in 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypeVar
 
 from evals.errors import ModelError
 from stages.settings.model import ModelSettings
@@ -43,6 +44,20 @@ def choose_dtype(dtype: str, device: str) -> str:
     if dtype not in ("float32", "bfloat16"):
         raise ModelError(f"unknown dtype {dtype!r}", "Choose auto, float32 or bfloat16.")
     return dtype
+
+
+Settings = TypeVar("Settings", bound=ModelSettings)
+
+
+def on_device(settings: Settings) -> Settings:
+    """The settings with what "auto" stands for on this machine.
+
+    Raises:
+        ModelError: a device this machine does not have.
+    """
+    device = choose_device(settings.device)
+    chosen: dict[str, Any] = {"device": device, "dtype": choose_dtype(settings.dtype, device)}
+    return replace(settings, **chosen)
 
 
 def choose_training_dtype(dtype: str, device: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 from evals.errors import Interrupted
 from stages.files.interrupts import RUN_AGAIN, StopFlag
@@ -53,6 +53,14 @@ class Gpus(Protocol):
 
     def gpus(self) -> int:
         """How many it takes; 0 where it never takes one."""
+
+
+@runtime_checkable
+class Pinned(Protocol):
+    """A resource with settings that depend on the machine."""
+
+    def pinned(self) -> Self:
+        """The same, not opened, with these settings as they are on this machine."""
 
 
 class OpenedResources:

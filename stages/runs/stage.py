@@ -24,7 +24,7 @@ from stages.files.interrupts import StopFlag, catching_signals
 from stages.files.problems import read_problems
 from stages.files.reading import BadLines
 from stages.files.shards import refuse_other_counts
-from stages.runs.opened import Gpus, OpenedResources, Resource
+from stages.runs.opened import Gpus, OpenedResources, Pinned, Resource
 from stages.runs.progress import Display, Progress
 from stages.runs.record import LineRun, Summary
 from stages.runs.runner import run_lines
@@ -85,6 +85,13 @@ class Stage(ABC):
     def for_replica(self) -> Self:
         """The stage without what `begin` needs: as another process does the rest of the work."""
         return self
+
+    def pinned(self) -> Self:
+        """The stage with everything that depends on the machine settled as here: what the manifest says of it holds
+        wherever it runs."""
+        assert is_dataclass(self), "stages are dataclasses"
+        values = ((each.name, getattr(self, each.name)) for each in fields(self))
+        return replace(self, **{name: value.pinned() for name, value in values if isinstance(value, Pinned)})
 
     def gpus(self) -> int:
         """How many GPUs its resources take, where there are some."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from evals.errors import ModelError
 from evals.records import Problem, StepScores
+from stages.models.devices import on_device
 from stages.models.facts import model_facts
 from stages.models.naming import at_revision, model_fingerprint, policy_card, with_base
 from stages.models.reward import vllm_lacks
@@ -49,6 +50,12 @@ class OnDemandScorer:
 
     def written(self) -> None:
         """None: nothing is written."""
+
+    def pinned(self) -> OnDemandScorer:
+        """The scorer with the device and the number format that `facts` tells."""
+        if self.settings.engine != "hf":
+            return self
+        return OnDemandScorer(self.model, replace(on_device(self.settings), revision=None, base=None), self.how)
 
     def gpus(self) -> int:
         """How many GPUs the scorer takes, where there are some."""

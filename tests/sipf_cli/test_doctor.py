@@ -87,7 +87,7 @@ def test_a_sandbox_that_leaks_is_said_to_leak(monkeypatch: pytest.MonkeyPatch) -
 def test_the_engines_that_can_be_had_are_named(sipf: Any) -> None:
     said = json.loads(sipf("doctor", "--json", env={"SIPF_API_KEY": "secret-key"}).stdout)
     engines = {finding["name"]: finding for finding in said["findings"] if finding["area"] == "engine"}
-    assert {"hf", "vllm", "server", "scripted"} <= set(engines)
+    assert {"hf", "vllm", "server", "scripted", "ray"} <= set(engines)
     assert "a key is set" in engines["server"]["found"]
     assert "secret-key" not in json.dumps(said)
     assert engines["vllm"]["works"] or "make setup-vllm" in engines["vllm"]["advice"]

@@ -8,8 +8,8 @@ What happens to a request:
     429, 408, 409, 425, 5xx, a broken connection,       tried again after 0.5, 1, 2, ... at most 30 seconds, each
     a time-out, an answer that cannot be read           times a factor of [0.5, 1.5) that hangs on the draw's seed
     429 or 503 with Retry-After                         nobody asks anything before it is over
-    still so after `retries` tries                      the server serves others meanwhile, or a short prompt: this
-                                                        problem failed; else the server is gone: the run stops (exit 4),
+    still so after `retries` tries                      the server then serves a short prompt, or others: this problem
+                                                        failed; else the server is gone: the run stops (exit 4),
                                                         resumable
     401, 403, 404, 3xx                                  the run stops (exit 4)
     400 or 422 that names a field we can do without     sent again without it, as are all later ones (see `Dialect`)
@@ -134,7 +134,7 @@ class RetryingClient:
             if not (result.busy and self._served is not None and self._served >= since):
                 tries += 1
             if tries > self.retries:
-                raise await self._given_up(result.why, since, path, body, read)
+                raise await self._given_up(result.why, path, body, read)
             since = time.monotonic()
             await asyncio.sleep(min(LONGEST, FIRST * 2 ** (max(tries, 1) - 1)) * jitter.uniform(0.5, 1.5))
 
@@ -182,9 +182,10 @@ class RetryingClient:
         return _Refused(f"the server refuses it: {said}")
 
     async def _given_up(
-        self, why: str, since: float, path: str, body: dict[str, Any], read: Callable[[Any], Read]
+        self, why: str, path: str, body: dict[str, Any], read: Callable[[Any], Read]
     ) -> ModelError | ProblemFailed:
-        if (self._served is not None and self._served >= since) or await self._works(path, body, read):
+        asked = time.monotonic()
+        if await self._works(path, body, read) or (self._served is not None and self._served >= asked):
             return ProblemFailed(f"the server failed on it {self.retries + 1} times: {why}")
         return ServerGone(
             f"{self.url} does not answer as it should: {why}",

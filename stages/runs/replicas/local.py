@@ -51,6 +51,7 @@ class LocalFleet:
     def __init__(self, stage: Stage, count: int, threads: int, devices: Sequence[Sequence[str]] | None = None) -> None:
         self.count = count
         self.advice = "Run it without --workers to see what ends it, or with fewer workers if memory is short."
+        self.slow = "models may take that long to load"
         self._stage, self._threads, self._devices = written_frame(stage), threads, devices
 
     async def start(self, number: int) -> WorkerLink:

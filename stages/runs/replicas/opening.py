@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from evals.errors import UsageError
 from stages.files.interrupts import StopFlag
-from stages.runs.opened import OpenedResources
+from stages.runs.opened import OpenedResources, Resource
 from stages.runs.replicas.pool import Fleet, Pool
 from stages.runs.stage import Stage
 from stages.settings.replicas import ReplicaSettings
@@ -23,26 +23,43 @@ def open_pool(
     """The pool that does the stage's work; nothing is started yet.
 
     Raises:
-        UsageError: there are not enough GPUs.
+        UsageError: there are not enough GPUs, or ray is not installed.
     """
     theirs = stage.for_replica()
     moved = [id(resource) for resource in theirs.resources()]
     kept = [resource for resource in stage.resources() if id(resource) not in moved]
-    return Pool(stage, _fleet(theirs, settings), OpenedResources(kept, flag), left, warn)
+    fleet: Fleet
+    if settings.ray is None:
+        fleet = _workers(theirs.pinned(), settings)
+    else:
+        fleet, cluster = _actors(theirs.pinned(), settings, settings.ray)
+        kept.insert(0, cluster)
+    return Pool(stage, fleet, OpenedResources(kept, flag), left, warn)
 
 
-def _fleet(stage: Stage, settings: ReplicaSettings) -> Fleet:
+def _workers(stage: Stage, settings: ReplicaSettings) -> Fleet:
     from stages.runs.replicas.local import LocalFleet, devices_for, visible_devices
 
-    assert settings.workers is not None, "replicas are wanted"
+    assert settings.workers is not None, "workers are wanted"
     threads = settings.replica_cpus or max(1, _cores() // settings.workers)
-    each, visible = settings.replica_gpus, visible_devices() if stage.gpus() else []
-    if visible and each == 0:
+    takes = stage.gpus()
+    visible = visible_devices() if takes or settings.replica_gpus else []
+    if settings.replica_gpus == 0 and takes and visible:
         raise UsageError("without a GPU the model runs on the CPU", "Say so: --device cpu.")
-    if each is None:
-        each = stage.gpus() if visible else 0
+    each = settings.replica_gpus if settings.replica_gpus is not None else takes if visible else 0
     devices = devices_for(settings.workers, each, visible) if each else None
     return LocalFleet(stage, settings.workers, threads, devices)
+
+
+def _actors(stage: Stage, settings: ReplicaSettings, address: str) -> tuple[Fleet, Resource]:
+    from stages.runs.replicas.on_ray import Cluster, RayFleet, check_ray
+
+    check_ray()
+    gpus = stage.gpus() if settings.replica_gpus is None else settings.replica_gpus
+    cpus = settings.replica_cpus or 1
+    cluster = Cluster(address, settings.replicas, cpus, gpus)
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    return RayFleet(stage, cluster, int(threads) if threads.isdecimal() else cpus), cluster
 
 
 def _cores() -> int:

@@ -66,10 +66,16 @@ class Link(Protocol):
 class Fleet(Protocol):
     """How replicas are started."""
 
-    count: int
-    """How many there are to be."""
     advice: str
     """What to do if they keep dying."""
+
+    @property
+    def count(self) -> int:
+        """How many there are to be; asked when the first one is started."""
+
+    @property
+    def slow(self) -> str:
+        """What may be the matter if none gets ready."""
 
     async def start(self, number: int) -> Link:
         """Start the replica of that number (from 0), which has not opened anything yet.
@@ -139,6 +145,7 @@ class Pool:
         """Problems whose number of companions is limited, see `TOGETHER`."""
         self._numbers, self._tickets = itertools.count(), itertools.count()
         self._failure: Exception | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._answered = False
         self._barren = self._unready = 0
         """Deaths of all replicas in a row: without any answer; before any was ready."""
@@ -190,6 +197,8 @@ class Pool:
     async def close(self) -> None:
         """End all replicas."""
         at_once = bool(self._queue or self._suspects or any(place.jobs for place in self._places))
+        if self._timer is not None:
+            self._timer.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -204,6 +213,11 @@ class Pool:
             loop = asyncio.get_running_loop()
             self._places = [_Place(number, loop.time()) for number in range(self.fleet.count)]
             self._tasks = [loop.create_task(self._serve(place)) for place in self._places]
+            self._timer = loop.call_later(PATIENCE, self._tell_slow)
+
+    def _tell_slow(self) -> None:
+        if not self._answered and not any(place.ready for place in self._places):
+            self.warn(f"no replica is ready after {PATIENCE:.0f} seconds: {self.fleet.slow}")
 
     async def _serve(self, place: _Place) -> None:
         """Keep a replica in its place, and hear what it says."""

@@ -110,15 +110,15 @@ class FakeLink:
 class FakeFleet:
     """Starts a replica with the stage that `make` gives for its number."""
 
-    advice = "Look at them."
+    advice, slow = "Look at them.", "they were told to be"
 
-    def __init__(self, count: int, make: Callable[[int], Stage], slow: Mapping[int, float] = {}) -> None:
-        self.count, self.make, self.slow = count, make, slow
+    def __init__(self, count: int, make: Callable[[int], Stage], late: Mapping[int, float] = {}) -> None:
+        self.count, self.make, self.late = count, make, late
         self.links: dict[int, list[FakeLink]] = {number: [] for number in range(count)}
         self.closed = False
 
     async def start(self, number: int) -> FakeLink:
-        await asyncio.sleep(self.slow.get(number, 0))
+        await asyncio.sleep(self.late.get(number, 0))
         link = FakeLink(self.make(number))
         self.links[number].append(link)
         return link

@@ -113,14 +113,14 @@ def test_a_replica_never_holds_more_than_its_engine_and_a_handful_ahead() -> Non
 
 def test_the_last_lines_are_shared_though_one_replica_could_take_all() -> None:
     rooms = [Room(), Room()]
-    trial = Trial(FakeFleet(2, lambda number: Copying(rooms[number], 0.05), slow={1: 0.02}), 64)
+    trial = Trial(FakeFleet(2, lambda number: Copying(rooms[number], 0.05), late={1: 0.02}), 64)
     go(trial, lambda: trial.all(64))
     assert min(room.done for room in rooms) >= 16
 
 
 def test_a_slow_replica_holds_nobody_up() -> None:
     rooms = [Room(), Room()]
-    trial = Trial(FakeFleet(2, lambda number: Copying(rooms[number]), slow={1: 30.0}), 64)
+    trial = Trial(FakeFleet(2, lambda number: Copying(rooms[number]), late={1: 30.0}), 64)
     found = go(trial, lambda: trial.all(64))
     assert len(found) == rooms[0].done == 64
 
@@ -268,3 +268,13 @@ def test_a_failed_problem_and_a_bug_come_out_as_they_do_in_one_process() -> None
     assert type(bug) is RuntimeError
     assert "ZeroDivisionError" in str(bug)
     assert "fakes.py" in str(bug)
+
+
+def test_replicas_that_take_long_to_start_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.02)
+    trial = Trial(FakeFleet(1, lambda _: Copying(), late={0: 0.2}))
+    go(trial, lambda: trial.all(1))
+    assert trial.told == ["no replica is ready after 0 seconds: they were told to be"]
+    trial = Trial(FakeFleet(1, lambda _: Copying(seconds=0.1)))
+    go(trial, lambda: trial.all(1))
+    assert trial.told == []
