@@ -95,14 +95,14 @@ class OnDemandEngine:
         return 0 if self._engine is None else self._engine.rows()
 
     def fills(self) -> bool:
-        """See `stages.runs.calibration.Batching`; only a script answers at once."""
-        return self.settings.engine != "scripted"
+        """See `stages.runs.calibration.Batching`; only a script without a delay answers at once."""
+        return self.settings.engine != "scripted" or self.settings.script_delay > 0
 
     def written(self) -> int | None:
         """Tokens written so far, those of unfinished draws included; None where the engine does not tell."""
         return self._engine.written() if isinstance(self._engine, Told) else None
 
-    def pinned(self) -> OnDemandEngine:
+    def pinned(self, cores: int) -> OnDemandEngine:
         """The engine with the device and the number format that `facts` tells."""
         if self.settings.engine != "hf":
             return self

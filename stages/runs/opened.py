@@ -59,8 +59,8 @@ class Gpus(Protocol):
 class Pinned(Protocol):
     """A resource with settings that depend on the machine."""
 
-    def pinned(self) -> Self:
-        """The same, not opened, with these settings as they are on this machine."""
+    def pinned(self, cores: int) -> Self:
+        """The same, not opened, with these settings as they are on this machine, for so many of its cores."""
 
 
 class OpenedResources:

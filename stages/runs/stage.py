@@ -86,12 +86,12 @@ class Stage(ABC):
         """The stage without what `begin` needs: as another process does the rest of the work."""
         return self
 
-    def pinned(self) -> Self:
-        """The stage with everything that depends on the machine settled as here: what the manifest says of it holds
-        wherever it runs."""
+    def pinned(self, cores: int) -> Self:
+        """The stage with everything that depends on the machine settled as here, so that what the manifest says of it
+        holds wherever it runs, and for so many cores."""
         assert is_dataclass(self), "stages are dataclasses"
         values = ((each.name, getattr(self, each.name)) for each in fields(self))
-        return replace(self, **{name: value.pinned() for name, value in values if isinstance(value, Pinned)})
+        return replace(self, **{name: value.pinned(cores) for name, value in values if isinstance(value, Pinned)})
 
     def gpus(self) -> int:
         """How many GPUs its resources take, where there are some."""

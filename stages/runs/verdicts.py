@@ -43,10 +43,11 @@ class Verdicts:
 
     Args:
         settings: how programs are checked.
+        cores: programs that are checked at once; None: as many as this process has cores.
     """
 
-    def __init__(self, settings: CheckSettings = CheckSettings()) -> None:
-        self.settings = settings
+    def __init__(self, settings: CheckSettings = CheckSettings(), cores: int | None = None) -> None:
+        self.settings, self.cores = settings, cores
         self._known: OrderedDict[tuple[str, str], Future[CheckResult]] = OrderedDict()  # by problem id and program
         self._costs: Counter[str] = Counter()
         self._threads: _CheckThreads | None = None
@@ -105,6 +106,10 @@ class Verdicts:
         """The settings of the checker that are not the defaults, for the manifest."""
         return self.settings.changed()
 
+    def pinned(self, cores: int) -> Verdicts:
+        """Verdicts by the same settings, of as many programs at once as there are cores."""
+        return Verdicts(self.settings, cores)
+
     def open(self) -> None:
         """Nothing to do yet: the checker is started with the first program."""
 
@@ -145,7 +150,7 @@ class Verdicts:
         try:
             if future is None or future.cancelled():
                 if self._threads is None:
-                    self._threads = _CheckThreads(self.settings)
+                    self._threads = _CheckThreads(self.settings, self.cores)
                 future = self._known[key] = self._threads.check(program, task.tests(problem))
                 future.add_done_callback(self._count)
                 if len(self._known) > REMEMBERED:
@@ -196,10 +201,12 @@ class _CheckThreads:
         SandboxError: no sandbox works on this machine, or not the one asked for.
     """
 
-    def __init__(self, settings: CheckSettings) -> None:
+    def __init__(self, settings: CheckSettings, cores: int | None) -> None:
         from evals.sandbox.checker import Checker
 
-        self._checker = Checker(limits=settings.limits(), layer=settings.sandbox, unsafe=settings.unsafe_exec)
+        self._checker = Checker(
+            limits=settings.limits(), layer=settings.sandbox, unsafe=settings.unsafe_exec, workers=cores
+        )
         self._jobs: queue.SimpleQueue[tuple[Future[CheckResult], str, CodeTests] | None] = queue.SimpleQueue()
         for number in range(self._checker.workers):
             threading.Thread(target=self._work, name=f"check-{number}", daemon=True).start()

@@ -51,7 +51,7 @@ class OnDemandScorer:
     def written(self) -> None:
         """None: nothing is written."""
 
-    def pinned(self) -> OnDemandScorer:
+    def pinned(self, cores: int) -> OnDemandScorer:
         """The scorer with the device and the number format that `facts` tells."""
         if self.settings.engine != "hf":
             return self

@@ -29,8 +29,8 @@ class ReplicaSettings:
         low=1, panel=Panel.SCALE,
     )  # fmt: skip
     replica_cpus: int | None = setting(
-        None, "Cores of each worker or actor, and threads of its model; by default a worker's share of this machine, "
-        "and 1 for an actor.", low=1, panel=Panel.SCALE,
+        None, "Cores of each worker or actor: threads of its model, programs it checks at once. By default a worker's "
+        "share of this machine, and 1 for an actor.", low=1, panel=Panel.SCALE,
     )  # fmt: skip
     replica_gpus: float | None = setting(
         None, "GPUs of each worker or actor; with 0.5 two share one. By default what the engine takes, if there are "

@@ -30,9 +30,9 @@ def open_pool(
     kept = [resource for resource in stage.resources() if id(resource) not in moved]
     fleet: Fleet
     if settings.ray is None:
-        fleet = _workers(theirs.pinned(), settings)
+        fleet = _workers(theirs, settings)
     else:
-        fleet, cluster = _actors(theirs.pinned(), settings, settings.ray)
+        fleet, cluster = _actors(theirs, settings, settings.ray)
         kept.insert(0, cluster)
     return Pool(stage, fleet, OpenedResources(kept, flag), left, warn)
 
@@ -41,22 +41,24 @@ def _workers(stage: Stage, settings: ReplicaSettings) -> Fleet:
     from stages.runs.replicas.local import LocalFleet, devices_for, visible_devices
 
     assert settings.workers is not None, "workers are wanted"
-    threads = settings.replica_cpus or max(1, _cores() // settings.workers)
+    cores = settings.replica_cpus or max(1, _cores() // settings.workers)
+    stage = stage.pinned(cores)
     takes = stage.gpus()
     visible = visible_devices() if takes or settings.replica_gpus else []
     if settings.replica_gpus == 0 and takes and visible:
         raise UsageError("without a GPU the model runs on the CPU", "Say so: --device cpu.")
     each = settings.replica_gpus if settings.replica_gpus is not None else takes if visible else 0
     devices = devices_for(settings.workers, each, visible) if each else None
-    return LocalFleet(stage, settings.workers, threads, devices)
+    return LocalFleet(stage, settings.workers, cores, devices)
 
 
 def _actors(stage: Stage, settings: ReplicaSettings, address: str) -> tuple[Fleet, Resource]:
     from stages.runs.replicas.on_ray import Cluster, RayFleet, check_ray
 
     check_ray()
-    gpus = stage.gpus() if settings.replica_gpus is None else settings.replica_gpus
     cpus = settings.replica_cpus or 1
+    stage = stage.pinned(cpus)
+    gpus = stage.gpus() if settings.replica_gpus is None else settings.replica_gpus
     cluster = Cluster(address, settings.replicas, cpus, gpus)
     threads = os.environ.get("OMP_NUM_THREADS", "")
     return RayFleet(stage, cluster, int(threads) if threads.isdecimal() else cpus), cluster

@@ -171,14 +171,14 @@ def test_the_checker_is_started_at_the_first_program_as_the_settings_say_and_clo
     settings = CheckSettings("landlock", check_cpu=3.0)
 
     async def go() -> None:
-        verdicts = pickle.loads(pickle.dumps(Verdicts(settings)))
+        verdicts = pickle.loads(pickle.dumps(Verdicts(settings).pinned(3)))
         verdicts.open()
         await verdicts.of(task_of(chain_problem()), chain_problem(), "The answer is 76")
         assert (verdicts.hungry(), checker.settings) == (True, [])
         for text in ("x = 1", "x = 2"):
             await verdicts.of(task_of(problem()), problem(), text)
         limits = CheckLimits(cpu_s=3.0)
-        assert checker.settings == [{"limits": limits, "layer": "landlock", "unsafe": False}]
+        assert checker.settings == [{"limits": limits, "layer": "landlock", "unsafe": False, "workers": 3}]
         await verdicts.close()
         await verdicts.close()
         assert checker.closed == 1

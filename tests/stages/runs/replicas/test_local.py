@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from evals.errors import UsageError
+from stages.engines.opening import OnDemandEngine
+from stages.runs.replicas import opening
 from stages.runs.replicas.local import LocalFleet, devices_for, visible_devices
+from stages.sample import Sampler
+from stages.scorers.opening import OnDemandScorer
+from stages.settings.model import EngineSettings, ScorerSettings
 from stages.settings.replicas import ReplicaSettings
+from stages.settings.sample import SampleSettings
 from tests.stages.runs.replicas.fakes import Copying
 
 
@@ -57,5 +64,58 @@ def test_a_worker_has_its_gpus_and_threads_unless_the_user_has_set_them(monkeypa
 def test_settings_of_replicas_without_any_are_refused() -> None:
     with pytest.raises(UsageError, match="--replica-gpus is for several processes"):
         ReplicaSettings(replica_gpus=1)
+    with pytest.raises(UsageError, match="--replicas are actors of a Ray cluster"):
+        ReplicaSettings(workers=2, replicas=2)
+    with pytest.raises(UsageError, match="--workers are processes of this machine"):
+        ReplicaSettings(workers=2, ray="auto")
     with pytest.raises(UsageError, match=r"--replica-gpus 1\.5 is no whole number"):
         ReplicaSettings(workers=2, replica_gpus=1.5)
+
+
+def test_a_replica_computes_in_what_the_manifest_says_and_checks_as_many_programs_as_it_has_cores() -> None:
+    engine = OnDemandEngine(EngineSettings(model="chain-base"))
+    stage = Sampler(engine, SampleSettings()).pinned(3)
+    assert isinstance(stage.engine, OnDemandEngine)
+    told = engine.facts()
+    assert (stage.engine.settings.device, stage.engine.settings.dtype) == (told["device"], told["dtype"])
+    assert stage.engine.facts() == told
+    assert stage.verdicts.cores == 3
+    server = OnDemandEngine(EngineSettings(engine="server", model="m", url=("http://a",)))
+    assert server.pinned(3) is server
+    scorer = OnDemandScorer("owner/model", ScorerSettings(revision="v1")).pinned(1)
+    assert scorer.model == "owner/model@v1"
+    assert scorer.settings.device != "auto"
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        (EngineSettings(model="m"), 1),
+        (EngineSettings(model="m", device="cpu"), 0),
+        (EngineSettings(model="m", engine="vllm", tensor_parallel=4), 4),
+        (EngineSettings(engine="scripted", script="gold:1"), 0),
+        (EngineSettings(engine="server", model="m"), 0),
+    ],
+)
+def test_how_many_gpus_an_engine_takes(settings: EngineSettings, wanted: int) -> None:
+    assert Sampler(OnDemandEngine(settings), SampleSettings()).gpus() == wanted
+
+
+def test_workers_on_the_gpus_that_are_visible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    monkeypatch.setattr("stages.models.devices.choose_device", lambda device: "cuda")
+    monkeypatch.setattr("stages.models.devices.choose_dtype", lambda dtype, device: "bfloat16")
+
+    def devices(settings: ReplicaSettings, **engine: Any) -> object:
+        stage = Sampler(OnDemandEngine(EngineSettings(**{"model": "m", **engine})), SampleSettings())
+        fleet = opening._workers(stage, settings)
+        assert isinstance(fleet, LocalFleet)
+        return fleet._devices
+
+    assert devices(ReplicaSettings(workers=2)) == [["0"], ["1"]]
+    assert devices(ReplicaSettings(workers=2, replica_gpus=2)) == [["0", "1"], ["2", "3"]]
+    assert devices(ReplicaSettings(workers=2), engine="scripted", script="gold:1") is None
+    with pytest.raises(UsageError, match="--workers 5 with 1 GPUs each is more than the 4"):
+        devices(ReplicaSettings(workers=5))
+    with pytest.raises(UsageError, match="without a GPU the model runs on the CPU"):
+        devices(ReplicaSettings(workers=2, replica_gpus=0))
