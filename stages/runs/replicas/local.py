@@ -23,8 +23,8 @@ from contextlib import suppress
 
 from evals.errors import ModelError, UsageError
 from stages.runs.replicas.frames import read_frame, written_frame
+from stages.runs.replicas.links import ReplicaDied
 from stages.runs.replicas.messages import Order, Reply
-from stages.runs.replicas.pool import ReplicaDied
 from stages.runs.stage import Stage
 
 GRACE = 10.0

@@ -23,8 +23,8 @@ from typing import Any
 
 from evals.errors import ModelError, UsageError
 from stages.runs.replicas.host import Host
+from stages.runs.replicas.links import ReplicaDied
 from stages.runs.replicas.messages import Broken, Order, Reply, portable
-from stages.runs.replicas.pool import ReplicaDied
 from stages.runs.stage import Stage
 
 GRACE = 10.0

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from evals.errors import UsageError
 from stages.files.interrupts import StopFlag
 from stages.runs.opened import OpenedResources, Resource
-from stages.runs.replicas.pool import Fleet, Pool
+from stages.runs.replicas.links import Fleet
+from stages.runs.replicas.pool import Pool
 from stages.runs.stage import Stage
 from stages.settings.replicas import ReplicaSettings
 

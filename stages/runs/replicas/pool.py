@@ -20,100 +20,24 @@ import asyncio
 import itertools
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from evals.errors import ModelError
 from evals.records import Problem, Record
 from stages.counts import Tally
 from stages.runs.faults import ProblemFailed
 from stages.runs.opened import OpenedResources
-from stages.runs.replicas.messages import Broken, Done, Failed, Order, Ready, Reply, State, Want
+from stages.runs.replicas.links import Fleet, ReplicaDied
+from stages.runs.replicas.messages import Broken, Failed, Order, Ready, Reply, Want
+from stages.runs.replicas.places import TOGETHER, Job, Place, merged
 from stages.runs.stage import Stage
 
-TOGETHER = (None, None, 16, 1)
-"""How many problems may be in one replica with one that was there so many times when a replica died; None: any number.
-After that many deaths it has failed."""
 PATIENCE = 120.0
 """Seconds during which a share of the last lines is kept for a replica that is still starting."""
 RESTS = (0.0, 1.0, 5.0, 15.0)
 """Seconds before a replica is started again, after so many deaths in a row without an answer; the last one holds on."""
 LOST = "replicas lost"
 _WARNINGS = 20
-
-
-class ReplicaDied(Exception):
-    """The replica has ended or cannot be reached; the text says why."""
-
-
-class Link(Protocol):
-    """One replica, from its start to its end."""
-
-    def send(self, orders: Sequence[Order]) -> None:
-        """Send problems; does not wait."""
-
-    async def receive(self) -> Sequence[Reply]:
-        """The next replies.
-
-        Raises:
-            ReplicaDied: there will be none.
-        """
-
-    async def close(self, *, at_once: bool) -> None:
-        """End it: at once, or after it has closed what it holds."""
-
-
-class Fleet(Protocol):
-    """How replicas are started."""
-
-    advice: str
-    """What to do if they keep dying."""
-
-    @property
-    def count(self) -> int:
-        """How many there are to be; asked when the first one is started."""
-
-    @property
-    def slow(self) -> str:
-        """What may be the matter if none gets ready."""
-
-    async def start(self, number: int) -> Link:
-        """Start the replica of that number (from 0), which has not opened anything yet.
-
-        Raises:
-            SipfError: none can be started.
-            ReplicaDied: it ended at once.
-        """
-
-    async def close(self) -> None:
-        """Free what all of them share."""
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    """A problem that has been admitted and is not answered."""
-
-    number: int
-    problem: Problem
-    answer: asyncio.Future[Done]
-    deaths: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class _Place:
-    """The place of a replica: who stands there now, and what those before it have spent."""
-
-    number: int
-    begun: float
-    link: Link | None = None
-    ready: bool = False
-    credit: int = 0
-    """Problems that it has asked for and not got."""
-    jobs: dict[int, _Job] = field(default_factory=dict)
-    state: State = field(default_factory=State)
-    past: Counter[str] = field(default_factory=Counter)
-    barren: int = 0
-    """Deaths here in a row without an answer."""
 
 
 class Pool:
@@ -138,10 +62,10 @@ class Pool:
         self.stage, self.fleet, self.kept, self.left, self.warn = stage, fleet, kept, left, warn
         self.lost = 0
         """Replicas that died."""
-        self._places: list[_Place] = []
+        self._places: list[Place] = []
         self._tasks: list[asyncio.Task[None]] = []
-        self._queue: deque[_Job] = deque()
-        self._suspects: deque[_Job] = deque()
+        self._queue: deque[Job] = deque()
+        self._suspects: deque[Job] = deque()
         """Problems whose number of companions is limited, see `TOGETHER`."""
         self._numbers, self._tickets = itertools.count(), itertools.count()
         self._failure: Exception | None = None
@@ -164,7 +88,7 @@ class Pool:
         if self._failure is not None:
             raise self._failure
         self._start()
-        job = _Job(next(self._numbers), problem, asyncio.get_running_loop().create_future())
+        job = Job(next(self._numbers), problem, asyncio.get_running_loop().create_future())
         self._queue.append(job)
         self._assign()
         done = await job.answer
@@ -211,7 +135,7 @@ class Pool:
     def _start(self) -> None:
         if not self._places:
             loop = asyncio.get_running_loop()
-            self._places = [_Place(number, loop.time()) for number in range(self.fleet.count)]
+            self._places = [Place(number, loop.time()) for number in range(self.fleet.count)]
             self._tasks = [loop.create_task(self._serve(place)) for place in self._places]
             self._timer = loop.call_later(PATIENCE, self._tell_slow)
 
@@ -219,7 +143,7 @@ class Pool:
         if not self._answered and not any(place.ready for place in self._places):
             self.warn(f"no replica is ready after {PATIENCE:.0f} seconds: {self.fleet.slow}")
 
-    async def _serve(self, place: _Place) -> None:
+    async def _serve(self, place: Place) -> None:
         """Keep a replica in its place, and hear what it says."""
         try:
             while self._failure is None:
@@ -242,7 +166,7 @@ class Pool:
         except Exception as error:  # it ends the run; every problem that waits raises it
             self._give_up(error)
 
-    def _hear(self, place: _Place, reply: Reply) -> None:
+    def _hear(self, place: Place, reply: Reply) -> None:
         if isinstance(reply, Want):
             place.credit += reply.count
         elif isinstance(reply, Ready):
@@ -251,7 +175,7 @@ class Pool:
             raise reply.error
         else:
             place.state = reply.state
-            job = place.jobs.pop(reply.ticket, None)
+            job = place.answered(reply.ticket)
             if job is None or job.answer.done():
                 return
             place.barren = self._barren = 0
@@ -275,25 +199,17 @@ class Pool:
                 break
             self._give(place, self._queue.popleft())
 
-    def _place_for(self, job: _Job, share: int) -> _Place | None:
+    def _place_for(self, job: Job, share: int) -> Place | None:
         """The replica with the fewest problems among those that want more and may have this one."""
-        free = [
-            place for place in self._places if place.credit and len(place.jobs) < min(share, self._most(place, job))
-        ]
+        free = [place for place in self._places if place.room(job, share)]
         return min(free, key=lambda place: len(place.jobs), default=None)
 
-    def _most(self, place: _Place, job: _Job) -> int:
-        """How many problems may be there if this one is."""
-        limits = [TOGETHER[one.deaths] for one in (job, *(place.jobs.values() if self.lost else ()))]
-        return min((limit for limit in limits if limit is not None), default=1 << 30)
-
-    def _give(self, place: _Place, job: _Job) -> None:
+    def _give(self, place: Place, job: Job) -> None:
         assert place.link is not None, "only a replica that is there wants anything"
         if job.answer.done():  # cancelled
             return
         ticket = next(self._tickets)
-        place.jobs[ticket] = job
-        place.credit -= 1
+        place.take(ticket, job)
         place.link.send([Order(ticket, job.problem)])
 
     def _share(self) -> int:
@@ -305,15 +221,13 @@ class Pool:
         there = sum(place.ready or place.begun > early for place in self._places)
         return max(1, -(-left // max(1, there)))
 
-    def _bury(self, place: _Place, why: str) -> None:
+    def _bury(self, place: Place, why: str) -> None:
         """A replica died: its problems go back to their places in the queue."""
         self.lost += 1
         self._barren += 1
         place.barren += 1
         self._unready += not place.ready
-        jobs = [job for job in place.jobs.values() if not job.answer.done()]
-        place.past.update(place.state.spent)
-        place.ready, place.credit, place.jobs, place.state = False, 0, {}, State()
+        jobs = place.vacate()
         if self.lost <= _WARNINGS:
             more = f"; its {len(jobs)} problems are given to others" if jobs else ""
             self.warn(f"replica {place.number} died ({why}){more}")
@@ -324,8 +238,8 @@ class Pool:
                 if self._answered:  # else it may be the engine that fails, whatever it is given
                     place.barren = self._barren = 0
         again = [job for job in jobs if not job.answer.done()]
-        self._queue = _merged(self._queue, [job for job in again if TOGETHER[job.deaths] is None])
-        self._suspects = _merged(self._suspects, [job for job in again if TOGETHER[job.deaths] is not None])
+        self._queue = merged(self._queue, [job for job in again if not job.is_suspect])
+        self._suspects = merged(self._suspects, [job for job in again if job.is_suspect])
         self._give_up_after(why)
 
     def _give_up_after(self, why: str) -> None:
@@ -343,7 +257,7 @@ class Pool:
             return
         raise ModelError(what, self.fleet.advice)
 
-    def _is_hopeless(self, place: _Place) -> bool:
+    def _is_hopeless(self, place: Place) -> bool:
         """Whether a place is better left empty: replicas only die there, and there are others."""
         return place.barren >= len(TOGETHER) and any(other.ready for other in self._places)
 
@@ -352,8 +266,3 @@ class Pool:
         for job in [*self._queue, *self._suspects, *(job for place in self._places for job in place.jobs.values())]:
             if not job.answer.done():
                 job.answer.set_exception(error)
-
-
-def _merged(jobs: deque[_Job], more: list[_Job]) -> deque[_Job]:
-    """All of them in input order."""
-    return deque(sorted([*jobs, *more], key=lambda job: job.number)) if more else jobs

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -10,8 +12,8 @@ from typing import Any, ClassVar
 from evals.records import Problem
 from stages.counts import Tally
 from stages.runs.replicas.host import Host
+from stages.runs.replicas.links import ReplicaDied
 from stages.runs.replicas.messages import Order, Reply
-from stages.runs.replicas.pool import ReplicaDied
 from stages.runs.stage import Stage
 
 
@@ -125,3 +127,17 @@ class FakeFleet:
 
     async def close(self) -> None:
         self.closed = True
+
+
+@dataclass(frozen=True)
+class Poisonous(Stage):
+    """Copies each problem, and kills its process at one of them."""
+
+    poison: str = "p/7"
+    name: ClassVar[str] = "copy"
+
+    async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
+        await asyncio.sleep(0.001)
+        if problem.id == self.poison:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return [problem]

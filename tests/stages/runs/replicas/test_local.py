@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,17 @@ import pytest
 
 from evals.errors import UsageError
 from stages.engines.opening import OnDemandEngine
+from stages.runs.record import LineRun
 from stages.runs.replicas import opening
 from stages.runs.replicas.local import LocalFleet, devices_for, visible_devices
+from stages.runs.scheduler import Quiet
+from stages.runs.stage import run_stage
 from stages.sample import Sampler
 from stages.scorers.opening import OnDemandScorer
 from stages.settings.model import EngineSettings, ScorerSettings
 from stages.settings.replicas import ReplicaSettings
 from stages.settings.sample import SampleSettings
-from tests.stages.runs.replicas.fakes import Copying
+from tests.stages.runs.replicas.fakes import Copying, Poisonous, problem
 
 
 @pytest.mark.parametrize(
@@ -119,3 +123,27 @@ def test_workers_on_the_gpus_that_are_visible(monkeypatch: pytest.MonkeyPatch) -
         devices(ReplicaSettings(workers=5))
     with pytest.raises(UsageError, match="without a GPU the model runs on the CPU"):
         devices(ReplicaSettings(workers=2, replica_gpus=0))
+
+
+class Shown(Quiet):
+    """A display that keeps its warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+    def advance(self, tokens: int = 0, tally: Any = None, *, more: Any = None) -> None:
+        """Nothing."""
+
+
+def test_a_problem_that_kills_its_workers_fails_and_the_others_are_written(tmp_path: Path) -> None:
+    source, output, shown = tmp_path / "in.jsonl", tmp_path / "out.jsonl", Shown()
+    source.write_text("".join(problem(number).to_json() + "\n" for number in range(60)))
+    run = LineRun("copy", str(source), str(output), {}, {}, skip_failed=True)
+    summary = run_stage(run, Poisonous(), shown, ReplicaSettings(workers=2))
+    assert (summary.done, summary.failed, summary.complete) == (59, 1, True)
+    assert output.read_text() == "".join(problem(number).to_json() + "\n" for number in range(60) if number != 7)
+    assert "p/7 failed: 4 replicas died of it, the last one killed by SIGKILL" in shown.warnings[-1]
+    assert json.loads(Path(f"{output}.manifest.json").read_text())["usage"] == {"replicas lost": 4}

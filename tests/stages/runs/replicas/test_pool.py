@@ -15,8 +15,10 @@ from stages.files.interrupts import StopFlag
 from stages.runs.faults import ProblemFailed
 from stages.runs.opened import OpenedResources
 from stages.runs.replicas import pool as module
+from stages.runs.replicas.links import ReplicaDied
 from stages.runs.replicas.messages import Done, Order, State
-from stages.runs.replicas.pool import LOST, Pool, ReplicaDied
+from stages.runs.replicas.places import Place
+from stages.runs.replicas.pool import LOST, Pool
 from tests.stages.runs.replicas.fakes import Copying, FakeFleet, FakeLink, Room, problem
 
 
@@ -100,7 +102,7 @@ def test_a_replica_never_holds_more_than_its_engine_and_a_handful_ahead() -> Non
         nonlocal held
         work = asyncio.create_task(trial.all(300))
         while not work.done():
-            held = max(held, *(len(place.jobs) for place in trial.pool._places or [module._Place(0, 0.0)]))
+            held = max(held, *(len(place.jobs) for place in trial.pool._places or [Place(0, 0.0)]))
             await asyncio.sleep(0)
         await work
 
