@@ -43,7 +43,7 @@ def both(folder: Path, output: Path, *line: object, **how: Any) -> dict[str, Any
     assert (output / "one.jsonl").read_bytes() == (output / "two.jsonl").read_bytes()
     one, two = (json.loads((output / f"{name}.jsonl.manifest.json").read_text()) for name in ("one", "two"))
     for made in (one, two):
-        for key in ("started", "finished", "seconds", "usage"):
+        for key in ("command", "started", "finished", "seconds", "usage"):
             del made[key]
     assert one == two
     return said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import os
 import pickle
 import signal
@@ -19,6 +20,7 @@ _PR_SET_PDEATHSIG = 1
 
 def main(descriptor: int, driver: int) -> None:
     """Work until the driver closes the socket; end with the driver, however it ends."""
+    gc.set_threshold(10_000)  # as in the driver: what the model libraries make while they are imported stays
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the driver decides; schedulers send them to all processes
     if sys.platform == "linux":
