@@ -41,12 +41,15 @@ def execute(
         show: shows how the run ended, given the stage's report; by default `show_summary`.
         replicas: the processes that share the work.
     """
+    from evals.errors import UsageError
     from stages.runs.stage import line_run, run_stage
     from stages.runs.tracking import check_installed
 
     check_installed(files.log_to)
     run = replace(line_run(stage, str(lines), str(output), files), command=_typed())
     if files.dry_run:
+        if files.calibrate is not None and replicas.wanted:
+            raise UsageError("--calibrate measures one process", "Leave --workers or --ray out while you do.")
         if files.calibrate is None:
             _plan(run, stage, json=console.json)
         else:

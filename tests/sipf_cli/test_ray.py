@@ -18,7 +18,8 @@ from tests.sipf_cli.commands import SCRIPTED, end, environment, finished, run, s
 
 pytest.importorskip("ray", reason="the package ray is not installed")
 
-SLOW = ("--script-delay", 100, "--batch-rows", 8)
+DELAY, LONG_DELAY = 100, 300
+"""Milliseconds per answer: a run takes four seconds, or twelve. A node that is removed goes on answering for two."""
 
 
 class TwoNodes:
@@ -106,9 +107,9 @@ def test_a_cluster_of_its_own_ends_with_the_command(folder: Path, tmp_path: Path
     assert b"Traceback" not in done.stderr
 
 
-def slow(folder: Path, output: Path, cluster: TwoNodes) -> tuple[object, ...]:
-    more = ("--ray", cluster.address, "--replicas", 2)
-    return ("sample", folder / "problems.jsonl", *SCRIPTED, *SLOW, "-n", 4, "-o", output, *more)
+def slow(folder: Path, output: Path, cluster: TwoNodes, delay: int = DELAY) -> tuple[object, ...]:
+    more = ("--script-delay", delay, "--batch-rows", 8, "--ray", cluster.address, "--replicas", 2)
+    return ("sample", folder / "problems.jsonl", *SCRIPTED, "-n", 4, "-o", output, *more)
 
 
 def until_at_work(process: subprocess.Popen[bytes], part: Path, cluster: TwoNodes) -> list[psutil.Process]:
@@ -127,11 +128,11 @@ def remove_a_node(process: subprocess.Popen[bytes], actors: list[psutil.Process]
     cluster.tell("add")
 
 
-@pytest.mark.parametrize("harm", [kill_an_actor, remove_a_node])
+@pytest.mark.parametrize(("harm", "delay"), [(kill_an_actor, DELAY), (remove_a_node, LONG_DELAY)])
 def test_what_an_actor_had_not_answered_is_given_to_another(
-    harm: Callable[..., None], folder: Path, tmp_path: Path, cluster: TwoNodes
+    harm: Callable[..., None], delay: int, folder: Path, tmp_path: Path, cluster: TwoNodes
 ) -> None:
-    process = start(folder, *slow(folder, tmp_path / "out.jsonl", cluster), cold=False)
+    process = start(folder, *slow(folder, tmp_path / "out.jsonl", cluster, delay), cold=False)
     harm(process, until_at_work(process, tmp_path / "out.jsonl.part", cluster), cluster)
     code, said = end(process)
     assert code == 0, said

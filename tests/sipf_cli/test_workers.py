@@ -198,3 +198,5 @@ def test_a_model_that_cannot_be_loaded_ends_as_in_one_process(folder: Path, tmp_
 def test_a_setting_of_replicas_without_any_is_refused(folder: Path, tmp_path: Path, inside: Callable[..., Any]) -> None:
     line = ("sample", folder / "problems.jsonl", *SCRIPTED, "-o", tmp_path / "out.jsonl")
     assert "--replica-cpus is for several processes" in inside(*line, "--replica-cpus", 2, code=2).stderr
+    planned = inside(*line, *TWO, "--dry-run", "--calibrate", 4, code=2).stderr
+    assert "--calibrate measures one process" in planned
