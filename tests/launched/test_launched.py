@@ -27,6 +27,8 @@ from tests.sipf_cli.test_distributed import together
 from tests.sipf_cli.warm import warm_program
 
 DEEPSPEED = ROOT / ".deepspeed"
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+"""With the `accelerate` of this environment first."""
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def test_ddp_learns_what_one_process_does(here: Path) -> None:
     plan = write_plan(here, [command(name, 4, f"two-{name}") for name in TRAINERS])
     line = ["bash", str(CONFIGURATIONS / "train.sh"), "ddp", "2", "--program", *warm_program(), str(DRIVER), plan]
     done = subprocess.run(
-        line, cwd=here, env=environment(PYTHONPATH=str(ROOT)), capture_output=True, text=True, timeout=240
+        line, cwd=here, env=environment(PYTHONPATH=str(ROOT), PATH=PATH), capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, done.stderr
     for rank in (0, 1):
@@ -115,7 +117,9 @@ def test_zero3_learns_what_one_process_does_and_resumes(here: Path) -> None:
     )
     line = ["bash", str(CONFIGURATIONS / "train.sh"), "zero3", "2", "--program", sys.executable, str(DRIVER), plan]
     path = os.pathsep.join([str(ROOT), str(DEEPSPEED)])
-    done = subprocess.run(line, cwd=here, env=environment(PYTHONPATH=path), capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        line, cwd=here, env=environment(PYTHONPATH=path, PATH=PATH), capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     for rank in (0, 1):
         assert exit_codes(here, rank) == [0, 0, 0, 0, 75, 0, 0, 2], done.stderr
