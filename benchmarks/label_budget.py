@@ -141,7 +141,7 @@ def main() -> None:
     sipf("sft", out / "sft.problems.jsonl", "-m", "chain-base", "-o", out / "m0")
     for name, target in (("train", "paths"), ("held", "held")):
         sipf("sample", out / f"{name}.problems.jsonl", "-m", out / "m0", "-o", out / f"{target}.jsonl")
-    head(out / "paths.jsonl", 0, 1600, out / "questions.jsonl")  # as many as a round of the demo has
+    head(out / "paths.jsonl", 0, 1600, out / "questions.jsonl")  # a round of the demo has as many
     sipf("eval", out / "validation.jsonl", "-m", out / "m0", "-o", out / "m0.jsonl")
     columns = ("labels", "problems", "rollouts", "tokens", "AUC", "right above wrong", "sound above unsound", "pairs")
     print(f"M0: {accuracy(out / 'm0.jsonl')}\n\n| {' | '.join((*columns, 'after a round (95 %)'))} |")

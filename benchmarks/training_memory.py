@@ -92,7 +92,7 @@ def trainer_of(shape: argparse.Namespace, folder: str) -> Any:
         from trl.trainer.sft_config import SFTConfig
         from trl.trainer.sft_trainer import SFTTrainer
 
-        class Sft(Guarded, SFTTrainer):  # type: ignore[misc]  # TRL is untyped
+        class Sft(Guarded, SFTTrainer):
             pass
 
         args = configured(SFTConfig, options, place, max_length=4096, dataset_kwargs={"skip_prepare_dataset": True})
@@ -100,7 +100,7 @@ def trainer_of(shape: argparse.Namespace, folder: str) -> Any:
     os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
     from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
-    class Orpo(Guarded, ORPOTrainer):  # type: ignore[misc]  # TRL is untyped
+    class Orpo(Guarded, ORPOTrainer):
         @staticmethod
         def tokenize_row(feature: dict[str, Any], model: Any = None) -> dict[str, Any]:
             return {"prompt_input_ids": feature["prompt_input_ids"]}

@@ -34,7 +34,7 @@ class Opened:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser without a window. While it runs, this thread can start no event loop of its own (asyncio.run).
+    """A headless browser. While it is open, this thread cannot start an event loop of its own (asyncio.run).
 
     Raises:
         RuntimeError: there is no Chromium.
@@ -55,7 +55,7 @@ def chromium() -> Iterator[Browser]:
 def opened(
     browser: Browser, file: Path, *, fragment: str = "", width: int = 1280, dark: bool = False, scale: float = 1.0
 ) -> Iterator[Opened]:
-    """A page in a window of its own, once its scripts have run.
+    """A page in a window of its own, loaded, with its scripts finished.
 
     Args:
         fragment: what follows the address, with its #.

@@ -2,9 +2,9 @@
 
     python -m docs.make_looks [--work runs/looks] [--only code]
 
-Each run is two small rounds of `examples/loop.sh` with a reward model; the word problems have outcome feedback beside
-it as a second arm, and eight answers per problem of the last policy. Of each page every part is photographed, light
-and dark, in windows of 1280 and 420 pixels, to WORK/shots/RUN/; whatever the browser's console says ends the script.
+Each run is two small rounds of `examples/loop.sh` with a reward model; the word problems also have
+outcome feedback as a second arm, and eight answers per problem by the last policy. The script takes a picture of every
+part of each page, light and dark, 1280 and 420 pixels wide, in WORK/shots/RUN/, and ends at any console message.
 docs/report.png and docs/report-dark.png, for the README, show one problem of the programs. The runs resume, so a second
 call takes a minute; the first took half an hour on two cores, beside other work.
 """

@@ -166,7 +166,7 @@ def expanded(function: Callable[..., None]) -> Callable[..., None]:
             typed[name] = group.build(typed)
         function(**typed)
 
-    command.__signature__ = inspect.Signature(own + shared)  # type: ignore[attr-defined]  # PEP 362
+    command.__signature__ = inspect.Signature(own + shared)  # type: ignore[attr-defined]  # inspect reads it (PEP 362); mypy does not know it
     return command
 
 

@@ -149,7 +149,7 @@ def dpo_trainer(
     from stages.training.trainer import Guarded, configured
     from stages.training.weights import POLICY, load_trainable
 
-    class Trainer(Guarded, DPOTrainer):  # type: ignore[misc]  # TRL is untyped
+    class Trainer(Guarded, DPOTrainer):  # type: ignore[misc]  # to mypy the base is Any: TRL has no types
         counted = ("chosen_input_ids", "rejected_input_ids")
 
         def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:

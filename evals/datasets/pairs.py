@@ -77,7 +77,7 @@ def _texts(row: Mapping[str, Any], chosen: str, rejected: str) -> tuple[str | li
     if prompt is not None:
         return prompt, chosen, rejected
     _refuse_other_prompts(row)
-    common = os.path.commonprefix([chosen, rejected])  # noqa: RUF071  # these are texts, not paths
+    common = os.path.commonprefix([chosen, rejected])  # noqa: RUF071  # texts: a prefix by characters is meant
     turn = common.rfind(_HH)
     # A word is never cut, and the space before it belongs to it, as in TRL.
     cut = turn + len(_HH) if turn >= 0 else max(common.rfind(white) for white in " \n\t")

@@ -142,7 +142,7 @@ class Check:
         space.update(proxies)
         self.asked = False
         try:
-            exec(compile(tests.get("prelude", ""), "<prelude>", "exec"), space)  # noqa: S102  # in a sandbox
+            exec(compile(tests.get("prelude", ""), "<prelude>", "exec"), space)  # noqa: S102  # inside the sandbox, whose job it is
             code = compile(tests["code"], "<tests>", "exec")
         except Exception as error:
             if self.asked:

@@ -113,7 +113,7 @@ def build_tokenizer(texts: Corpus) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = sequence
     tokenizer.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # transformers leaves it untyped
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # transformers gives it no types
         tokenizer_object=tokenizer, eos_token=END, pad_token=PAD, clean_up_tokenization_spaces=False
     )
 
@@ -135,7 +135,7 @@ def build_model(vocabulary: int, seed: int, spread: float) -> LlamaForCausalLM:
         eos_token_id=1,
         pad_token_id=0,
     )
-    return LlamaForCausalLM(config)  # type: ignore[no-untyped-call]  # transformers leaves it untyped
+    return LlamaForCausalLM(config)  # type: ignore[no-untyped-call]  # transformers gives it no types
 
 
 def pretrain(

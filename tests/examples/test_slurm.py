@@ -137,55 +137,23 @@ def test_what_follows_a_failed_job_is_not_run_and_merge_names_what_is_missing(
 ) -> None:
     run(tmp_path, "data", "chain", "--split", "train", "-n", 4, "-o", "problems.jsonl")
     job = str(SLURM / "job.sh")
-    line = ["sipf", "sample", "problems.jsonl", "--engine", "scripted", "--script", "gold:0.4", "-n", "2"]
+    line = ["sample", "problems.jsonl", "--engine", "scripted", "--script", "gold:0.4", "-n", "2"]
     shards = [f"paths.{index}.jsonl" for index in range(3)]
-    common = ["sbatch", "--parsable", "--output", "log-%A-%a.txt"]
-    array = [
-        *common,
-        "--job-name",
-        "sample",
-        "--array=0-1",
-        job,
-        *line,
-        "--shard",
-        "slurm/3",
-        "-o",
-        "paths.{shard}.jsonl",
-    ]
-    first = submit(tmp_path, "-c", shlex.join(array)).strip()
-    merge = [
-        *common,
-        "--job-name",
-        "merge",
-        f"--dependency=afterok:{first}",
-        job,
-        "sipf",
-        "merge",
-        *shards,
-        "-o",
-        "all.jsonl",
-    ]
-    second = submit(tmp_path, "-c", shlex.join(merge)).strip()
-    last = [
-        *common,
-        "--job-name",
-        "pairs",
-        f"--dependency=afterok:{second}",
-        job,
-        "sipf",
-        "pairs",
-        "all.jsonl",
-        "-o",
-        "p.jsonl",
-    ]
-    submit(tmp_path, "-c", shlex.join(last))
+
+    def hand_in(name: str, how: str, *command: str) -> str:
+        words = ["sbatch", "--parsable", "--output", "log-%A-%a.txt", "--job-name", name, how, job, "sipf", *command]
+        return submit(tmp_path, "-c", shlex.join(words)).strip()
+
+    drawn = hand_in("sample", "--array=0-1", *line, "--shard", "slurm/3", "-o", "paths.{shard}.jsonl")
+    merged_by = hand_in("merge", f"--dependency=afterok:{drawn}", "merge", *shards, "-o", "all.jsonl")
+    hand_in("pairs", f"--dependency=afterok:{merged_by}", "pairs", "all.jsonl", "-o", "p.jsonl")
     ended = slurm_stand_in.run_queue(cluster, lambda *_: None)
     *tasks, merged = [(ran.name, ran.task, ran.codes) for ran in ended]
     assert sorted(tasks) == [("sample", 0, [0]), ("sample", 1, [0])], "in whatever order they ended"
     assert merged == ("merge", None, [2])
     said = logs(tmp_path)
     assert "sipf: paths.2.jsonl is not complete" in said
-    assert shlex.join([*line, "--shard", "2/3", "-o", "paths.{shard}.jsonl"]) in said
+    assert shlex.join(["sipf", *line, "--shard", "2/3", "-o", "paths.{shard}.jsonl"]) in said
     assert not (tmp_path / "p.jsonl").exists()
 
 
