@@ -22,6 +22,7 @@ A 429 of a server that serves others meanwhile means "not yet" and is not counte
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable
@@ -93,6 +94,9 @@ class RetryingClient:
         self._gate = asyncio.Semaphore(concurrency)
         self._resume = 0.0
         self._served: float | None = None
+        """When the last answer came."""
+        self._reached = -math.inf
+        """When the newest request that was answered was sent."""
         self._refused = 0
         self._client = httpx2.AsyncClient(
             base_url=url,
@@ -126,7 +130,6 @@ class RetryingClient:
                     ) from error
                 raise ProblemFailed(error.message) from error
             if not isinstance(result, _Trouble):
-                self._served = time.monotonic()
                 return result
             self.tried_again += 1
             if result.wait is not None:
@@ -134,7 +137,7 @@ class RetryingClient:
             if not (result.busy and self._served is not None and self._served >= since):
                 tries += 1
             if tries > self.retries:
-                raise await self._given_up(result.why, path, body, read)
+                raise await self._given_up(result.why, since, path, body, read)
             since = time.monotonic()
             await asyncio.sleep(min(LONGEST, FIRST * 2 ** (max(tries, 1) - 1)) * jitter.uniform(0.5, 1.5))
 
@@ -150,7 +153,7 @@ class RetryingClient:
         try:
             async with self._gate:
                 await self._wait()
-                sent = self.dialect.written(body)
+                sent, when = self.dialect.written(body), time.monotonic()
                 response = await self._client.post(path, json=sent)
         except httpx2.TimeoutException as error:
             return _Trouble(f"no answer in time ({type(error).__name__})")
@@ -164,9 +167,11 @@ class RetryingClient:
         if status != 200:
             raise self._refusal(status, path, response)
         try:
-            return read(response.json())
+            answer = read(response.json())
         except (Malformed, ValueError) as error:
             return _Trouble(f"an answer that cannot be read ({error})")
+        self._served, self._reached = time.monotonic(), max(self._reached, when)
+        return answer
 
     def _refusal(self, status: int, path: str, response: httpx2.Response) -> ModelError | ProblemFailed:
         said = f"HTTP {status}{_said(response)}"
@@ -182,10 +187,10 @@ class RetryingClient:
         return _Refused(f"the server refuses it: {said}")
 
     async def _given_up(
-        self, why: str, path: str, body: dict[str, Any], read: Callable[[Any], Read]
+        self, why: str, since: float, path: str, body: dict[str, Any], read: Callable[[Any], Read]
     ) -> ModelError | ProblemFailed:
-        asked = time.monotonic()
-        if await self._works(path, body, read) or (self._served is not None and self._served >= asked):
+        # a server that is going down still finishes what it has begun, so only requests sent since then count
+        if await self._works(path, body, read) or self._reached >= since:
             return ProblemFailed(f"the server failed on it {self.retries + 1} times: {why}")
         return ServerGone(
             f"{self.url} does not answer as it should: {why}",
@@ -209,8 +214,7 @@ class RetryingClient:
         except _Refused:
             return False
         except ProblemFailed:
-            pass  # it answers, only not with a text
-        self._served = time.monotonic()
+            self._served = time.monotonic()  # it answers, only not with a text
         return True
 
     def _leave_alone(self, seconds: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from typing import Any
@@ -93,6 +94,29 @@ def test_the_problems_of_a_server_that_stops_are_asked_of_the_other(eager: bool)
 
     found, spent = go(body, first, second)
     assert [[one.text for one in draws] for draws in found] == wanted(requests)
+    assert spent["servers given up"] == 1
+
+
+def test_a_server_that_takes_nothing_new_but_finishes_what_it_has_begun_is_gone() -> None:
+    checked = threading.Barrier(4)
+
+    def drains(body: dict[str, Any], number: int) -> Reply:
+        if number == 0:
+            checked.wait(10)  # until each of the other three draws asks whether the server works
+            return by_seed(body, number)
+        if body["prompt"] == client.SHORT:
+            checked.wait(10)
+            return Reply(drop=True, delay=0.3)  # the held answer comes first
+        return down(body, number)
+
+    first, second = Lookalike(drains), Lookalike(by_seed)
+    both = [request(0, 2), request(0, 2)]  # one problem, so both are asked of the first server
+
+    async def body(engine: SeveralServers) -> Any:
+        return await all_of(engine, both), engine.spent()
+
+    found, spent = go(body, first, second)
+    assert [[one.text for one in draws] for draws in found] == wanted(both)
     assert spent["servers given up"] == 1
 
 
