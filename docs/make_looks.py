@@ -1,9 +1,9 @@
-"""Makes pictures of the page of `sipf report`, of two real runs: word problems, and programs.
+"""Makes pictures of the page of `sipf report`, of three real runs: the demo, word problems with scores, and programs.
 
     python -m docs.make_looks [--work runs/looks] [--only code]
 
-Each run is two small rounds of `examples/loop.sh` with a reward model; the word problems also have
-outcome feedback as a second arm, and eight answers per problem by the last policy. The script takes a picture of every
+The demo is that of `make demo`. The others are two small rounds of `examples/loop.sh` with a reward model; the word
+problems also have outcome feedback as a second arm, and eight answers per problem by the last policy. The script takes a picture of every
 part of each page, light and dark, 1280 and 420 pixels wide, in WORK/shots/RUN/, and ends at any console message.
 docs/report.png and docs/report-dark.png, for the README, show one problem of the programs. The runs resume, so a second
 call takes a minute; the first took half an hour on two cores, beside other work.
@@ -31,9 +31,13 @@ SETTINGS = {
     "SIPF_SIMULATE_STRATEGY": "brute", "SIPF_SIMULATE_SHARE": "0.5", "SIPF_TRAIN_PRM_EPOCHS": "2",
     "SIPF_ORPO_LOGGING_STEPS": "1",
 }  # fmt: skip
-"""Of both runs; all else is as in the demo."""
-LOOP = f"bash {ROOT}/examples/loop.sh --config {ROOT}/examples/demo.toml --rounds 2"
+"""Of the small runs; all else is as in the demo."""
+LOOP = f"env {' '.join(f'{name}={value}' for name, value in SETTINGS.items())} bash {ROOT}/examples/loop.sh --config {ROOT}/examples/demo.toml --rounds 2"
 RUNS = {
+    "demo": (
+        f"env OUT=demo bash {ROOT}/examples/demo.sh",
+        "sipf report demo/labels demo/siof demo/siof-tokens -o demo.html --figures demo/figures",
+    ),
     "chain": (
         f"{LOOP} --task chain --out chain/scores",
         f"{LOOP} --task chain --rule outcome --sft-from chain/scores --paths-of chain/scores --out chain/outcome",
@@ -67,7 +71,7 @@ def run(commands: tuple[str, ...], work: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for command in commands:
         print(f"+ {command}", file=sys.stderr)
-        environment = {**os.environ, **SETTINGS, "PATH": path}
+        environment = {**os.environ, "PATH": path}
         subprocess.run(command.split(), cwd=work, env=environment, stdout=subprocess.DEVNULL, check=True)
 
 

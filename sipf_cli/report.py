@@ -82,10 +82,12 @@ def report(
 
 
 def _tables(result: dict[str, Any], against: str) -> list[Table]:
+    from stages.page.costs import known_figures
+
     columns = ("policy", "split", "right", "n", "accuracy %", "95 % interval", "trace %", f"gain over {against}", "p")
     tables = [Table(columns, [_policy(row) for row in result["policies"]], title="Accuracy")]
     if result["rounds"]:
-        names = list(result["rounds"][0])
+        names = known_figures(result["rounds"])
         rows = [[name, *(row[name] for row in result["rounds"])] for name in names]
         names_of_rounds = ("", *(f"#{i}" for i in range(len(result["rounds"]))))
         tables.append(Table(names_of_rounds, rows, title="What each round took and made"))

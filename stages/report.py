@@ -120,7 +120,10 @@ def rounds_of(folder: Path) -> list[int]:
 
 
 def _result_files(folders: list[Path]) -> dict[str, Path]:
-    """Result files by policy name, in the order in which they were finished."""
+    """Result files by policy name, in the order in which they were finished.
+
+    Of several loops, each round is called after its loop; what the first one has besides (base, sft) is everybody's.
+    """
     found: dict[str, Path] = {}
     names = [loop_name(folder) for folder in folders]
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -131,7 +134,8 @@ def _result_files(folders: list[Path]) -> dict[str, Path]:
         if not files:
             raise UsageError(f"{folder} holds no complete results in eval/", "Run examples/loop.sh --out on it first.")
         for path in sorted(files, key=lambda path: (_finished(path), path.name)):
-            found[path.stem if folder is folders[0] else f"{loop_name(folder)}/{path.stem}"] = path
+            shared = folder is folders[0] and (len(folders) == 1 or ROUND.fullmatch(path.stem) is None)
+            found[path.stem if shared else f"{loop_name(folder)}/{path.stem}"] = path
     return found
 
 

@@ -19,7 +19,7 @@ def accuracy(policies: Sequence[Row], first_loop: str, against: str) -> Section:
 
     Args:
         policies: rows as `stages.report.report` gives them.
-        first_loop: the name of the loop whose policies carry no prefix.
+        first_loop: the name of the loop that policies without a prefix belong to.
         against: the policy that gains are measured against.
     """
     section = Section("accuracy", "Accuracy")

@@ -43,9 +43,14 @@ def costs(loops: Mapping[str, Sequence[Made]], rounds: Sequence[Mapping[str, Any
     return section
 
 
+def known_figures(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The names of what at least one of the rounds has; without a reward model, nothing of it."""
+    return [name for name in rounds[0] if any(row[name] is not None for row in rounds)]
+
+
 def _rounds(rounds: Sequence[Mapping[str, Any]]) -> Table:
-    """The terminal's table: a column for each round."""
-    names = [name for name in rounds[0] if name not in ("loop", "round")]
+    """The terminal's table: a column for each round, a row for what any of them has."""
+    names = [name for name in known_figures(rounds) if name not in ("loop", "round")]
     several = len({row["loop"] for row in rounds}) > 1
     columns = ("", *(f"{row['loop']} r{row['round']}" if several else f"r{row['round']}" for row in rounds))
     return Table(columns, [(name, *(row[name] for row in rounds)) for name in names], "What each round took and made")
@@ -172,22 +177,22 @@ def _pairs(made: Sequence[Made]) -> list[Block]:
     found = _of(made, "pairs.jsonl")
     counted = [{rule: told.get("counts", {}) for rule, told in _rules(one).items()} for one in found]
     names = dict.fromkeys((rule, name) for rules in counted for rule, counts in rules.items() for name in counts)
-    rows = [(rule, name, *(rules.get(rule, {}).get(name) for rules in counted)) for rule, name in names]
-    columns = ("rule", "what", *(round_of(one.name) for one in found))
+    rows = [(rule, *(rules.get(rule, {}).get(name) for rules in counted), name) for rule, name in names]
+    columns = ("rule", *(round_of(one.name) for one in found), "what")
     return [Table(columns, rows, "Pairs by rule and reason")] if rows else []
 
 
 def _missing(made: Sequence[Made]) -> Block:
     """What is not in each output, and why."""
     rows = [
-        (one.name, one.stage, name, n)
+        (one.name, one.stage, n, name)
         for one in made
         for name, n in _all_counts(one).items()
         if n and DROPPED.search(name)
     ]
     if not rows:
         return Text("No stage dropped anything.")
-    return Table(("output", "command", "what and why", "number"), rows, "What was dropped or left out, by stage")
+    return Table(("output", "command", "number", "what and why"), rows, "What was dropped or left out, by stage")
 
 
 def _all_counts(one: Made) -> dict[str, int]:

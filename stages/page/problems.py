@@ -2,7 +2,8 @@
 
     section = problem_section({"labels": Path("runs/labels")}, most=500, seed=0)
     section["problems"][0]["views"][0]
-    # {"name": "round 0", "file": "runs/labels/r0/pool.jsonl", "line": 8, "command": "sipf show ... chain/train/0/7",
+    # {"name": "round 0", "loop": ... (of several), "file": "runs/labels/r0/pool.jsonl", "line": 8,
+    #  "command": "sipf show ... chain/train/0/7",
     #  "paths": [{"id": "#3", "pieces": [["40-15=25", 1, "8/8", []], ["25*3=70", 0, "0/8", [], "first"]], ...}],
     #  "pairs": [...], "missing": ["no pair by consistent: no right path"]}
 
@@ -203,27 +204,30 @@ def _problem(
     *,
     several: bool,
 ) -> dict[str, Any]:
-    """A drawn problem in all places that have it; with `several` loops their names stand before the places'."""
+    """A drawn problem in all places that have it, each with its loop's name where there are `several`."""
     made: dict[str, Any] = {}
     views: list[dict[str, Any]] = []
     firsts: list[bool] = []
-    before: list[dict[str, Any]] = []
+    before: dict[str, Any] = {}
+    """Its view in the round before."""
     for number, (place, drawn) in enumerate(zip(kind.places, kind.drawn, strict=True)):
         pairs, missing = (part.get(identity, []) for part in joined.get(place, ({}, {})))
         if identity not in drawn and not pairs and not missing:
             continue
-        view: dict[str, Any] = {"name": visible(f"{place.loop}, {place.name}" if several else place.name)}
+        view: dict[str, Any] = {"name": visible(place.name), **({"loop": visible(place.loop)} if several else {})}
         if identity in drawn:
             problem = _parsed(place.file, drawn[identity])
             made = made or {**asked(problem, caps), "order": [number, drawn[identity].line]}
             view |= path_view(problem, place.file, drawn[identity].line, caps)
             firsts += [bool(path.correct) for path in problem.paths[:1] if path.source == "eval"]
-            if view["paths"] == before:
-                view |= {"paths": [], "same": True}
-            else:
-                before = view["paths"]
         view["pairs"] = [pair_view(row, identity, caps) for row in pairs]
         view["missing"] = [caps.text(reason_text(row, identity)) for row in missing]
+        now = {part: view.get(part, []) for part in ("name", "loop", "paths", "pairs", "missing")}
+        if now["loop"] == before.get("loop") and now["paths"] and now["paths"] == before["paths"]:
+            view |= {"paths": [], "same": f"paths are those of {before['name']}"}
+            if now["pairs"] and all(now[part] == before[part] for part in ("pairs", "missing")):
+                view |= {"pairs": [], "missing": [], "same": f"paths and pairs are those of {before['name']}"}
+        before = now
         view["none"] = [row["reason"] for row in missing if "path" not in row] if not pairs else []
         views.append(view)
     changes = ["changes"] if len(set(firsts)) > 1 else []

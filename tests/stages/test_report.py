@@ -106,6 +106,8 @@ def test_a_round_of_another_loop_is_measured_against_its_own_loop(loop: Path) ->
     rows = {row["policy"]: row for row in report([loop, other])["policies"] if row["split"] == "test"}
     assert rows["outcome/round1"]["before"] == "sft", "arms share the first loop's"
     assert rows["outcome/round2"]["before"] == "outcome/round1"
+    assert set(rows) == {"base", "sft", f"{loop.name}/round1", "outcome/round1", "outcome/round2"}
+    assert rows[f"{loop.name}/round1"]["before"] == "sft"
 
 
 def test_problems_without_an_answer_are_counted_and_in_no_rate(loop: Path) -> None:

@@ -85,13 +85,17 @@
     const rows = matching.slice(page * PER_PAGE, (page + 1) * PER_PAGE).map((i) => {
       const problem = problems[i];
       const link = make("a", "", foreign("span", "id", problem.shown || problem.id), foreign("span", "asked", problem.question));
-      const told = make("span", "told");
-      for (const view of problem.views.filter((view) => view.judged)) {
-        const right = view.judged === 1 ? view.right === 1 : null;
-        const said = right === null ? view.right + "/" + view.judged : sign(right);
-        told.append(make("span", right === null ? "" : kind(right), view.name + ": " + said));
+      const judged = problem.views.filter((view) => view.judged);
+      for (const loop of new Set(judged.map((view) => view.loop))) {
+        const told = make("span", "told");
+        if (loop !== undefined) told.append(foreign("span", "loop", loop));
+        for (const view of judged.filter((view) => view.loop === loop)) {
+          const right = view.judged === 1 ? view.right === 1 : null;
+          const said = right === null ? view.right + "/" + view.judged : sign(right);
+          told.append(make("span", right === null ? "" : kind(right), view.name + ": " + said));
+        }
+        link.append(told);
       }
-      link.append(told);
       link.href = LINK + encodeURIComponent(problem.id);
       if (i === current) link.setAttribute("aria-current", "true");
       return make("li", "", link);
@@ -187,11 +191,11 @@
     const part = make("details", "view");
     part.open = open;
     const told = view.judged ? ": " + view.right + " of " + count(view.judged, "answer") + " right" : "";
-    part.append(make("summary", "", view.name + told));
+    part.append(make("summary", "", (view.loop === undefined ? "" : view.loop + ", ") + view.name + told));
     if (view.command) {
       part.append(make("p", "facts", foreign("span", "", view.file + ", line " + view.line), " ", foreign("code", "", view.command)));
     }
-    if (view.same) part.append(make("p", "facts", "The paths are those of the round before."));
+    if (view.same) part.append(make("p", "facts", "The " + view.same + "."));
     part.append(...view.paths.map(onePath));
     if (view.more) part.append(make("p", "facts", count(view.more, "more path is", "more paths are") + " in the file."));
     if (view.pairs.length || view.missing.length) part.append(make("h4", "", "Pairs"));
@@ -227,7 +231,8 @@
       foreign("p", "asked", problem.question),
       ...(problem.choices || []).map((choice, n) => foreign("p", "", String.fromCharCode(65 + n) + ") " + choice)),
       make("p", "facts", problem.answer === undefined ? "" : foreign("span", "", "answer " + problem.answer + " · "), facts.join(" · ")),
-      ...problem.views.map((view) => oneView(view, true)));
+      // Of several loops those after the first are a click away: they often have the same paths.
+      ...problem.views.map((view) => oneView(view, view.loop === problem.views[0].loop)));
     list();
     const link = LINK + encodeURIComponent(problem.id);
     if (chosen) {
@@ -287,12 +292,13 @@
     cut.texts ? count(cut.characters, "character") + " of " + count(cut.texts, "text") + " longer than " + count(sample.longest, "character") : "",
     cut.paths ? count(cut.paths, "path") : "", cut.lines ? count(cut.lines, "line") : "",
   ].filter(Boolean);
+  const scored = problems.some((problem) => problem.views.some((view) => view.paths.some((path) => path.names)));
   byId("sample").textContent = sample.taken === 0 ? "There are no problems to show." :
     (sample.taken === sample.of ? "All " + count(sample.taken, "problem") + " of the rounds and of the results" :
       "A sample of " + count(sample.taken, "problem") + " of " + sample.of.toLocaleString("en") + ", drawn by a hash of their ids with seed " + sample.seed +
       ", the same ones in every round") + (sample.taken < sample.drawn ? "; " + count(sample.drawn - sample.taken, "more was", "more were") + " drawn and left out to keep the page small" : "") + "." +
     (left.length ? " Cut off: " + left.join(", ") + "; sipf show --full shows all." : "") +
-    " A score below " + sample.pass_score + " counts as wrong.";
+    (scored ? " A score below " + sample.pass_score + " counts as wrong." : "");
   offer(byId("none"), problems.flatMap((problem) => problem.none));
   offer(byId("split"), problems.flatMap((problem) => (problem.split ? [problem.split] : [])));
   byId("filter").hidden = problems.length === 0;

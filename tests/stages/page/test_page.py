@@ -76,13 +76,13 @@ def test_what_was_dropped_and_why_pairs_are_missing_stands_by_stage(loop: Path, 
     page, _ = made([loop], tmp_path / "out.html")
     part = section(page, "costs")
     dropped = table(part, "What was dropped or left out, by stage")[1:]
-    assert ["r0/paths.jsonl", "sample", "dropped: duplicate", "19"] in dropped
-    assert ["r0/pairs.jsonl", "pairs", "threshold: problems without a pair: no right path", "12"] in dropped
-    assert not any("bad lines" in row[2] for row in dropped), "there were none"
-    assert not any("kept" in row[2] or row[2].endswith(": pairs") for row in dropped)
+    assert ["r0/paths.jsonl", "sample", "19", "dropped: duplicate"] in dropped
+    assert ["r0/pairs.jsonl", "pairs", "12", "threshold: problems without a pair: no right path"] in dropped
+    assert not any("bad lines" in row[3] for row in dropped), "there were none"
+    assert not any("kept" in row[3] or row[3].endswith(": pairs") for row in dropped)
     by_rule = table(part, "Pairs by rule and reason")
-    assert by_rule[0] == ["rule", "what", "r0"]
-    assert ["threshold", "pairs left out: max-per-problem", "4"] in by_rule
+    assert by_rule[0] == ["rule", "r0", "what"]
+    assert ["threshold", "4", "pairs left out: max-per-problem"] in by_rule
 
 
 def test_a_reward_model_is_measured_on_what_it_has_seen_and_on_what_it_has_not(loop: Path, tmp_path: Path) -> None:
@@ -221,10 +221,12 @@ def test_several_loops_are_told_apart_and_share_the_reference(loop: Path, tmp_pa
     assert drawn[0] == ["policy", "demo", "outcome"]
     assert [cells[0] for cells in drawn[1:]] == ["base", "sft", "round1", "round2"]
     assert drawn[4][2] == "-"
+    rates = table(section(page, "accuracy"), "Accuracy and its interval")
+    assert {cells[0] for cells in rates[1:]} >= {"base", "sft", "demo/round1", "outcome/round1"}
     assert any(figure.attributes["id"] == "trace-test" for figure in page.all("figure"))
     ids = [part.attributes["id"] for part in page.everything() if "id" in part.attributes]
     assert len(set(ids)) == len(ids)
-    assert ["r0/paths.jsonl", "sample", "dropped: duplicate", "3"] in [
+    assert ["r0/paths.jsonl", "sample", "3", "dropped: duplicate"] in [
         row for one in section(page, "costs").all("table") for row in one.cells()
     ]
 

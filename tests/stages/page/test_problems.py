@@ -79,13 +79,25 @@ def test_a_step_has_its_text_verdict_label_and_scores_and_a_pair_its_branches(lo
 def test_a_round_that_repeats_the_one_before_shows_its_paths_once(loop: Path) -> None:
     written(loop / "r2/pool.jsonl", [json.loads(raw) for raw in (loop / "r1/scored.jsonl").read_text().splitlines()])
     views = by_id(problem_section({"run": loop}, most=99, seed=0))["q/5"]["views"]
-    assert [("same" in view, len(view["paths"])) for view in views] == [(False, 2), (False, 2), (True, 0)]
+    assert [(view.get("same"), len(view["paths"])) for view in views] == [
+        (None, 2),
+        (None, 2),
+        ("paths are those of round 1", 0),
+    ]
+    assert [len(view["pairs"]) for view in views] == [0, 1, 0]
+    (loop / "r2/pairs.jsonl").write_bytes((loop / "r1/pairs.jsonl").read_bytes())
+    again = by_id(problem_section({"run": loop}, most=99, seed=0))["q/1"]["views"]
+    assert [len(view["pairs"]) for view in again] == [0, 1, 0]
+    assert again[2]["same"] == "paths and pairs are those of round 1"
 
 
 def test_two_loops_stand_side_by_side_under_their_names(loop: Path) -> None:
     found = by_id(problem_section({"a": loop, "b": loop}, most=3, seed=0))
-    names = {tuple(view["name"] for view in problem["views"]) for problem in found.values()}
-    assert ("a, sft", "a, round1", "b, sft", "b, round1") in names
+    names = {tuple((view["loop"], view["name"]) for view in problem["views"]) for problem in found.values()}
+    assert (("a", "sft"), ("a", "round1"), ("b", "sft"), ("b", "round1")) in names
+    firsts = [problem["views"][len(problem["views"]) // 2] for problem in found.values()]
+    assert [view["loop"] for view in firsts] == ["b"] * len(found)
+    assert not any("same" in view for view in firsts), "the view before is of another loop"
 
 
 def test_long_texts_are_cut_and_counted_and_the_whole_stays_within_its_bytes(
