@@ -3,8 +3,9 @@
     python -m docs.make_looks [--work runs/looks] [--only code]
 
 The demo is that of `make demo`. The others are two small rounds of `examples/loop.sh` with a reward model; the word
-problems also have outcome feedback as a second arm, and eight answers per problem by the last policy. The script takes a picture of every
-part of each page, light and dark, 1280 and 420 pixels wide, in WORK/shots/RUN/, and ends at any console message.
+problems also have outcome feedback as a second arm, and eight answers per problem by the last policy. The script
+takes a picture of every part of each page, light and dark, 1280 and 420 pixels wide, in WORK/shots/RUN/, and ends at
+any console message.
 docs/report.png and docs/report-dark.png, for the README, show one problem of the programs. The runs resume, so a second
 call takes a minute; the first took half an hour on two cores, beside other work.
 """
@@ -32,7 +33,8 @@ SETTINGS = {
     "SIPF_ORPO_LOGGING_STEPS": "1",
 }  # fmt: skip
 """Of the small runs; all else is as in the demo."""
-LOOP = f"env {' '.join(f'{name}={value}' for name, value in SETTINGS.items())} bash {ROOT}/examples/loop.sh --config {ROOT}/examples/demo.toml --rounds 2"
+_ASSIGNED = " ".join(f"{name}={value}" for name, value in SETTINGS.items())
+LOOP = f"env {_ASSIGNED} bash {ROOT}/examples/loop.sh --config {ROOT}/examples/demo.toml --rounds 2"
 RUNS = {
     "demo": (
         f"env OUT=demo bash {ROOT}/examples/demo.sh",

@@ -30,6 +30,8 @@ from stages.settings.report import ReportSettings
 from stages.strategies.cost import EVERY, against_brute, cost_report
 
 ROUND = re.compile(r"round(\d+)")
+SHARED = ("base", "sft")
+"""The policies that loops start from, which the first of several shares with the others."""
 
 
 def report(folders: list[Path], settings: ReportSettings | None = None) -> dict[str, Any]:
@@ -122,7 +124,7 @@ def rounds_of(folder: Path) -> list[int]:
 def _result_files(folders: list[Path]) -> dict[str, Path]:
     """Result files by policy name, in the order in which they were finished.
 
-    Of several loops, each round is called after its loop; what the first one has besides (base, sft) is everybody's.
+    Of several loops, each policy is called after its loop, but for those of the first one that all share.
     """
     found: dict[str, Path] = {}
     names = [loop_name(folder) for folder in folders]
@@ -134,7 +136,7 @@ def _result_files(folders: list[Path]) -> dict[str, Path]:
         if not files:
             raise UsageError(f"{folder} holds no complete results in eval/", "Run examples/loop.sh --out on it first.")
         for path in sorted(files, key=lambda path: (_finished(path), path.name)):
-            shared = folder is folders[0] and (len(folders) == 1 or ROUND.fullmatch(path.stem) is None)
+            shared = folder is folders[0] and (len(folders) == 1 or path.stem in SHARED)
             found[path.stem if shared else f"{loop_name(folder)}/{path.stem}"] = path
     return found
 

@@ -12,6 +12,8 @@ from stages.page.charts import Axis, Chart, Point, Series, Table, anchor
 Row = Mapping[str, Any]
 SURE = 0.05
 """The p-value below which a difference is called one."""
+OTHER = 3
+"""The rank of policies that are neither base nor sft nor of a round."""
 
 
 def accuracy(policies: Sequence[Row], first_loop: str, against: str) -> Section:
@@ -23,11 +25,12 @@ def accuracy(policies: Sequence[Row], first_loop: str, against: str) -> Section:
         against: the policy that gains are measured against.
     """
     section = Section("accuracy", "Accuracy")
+    traced = " Trace accuracy asks that every step be right, too." if any(row["trace"] for row in policies) else ""
     section.blocks.append(
         Text(
-            "The share of problems whose first answer is right, with its 95 % Wilson interval. Trace accuracy asks "
-            "that every step be right, too. Gains are paired: p is the exact two-sided McNemar test on the same "
-            f"problems; a difference with p below {SURE} is called better or worse, any other is no clear difference."
+            f"The share of problems whose first answer is right, with its 95 % Wilson interval.{traced} Gains are "
+            "paired: p is the exact two-sided McNemar test on the same problems; a difference with p below "
+            f"{SURE} is called better or worse, any other is no clear difference."
         )
     )
     for split in dict.fromkeys(row["split"] for row in policies):
@@ -115,7 +118,9 @@ def _by_round(rows: Sequence[Row], split: str, first_loop: str) -> list[Chart]:
     for row in rows:
         loop, _, own = row["policy"].rpartition("/")
         loops.setdefault(loop or first_loop, {})[own] = row
-    names = sorted({own for policies in loops.values() for own in policies}, key=_order)
+    names = sorted({own for policies in loops.values() for own in policies}, key=order)
+    # What else was evaluated is no point on the way from round to round.
+    names = [name for name in names if order(name)[0] < OTHER] or names
     axis = Axis("policy", tuple(names))
 
     def line(name: str, policies: Mapping[str, Row], part: str | None) -> Series:
@@ -156,10 +161,10 @@ def _by_round(rows: Sequence[Row], split: str, first_loop: str) -> list[Chart]:
     return charts
 
 
-def _order(name: str) -> tuple[int, int, str]:
-    """Base, sft, the rounds by number, then what else was evaluated."""
+def order(name: str) -> tuple[int, int, str]:
+    """Sorts a loop's policies: base, sft, the rounds by number, then what else was evaluated (`OTHER`)."""
     number = re.fullmatch(r"round(\d+)", name)
-    rank = {"base": 0, "sft": 1}.get(name, 2 if number else 3)
+    rank = {"base": 0, "sft": 1}.get(name, 2 if number else OTHER)
     return rank, int(number[1]) if number else 0, name
 
 

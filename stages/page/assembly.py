@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from stages.files.manifest import toolkit_version
-from stages.page.accuracy import accuracy, interval, p_value, percent, verdict
+from stages.page.accuracy import OTHER, accuracy, interval, order, p_value, percent, verdict
 from stages.page.blocks import Section, Text
-from stages.page.charts import Chart
+from stages.page.charts import Chart, Table
 from stages.page.costs import costs
 from stages.page.drawing import file_of
 from stages.page.health import health
@@ -86,13 +87,17 @@ def assemble(folders: Mapping[str, Path], result: Mapping[str, Any], settings: R
 
 
 def _overview(folders: Mapping[str, Path], result: Mapping[str, Any], against: str) -> Section:
-    """The last policy of each loop in a sentence per split, the best round, and what is not finished."""
+    """The last policy of each loop on each split, the best round, and what is not finished. One loop's policy is told
+    in a sentence, those of several stand in a table."""
     section = Section("overview", "In short")
-    for name in folders:
-        own = [row for row in result["policies"] if _loop(row["policy"], folders) == name]
-        for split in dict.fromkeys(row["split"] for row in own):
-            last = [row for row in own if row["split"] == split][-1]
-            section.blocks.append(Text(_sentence(last, against)))
+    rows = []
+    for split, name in product(dict.fromkeys(row["split"] for row in result["policies"]), folders):
+        own = [row for row in result["policies"] if row["split"] == split and _loop(row["policy"], folders) == name]
+        rows += [row for row in own if _rank(row) < OTHER][-1:] or own[-1:]
+    if len(folders) == 1:
+        section.blocks += [Text(_sentence(row, against)) for row in rows]
+    else:
+        section.blocks.append(_last_policies(rows, against))
     section.blocks += [Text(_best(row)) for row in result["best"]]
     for name, folder in folders.items():
         section.blocks += [Text(f"{name}: {said}", notice=True) for said in unfinished(folder)]
@@ -103,6 +108,10 @@ def _loop(policy: str, folders: Mapping[str, Path]) -> str:
     return policy.rpartition("/")[0] or next(iter(folders))
 
 
+def _rank(row: Mapping[str, Any]) -> int:
+    return order(row["policy"].rpartition("/")[2])[0]
+
+
 def _best(row: Mapping[str, Any]) -> str:
     """The best round that health.jsonl names, and what ended the loop."""
     name = f"round {row['round']}" if row["round"] else "SFT"
@@ -111,6 +120,29 @@ def _best(row: Mapping[str, Any]) -> str:
         said = f"{row['loop']}: after {many(row['rounds'], 'round')} the best model is still {name} ({row['model']})"
     ended = f" The loop was ended by: {row['ended_by']}." if row["ended_by"] else ""
     return f"{said}, by the {row['chosen_on']} problems.{ended}"
+
+
+def _last_policies(rows: Sequence[Mapping[str, Any]], against: str) -> Table:
+    """What `_sentence` says, a row per policy and split."""
+    traced = any(row["trace"] for row in rows)
+
+    def change(row: Mapping[str, Any], gain: str, p: str) -> str | None:
+        if gain not in row:
+            return None
+        return f"{100 * row[gain]:+.1f}, {verdict(row[gain], row[p])} (p{NO_BREAK}={NO_BREAK}{p_value(row[p])})"
+
+    cells = []
+    for row in rows:
+        trace = percent(row["trace"]["rate"]) if row["trace"] else None
+        rates = (f"{percent(row['rate'])} ({interval(row)})", *([trace] if traced else []))
+        cells.append(
+            (row["split"], row["policy"], *rates, change(row, "gain", "p"), change(row, "gain_before", "p_before"))
+        )
+    columns = (
+        "split", "policy", "right % (95 %)", *(["by right steps %"] if traced else []), f"points against {against}",
+        "points against the round before",
+    )  # fmt: skip
+    return Table(columns, cells, "The last policy of each loop")
 
 
 def _sentence(row: Mapping[str, Any], against: str) -> str:

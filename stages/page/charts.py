@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 
@@ -157,6 +158,16 @@ def ticks(low: float, high: float, most: int = 6, *, whole: bool = False) -> lis
         if last - first + 1 <= most:
             return [round(n * step, 10) for n in range(first, last + 1)]
     return [low, high]
+
+
+def tick_numbers(values: Sequence[float]) -> list[str]:
+    """How the numbers at an axis are written: as `number` does it, but with all the digits that they have."""
+    said = [number(value) for value in values]
+    if len(values) < 2 or all(math.isclose(float(s.replace(",", "")), v) for s, v in zip(said, values, strict=True)):
+        return said
+    step = min(after - before for before, after in pairwise(values))
+    digits = max(0, math.ceil(-math.log10(step) - 1e-9))
+    return [f"{value:,.{digits}f}" for value in values]
 
 
 def anchor(text: str) -> str:

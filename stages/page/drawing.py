@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from stages.page.charts import Axis, Chart, Point, Series, number, ticks
+from stages.page.charts import Axis, Chart, Point, Series, number, tick_numbers, ticks
 from stages.page.svg import element
 
 WIDTH, HEIGHT = 420.0, 240.0
@@ -105,7 +105,8 @@ def _plot(chart: Chart) -> tuple[list[Markup], float]:
     points = [point for one in chart.series for point in one.points]
     heights = [y for point in points for y in (point.y, point.low, point.high) if y is not None]
     y = _Scale(*_range(chart.y, heights), HEIGHT - BOTTOM, TOP)
-    heights_said = [(value, number(value)) for value in ticks(y.low, y.high, whole=chart.y.whole)]
+    heights = ticks(y.low, y.high, whole=chart.y.whole)
+    heights_said = list(zip(heights, tick_numbers(heights), strict=True))
     # The axis stands right of its own label and of the longest number.
     left = 26.0 + LETTER * max([len(said) for _, said in heights_said] + [2])
     x = _Scale(*_range(chart.x, [point.x for point in points]), left, WIDTH - RIGHT)
@@ -133,12 +134,14 @@ def _y_axis(label: str, marks: list[tuple[float, str]], y: _Scale, left: float) 
 def _x_axis(axis: Axis, x: _Scale) -> Iterator[Markup]:
     base = HEIGHT - BOTTOM
     yield element("line", x1=x.start, x2=x.end, y1=base, y2=base, class_="axis")
+    marks: list[tuple[float, str]]
     if axis.names:
         letters = max(3, int((x.end - x.start) / len(axis.names) / LETTER))
         every = max(1, -(-len(axis.names) * 4 * LETTER // (x.end - x.start)))  # of very many, some have their names
         marks = [(n, _short(name, letters)) for n, name in enumerate(axis.names) if n % every == 0]
     else:
-        marks = [(value, number(value)) for value in ticks(x.low, x.high, 7, whole=axis.whole)]  # type: ignore[misc]  # as above, of any numbers
+        values = ticks(x.low, x.high, 7, whole=axis.whole)
+        marks = list(zip(values, tick_numbers(values), strict=True))
     for value, said in marks:
         yield element("line", x1=x(value), x2=x(value), y1=base, y2=base + 4, class_="axis")
         yield _text(said, x(value), base + 17, anchor="middle")

@@ -93,7 +93,16 @@ def _charts(loop: str, rows: Sequence[Mapping[str, Any]], details: Sequence[Mapp
         ]
         drawn = tuple(one for one in series if one.points)
         if drawn:
-            charts.append(Chart(f"{what}-{anchor(loop)}", title, rounds, Axis(unit), drawn, note=note))
+            charts.append(
+                Chart(
+                    f"{what}-{anchor(loop)}",
+                    title,
+                    rounds,
+                    Axis(unit, low=0.0 if unit == "tokens" else None),
+                    drawn,
+                    note=note,
+                )
+            )
     return charts
 
 

@@ -105,7 +105,7 @@ def weak(measured: Mapping[str, Any], limits: SignSettings) -> str | None:
         return f"right about {accuracy:.1%} of {measured['steps']} held-out steps; always one verdict: {majority:.1%}"
     within = measured.get("pair_accuracy")
     if within is not None and measured.get("pairs", 0) >= FEW_PAIRS and within < limits.weak_within:
-        return f"puts the right step of a question first in {within:.1%} of pairs (chance: 50 %)"
+        return f"puts the right step of a question first in {within:.1%} of pairs (chance: 50%)"
     return None
 
 

@@ -204,7 +204,7 @@ def test_the_report_names_the_best_round_and_what_ended_the_loop(loop: Path) -> 
     results(arm, 1, 10)
     health(arm, replace(LATEST, sft_from=loop))
     assert report([loop, arm])["best"] == [
-        {"loop": "loop", "round": 2, "policy": "round2", "model": "m2", "chosen_on": "test", "rounds": 3,
+        {"loop": "loop", "round": 2, "policy": "loop/round2", "model": "m2", "chosen_on": "test", "rounds": 3,
          "ended_by": "falling accuracy"},
         {"loop": "arm", "round": 0, "policy": None, "model": "m0", "chosen_on": "test", "rounds": 1, "ended_by": None},
     ]  # fmt: skip

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from stages.page.charts import Axis, Chart, Point, Series, Table, anchor, number, ticks
+from stages.page.charts import Axis, Chart, Point, Series, Table, anchor, number, tick_numbers, ticks
 
 
 def test_the_table_of_a_chart_has_every_number_of_every_series_and_none_of_a_reference() -> None:
@@ -43,6 +43,12 @@ def test_ticks_are_few_round_numbers_within_the_range(low: float, high: float) -
     assert all(low - 1e-9 <= value <= high + 1e-9 for value in found)
     steps = {round(b - a, 12) for a, b in pairwise(found)}
     assert len(steps) == 1
+
+
+def test_no_two_numbers_at_an_axis_look_the_same() -> None:
+    assert tick_numbers([37.2, 37.25, 37.3, 37.35]) == ["37.20", "37.25", "37.30", "37.35"]
+    assert tick_numbers([1_000.5, 1_001.0, 1_001.5]) == ["1,000.5", "1,001.0", "1,001.5"]
+    assert tick_numbers([0.0, 0.5, 1.0]) == ["0", "0.5", "1"]
 
 
 def test_whole_ticks_are_whole_and_a_point_has_one() -> None:

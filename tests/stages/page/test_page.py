@@ -212,6 +212,7 @@ def test_what_is_missing_is_left_out_and_what_is_unfinished_is_named(tmp_path: P
 def test_several_loops_are_told_apart_and_share_the_reference(loop: Path, tmp_path: Path) -> None:
     other = tmp_path / "outcome"
     save_results(other, "round1", 3, {"test": {0, 1, 9, 4}, "ood": {0, 1}})
+    save_results(other, "drawn", 4, {"test": {0, 1}, "ood": {0}})
     save_manifest(other / "r0" / "paths.jsonl", "sample", counts={"drawn": 7, "dropped: duplicate": 3})
     save_model(other / "m1", [{"step": 1, "loss": 0.5}], stage="orpo")
     page, found = made([loop, other], tmp_path / "out.html")
@@ -221,6 +222,10 @@ def test_several_loops_are_told_apart_and_share_the_reference(loop: Path, tmp_pa
     assert drawn[0] == ["policy", "demo", "outcome"]
     assert [cells[0] for cells in drawn[1:]] == ["base", "sft", "round1", "round2"]
     assert drawn[4][2] == "-"
+    assert "outcome/drawn" in {row["policy"] for row in found["policies"]}
+    short = table(section(page, "overview"), "The last policy of each loop")[1:]
+    assert [row[:2] for row in short if row[0] == "test"] == [["test", "demo/round2"], ["test", "outcome/round1"]]
+    assert short[1][-2].startswith("+10.0, no clear difference (p")
     rates = table(section(page, "accuracy"), "Accuracy and its interval")
     assert {cells[0] for cells in rates[1:]} >= {"base", "sft", "demo/round1", "outcome/round1"}
     assert any(figure.attributes["id"] == "trace-test" for figure in page.all("figure"))
