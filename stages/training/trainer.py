@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, ClassVar
@@ -26,6 +27,11 @@ from stages.training.row_order import ShuffledRows, WithFiller
 from stages.training.tracking import name_run
 from stages.training.watch import MeasuringBrokenOffError, Watch, number
 from stages.training.weights import save_final
+
+KERNEL_CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+"""The variables that say how many compiled kernels oneDNN keeps: in its own cache, and in that of ideep."""
+KERNELS = "64"
+"""Enough for all the matrix products of one batch, forward and backward."""
 
 
 class _NotFiniteError(Exception):
@@ -108,6 +114,7 @@ def configured(kind: Callable[..., Any], options: TrainSettings, output_dir: str
         more: what the class has beside TrainingArguments.
     """
     device, deepspeed = choose_device(options.device), sharded_by() == "DeepSpeed"
+    _keep_few_kernels()
     args = kind(
         output_dir=output_dir,
         num_train_epochs=options.epochs,
@@ -142,6 +149,17 @@ def configured(kind: Callable[..., Any], options: TrainSettings, output_dir: str
     )
     args._n_gpu = min(args.n_gpu, 1)  # several GPUs are for `accelerate launch`, one process each
     return args
+
+
+def _keep_few_kernels() -> None:
+    """Have oneDNN, which multiplies in bfloat16 on a CPU, forget its compiled code after a while; call it before it has
+    compiled any.
+
+    It compiles for every shape, and each new length of a batch brings dozens of them. Of its own accord it keeps 1,024
+    in each of two caches, which is more than a gigabyte (benchmarks/compiled_kernels.py).
+    """
+    for cache in KERNEL_CACHES:
+        os.environ.setdefault(cache, KERNELS)
 
 
 def fit(
