@@ -88,9 +88,10 @@ def _range(axis: Axis, values: list[float]) -> tuple[float, float]:
     """The ends of an axis: those it asks for, else the values' own with some room."""
     if axis.names:
         return -0.5, len(axis.names) - 0.5
-    low, high = min(values, default=0.0), max(values, default=1.0)
+    low = min(values, default=0.0) if axis.low is None else axis.low
+    high = max(values, default=1.0) if axis.high is None else axis.high
     room = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
-    return low - room if axis.low is None else axis.low, high + room if axis.high is None else axis.high
+    return low if axis.low is not None else low - room, high if axis.high is not None else high + room
 
 
 def _text(text: str, x: float, y: float, *, anchor: str = "start", weight: int | None = None, **how: str) -> Markup:

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from stages.page.charts import Axis, Chart, Kind, Point, Series
-from stages.page.drawing import COLOURS, DASHES, file_of, svg
+from stages.page.drawing import COLOURS, DASHES, TOP, file_of, svg
 from stages.page.svg import element
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -92,3 +92,12 @@ def test_a_series_with_a_style_of_its_own_looks_the_same_in_every_chart() -> Non
     assert groups(first, second) == ["s0", "s1", "s0", "s1"], "drawn, and in the legend"
     assert groups(second) == ["s1"]
     assert groups(Series("b", points)) == ["s0"]
+
+
+def test_values_that_are_nearly_equal_far_from_the_start_of_the_axis_stay_below_its_end() -> None:
+    points = (Point(0, 37.25), Point(1, 37.24))
+    drawn = Chart("length", "Length", Axis("round", ("1", "2")), Axis("tokens", low=0.0), (Series("one", points),))
+    root = ElementTree.fromstring(svg(drawn))
+    marks = [part for part in root.iter(f"{SVG}circle") if part.get("class") == "mark"]
+    assert all(float(mark.get("cy", "0")) > TOP + 5 for mark in marks[:2])
+    assert len(marks) >= 2
