@@ -40,9 +40,12 @@ def write_inputs(folder: Path) -> None:
         (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in some))
 
 
-def command(name: str, batch: int, out: str, *more: str, stop_after: int | None = None) -> dict[str, Any]:
+def command(
+    name: str, batch: int, out: str, *more: str, stop_after: int | None = None, kill_after: int | None = None
+) -> dict[str, Any]:
     """One entry of a plan: a trainer, or "sft" with further options."""
-    return {"line": [*TRAINERS[name], *COMMON, "--batch", str(batch), *more, "-o", out], "stop_after": stop_after}
+    line = [*TRAINERS[name], *COMMON, "--batch", str(batch), *more, "-o", out]
+    return {"line": line, "stop_after": stop_after, "kill_after": kill_after}
 
 
 def write_plan(folder: Path, commands: Iterable[dict[str, Any]], *, as_on_gpus: bool = False) -> str:

@@ -22,8 +22,8 @@ from tests.launched.plans import (
     exit_codes,
     write_plan,
 )
-from tests.sipf_cli.commands import environment
-from tests.sipf_cli.test_distributed import together
+from tests.sipf_cli.commands import end, environment
+from tests.sipf_cli.test_distributed import begin_together, together
 from tests.sipf_cli.warm import warm_program
 
 DEEPSPEED = ROOT / ".deepspeed"
@@ -103,6 +103,13 @@ def test_a_launch_that_asks_for_fsdp_and_gets_something_else_is_refused(
     assert not (here / "two").exists()
 
 
+def zero3(here: Path, plan: str) -> subprocess.CompletedProcess[str]:
+    """Run the plan by two processes with DeepSpeed."""
+    line = ["bash", str(CONFIGURATIONS / "train.sh"), "zero3", "2", "--program", sys.executable, str(DRIVER), plan]
+    env = environment(PYTHONPATH=os.pathsep.join([str(ROOT), str(DEEPSPEED)]), PATH=PATH)
+    return subprocess.run(line, cwd=here, env=env, capture_output=True, text=True, timeout=300)
+
+
 @pytest.mark.skipif(not DEEPSPEED.exists(), reason="DeepSpeed is not there (make setup-deepspeed)")
 def test_zero3_learns_what_one_process_does_and_resumes(here: Path) -> None:
     plan = write_plan(
@@ -115,11 +122,7 @@ def test_zero3_learns_what_one_process_does_and_resumes(here: Path) -> None:
             command("sft", 4, "rounded", "--dtype", "bfloat16"),
         ],
     )
-    line = ["bash", str(CONFIGURATIONS / "train.sh"), "zero3", "2", "--program", sys.executable, str(DRIVER), plan]
-    path = os.pathsep.join([str(ROOT), str(DEEPSPEED)])
-    done = subprocess.run(
-        line, cwd=here, env=environment(PYTHONPATH=path, PATH=PATH), capture_output=True, text=True, timeout=300
-    )
+    done = zero3(here, plan)
     assert done.returncode == 0, done.stderr
     for rank in (0, 1):
         assert exit_codes(here, rank) == [0, 0, 0, 0, 75, 0, 0, 2], done.stderr
@@ -128,3 +131,24 @@ def test_zero3_learns_what_one_process_does_and_resumes(here: Path) -> None:
     assert_same_weights(here / "two-sft", here / "again")
     assert (here / "merged" / "model.safetensors").is_file()
     assert "sipf: DeepSpeed does not compute in bfloat16 on a CPU\n" in done.stderr
+
+
+def test_a_killed_process_ends_the_other_under_fsdp2_and_the_same_command_resumes(here: Path, fsdp2: None) -> None:
+    plan = write_plan(here, [command("sft", 4, "two", "--save-steps", "4", kill_after=10)], as_on_gpus=True)
+    speaking, killed = begin_together(here, 2, [str(DRIVER), plan])
+    code, said = end(speaking)
+    killed.communicate()
+    assert (killed.returncode, code) == (-9, 75), said
+    assert "sipf: another process of this run has ended\n" in said
+    together(here, 2, [str(DRIVER), write_plan(here, [command("sft", 4, "two", "--save-steps", "4")], as_on_gpus=True)])
+    assert_learnt_alike(here / "one-sft", here / "two", "FSDP2")
+
+
+@pytest.mark.skipif(not DEEPSPEED.exists(), reason="DeepSpeed is not there (make setup-deepspeed)")
+def test_a_killed_process_ends_the_other_under_zero3_and_the_same_command_resumes(here: Path) -> None:
+    first = zero3(here, write_plan(here, [command("sft", 4, "two", "--save-steps", "4", kill_after=10)]))
+    assert first.returncode == 75, first.stderr
+    assert not (here / "two").exists()
+    again = zero3(here, write_plan(here, [command("sft", 4, "two", "--save-steps", "4")]))
+    assert again.returncode == 0, again.stderr
+    assert_learnt_alike(here / "one-sft", here / "two", "DeepSpeed ZeRO-3")

@@ -2,9 +2,10 @@
 
     accelerate launch --config_file examples/accelerate/ddp.yaml --num_processes 2 tests/launched/train.py plan.json
 
-    {"as_on_gpus": false, "commands": [{"line": ["sft", "lines.jsonl", ...], "stop_after": null}, ...]}
+    {"as_on_gpus": false, "commands": [{"line": ["sft", "lines.jsonl", ...], "stop_after": null, "kill_after": null}]}
 
-Each process writes the exit codes into codes.RANK.json.
+Each process writes the exit codes into codes.RANK.json, and before that its number into pid.RANK. A command whose
+second process is killed is the last one, and the program ends with its exit code.
 """
 
 from __future__ import annotations
@@ -45,14 +46,17 @@ def without_compiling() -> None:
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
 
 
-def run_command(line: list[str], stop_after: int | None) -> int:
-    """The exit code of `sipf LINE`, whose main process is sent SIGTERM when it has logged that many updates."""
+def run_command(line: list[str], stop_after: int | None, kill_after: int | None) -> int:
+    """The exit code of `sipf LINE`. When the main process has logged `stop_after` updates, it is sent SIGTERM; when it
+    has logged `kill_after`, the second process is killed."""
     log = ModelFolder.log
 
     def stopping(folder: ModelFolder, logged: dict[str, Any]) -> None:
         log(folder, logged)
         if logged["step"] == stop_after:
             os.kill(os.getpid(), signal.SIGTERM)
+        if logged["step"] == kill_after:
+            os.kill(int(Path("pid.1").read_text()), signal.SIGKILL)
 
     ModelFolder.log = stopping
     sys.argv = ["sipf", *line]
@@ -83,9 +87,12 @@ def main() -> None:
         as_on_gpus()
     if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
         without_compiling()
+    Path(f"pid.{RANK}").write_text(str(os.getpid()))
     codes = []
     for command in plan["commands"]:
         codes.append(run_command(**command))
+        if command["kill_after"] is not None:
+            os._exit(codes[-1])
         forget()
     Path(f"codes.{RANK}.json").write_text(json.dumps(codes))
     sys.stdout.flush()
