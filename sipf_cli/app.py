@@ -77,6 +77,10 @@ class LazyGroup(TyperGroup):
         except SipfError as error:
             show_error(error, debug=bool(ctx.meta.get(DEBUG)))
             raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt as error:
+            for advice in error.args:
+                _show("interrupted", advice)
+            raise
 
 
 def without_variables(command: Any) -> Any:
@@ -94,6 +98,10 @@ def show_error(error: SipfError, *, debug: bool) -> None:
         import traceback
 
         traceback.print_exception(error)
-    print(f"sipf: {error.message}", file=sys.stderr)
-    if error.advice:
-        print(f"      {error.advice}", file=sys.stderr)
+    _show(error.message, error.advice)
+
+
+def _show(message: str, advice: str | None) -> None:
+    print(f"sipf: {message}", file=sys.stderr)
+    if advice:
+        print(f"      {advice}", file=sys.stderr)

@@ -18,6 +18,8 @@ from evals.errors import Interrupted
 
 RUN_AGAIN = "Run the same command again: it resumes from here."
 NOTHING_WRITTEN = "Nothing was written."
+AGAIN = 0.01
+"""Seconds until a finalizer that swallowed an interruption is over."""
 
 
 class _StopNow(BaseException):
@@ -39,6 +41,11 @@ class SignalsNoted:
             raise KeyboardInterrupt
         if first:
             raise _StopNow
+
+    def again(self) -> None:
+        """Interrupt once more, since a finalizer swallowed what was raised."""
+        if self.noted is not None:
+            raise KeyboardInterrupt if self.noted == signal.SIGINT else _StopNow
 
 
 @contextmanager
@@ -68,17 +75,35 @@ def signals_interrupt() -> Iterator[None]:
 
 
 def _stopped_by(number: signal.Signals) -> BaseException:
-    return KeyboardInterrupt() if number == signal.SIGINT else Interrupted(f"stopped by {number.name}", RUN_AGAIN)
+    """SIGINT stays a KeyboardInterrupt, which may carry an advice as `Interrupted` does."""
+    if number == signal.SIGINT:
+        return KeyboardInterrupt(RUN_AGAIN)
+    return Interrupted(f"stopped by {number.name}", RUN_AGAIN)
 
 
 def _untold(tell: Callable[[Any], Any]) -> Callable[[Any], None]:
-    """The hook, without what the handlers raise: in a finalizer it would only print a traceback on stderr."""
+    """The hook, which has what the handlers raise raised again: a finalizer swallows it, and prints a traceback."""
 
     def hook(unraisable: Any) -> None:
         if not issubclass(unraisable.exc_type, _StopNow | KeyboardInterrupt):
             tell(unraisable)
+        elif threading.current_thread() is threading.main_thread():
+            _interrupt_again()
 
     return hook
+
+
+def _interrupt_again() -> None:
+    """Let the handler of SIGTERM interrupt again as soon as the finalizer is over."""
+
+    def ring(*_: object) -> None:
+        signal.signal(signal.SIGALRM, before)
+        handler = signal.getsignal(signal.SIGTERM)
+        if isinstance(handler, SignalsNoted | _Flagging):
+            handler.again()
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, AGAIN)
 
 
 class StopFlag:
@@ -92,6 +117,11 @@ class StopFlag:
     def requested(self) -> bool:
         """True once a signal was received."""
         return self.reason is not None
+
+    @property
+    def interrupting(self) -> bool:
+        """True where the run was asked to stop and is to stop at once."""
+        return self.requested and self._at_once
 
     def request(self, reason: signal.Signals) -> None:
         """Ask the run to stop; the first reason is kept."""
@@ -154,12 +184,29 @@ def nothing_to_resume() -> Iterator[None]:
     """Say of work that writes nothing, when it is interrupted, that nothing was written.
 
     Raises:
-        Interrupted: as the work does, with that advice.
+        Interrupted, KeyboardInterrupt: as the work does, with that advice.
     """
     try:
         yield
     except Interrupted as error:
         raise Interrupted(error.message, NOTHING_WRITTEN) from error
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(NOTHING_WRITTEN) from error
+
+
+class _Flagging:
+    """The handler that sets a flag."""
+
+    def __init__(self, flag: StopFlag) -> None:
+        self._flag = flag
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        self._flag.heard(signal.Signals(number))
+
+    def again(self) -> None:
+        """Interrupt once more, if that is still asked for."""
+        if self._flag.interrupting:
+            raise _StopNow
 
 
 @contextmanager
@@ -174,9 +221,7 @@ def catching_signals() -> Iterator[StopFlag]:
         yield flag
         return
 
-    def handle(number: int, _frame: FrameType | None) -> None:
-        flag.heard(signal.Signals(number))
-
+    handle = _Flagging(flag)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     earlier = before[signal.SIGTERM]
     if isinstance(earlier, SignalsNoted) and earlier.noted is not None:  # an import swallowed it

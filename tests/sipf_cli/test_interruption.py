@@ -133,6 +133,8 @@ def test_ctrl_c_keeps_what_is_done_and_ends_with_130(at: str, folder: Path, tmp_
     process.send_signal(signal.SIGINT)
     code, said = end(process)
     assert code == 130, said
+    advice = "sipf: interrupted\n      Run the same command again: it resumes from here.\n"
+    assert said.endswith(advice) or at == "while it loads"
     assert "Traceback" not in said
     assert "never retrieved" not in said
     if at != "while it loads":

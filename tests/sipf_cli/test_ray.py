@@ -141,7 +141,7 @@ def test_what_an_actor_had_not_answered_is_given_to_another(
     assert made["usage"]["replicas lost"] == 1, said
 
 
-@pytest.mark.parametrize(("sort", "code"), [(signal.SIGTERM, 75), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(("sort", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGKILL, -9)])
 def test_a_driver_that_is_stopped_or_killed_resumes_and_its_actors_end(
     sort: signal.Signals, code: int, folder: Path, tmp_path: Path, cluster: TwoNodes
 ) -> None:

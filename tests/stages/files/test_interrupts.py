@@ -106,21 +106,38 @@ def test_an_error_of_its_own_stays_what_it_is() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("phase", ["it imports", "it loads", "it works"])
 @KINDS
 def test_a_signal_that_a_finalizer_swallows_is_still_heard_and_leaves_no_traceback(
-    number: int, error: type[BaseException]
+    number: int, error: type[BaseException], phase: str
 ) -> None:
     class Finalized:
         def __del__(self) -> None:
             wait_after(number)
 
+    def imports() -> None:
+        with signals_interrupt():
+            Finalized()
+            time.sleep(20)
+            pytest.fail("it went on importing")
+
+    def loads() -> None:
+        with signals_interrupt(), catching_signals() as flag, flag.at_once():
+            Finalized()
+            time.sleep(20)
+            pytest.fail("it went on loading")
+
+    def works() -> None:
+        with signals_interrupt():
+            Finalized()
+            with catching_signals() as flag:
+                flag.check()
+
     told: list[object] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "unraisablehook", told.append)
-        with signals_interrupt():
-            Finalized()
-            with catching_signals() as flag, pytest.raises(error):
-                flag.check()
+        with pytest.raises(error):
+            {"it imports": imports, "it loads": loads, "it works": works}[phase]()
     assert not told
 
 
