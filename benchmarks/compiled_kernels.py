@@ -46,8 +46,8 @@ def main() -> None:
         folder = Path(name)
         sipf(folder, f"data chain --split train -n {options.problems} --seed 1 -o train.jsonl", {})
         for repeat in range(options.repeats):
-            for side, environment in SIDES.items():
-                line = f"sft train.jsonl --model chain-base --epochs 1 --batch 16 --lr 5e-5 -o m{repeat}{len(side)}"
+            for number, (side, environment) in enumerate(SIDES.items()):
+                line = f"sft train.jsonl --model chain-base --epochs 1 --batch 16 --lr 5e-5 -o m{repeat}-{number}"
                 found[side].append(sipf(folder, line, environment))
     medians = {side: [statistics.median(values) for values in zip(*runs, strict=True)] for side, runs in found.items()}
     for side, (memory, seconds) in medians.items():

@@ -93,16 +93,8 @@ def _charts(loop: str, rows: Sequence[Mapping[str, Any]], details: Sequence[Mapp
         ]
         drawn = tuple(one for one in series if one.points)
         if drawn:
-            charts.append(
-                Chart(
-                    f"{what}-{anchor(loop)}",
-                    title,
-                    rounds,
-                    Axis(unit, low=0.0 if unit == "tokens" else None),
-                    drawn,
-                    note=note,
-                )
-            )
+            y = Axis(unit, low=0.0 if unit == "tokens" else None)
+            charts.append(Chart(f"{what}-{anchor(loop)}", title, rounds, y, drawn, note=note))
     return charts
 
 

@@ -209,7 +209,7 @@ def _problem(
     views: list[dict[str, Any]] = []
     firsts: list[bool] = []
     before: dict[str, Any] = {}
-    """Its view in the round before."""
+    """Its view in the round before, and which rounds were the first to have those paths, and those pairs too."""
     for number, (place, drawn) in enumerate(zip(kind.places, kind.drawn, strict=True)):
         pairs, missing = (part.get(identity, []) for part in joined.get(place, ({}, {})))
         if identity not in drawn and not pairs and not missing:
@@ -222,11 +222,14 @@ def _problem(
             firsts += [bool(path.correct) for path in problem.paths[:1] if path.source == "eval"]
         view["pairs"] = [pair_view(row, identity, caps) for row in pairs]
         view["missing"] = [caps.text(reason_text(row, identity)) for row in missing]
-        now = {part: view.get(part, []) for part in ("name", "loop", "paths", "pairs", "missing")}
+        now = {part: view.get(part, []) for part in ("loop", "paths", "pairs", "missing")}
+        now |= {"first": view["name"], "first_pairs": view["name"]}
         if now["loop"] == before.get("loop") and now["paths"] and now["paths"] == before["paths"]:
-            view |= {"paths": [], "same": f"paths are those of {before['name']}"}
+            now["first"] = before["first"]
+            view |= {"paths": [], "same": f"paths are those of {now['first']}"}
             if now["pairs"] and all(now[part] == before[part] for part in ("pairs", "missing")):
-                view |= {"pairs": [], "missing": [], "same": f"paths and pairs are those of {before['name']}"}
+                now["first_pairs"] = before["first_pairs"]
+                view |= {"pairs": [], "missing": [], "same": f"paths and pairs are those of {now['first_pairs']}"}
         before = now
         view["none"] = [row["reason"] for row in missing if "path" not in row] if not pairs else []
         views.append(view)

@@ -156,7 +156,7 @@ def _keep_few_kernels() -> None:
     compiled any.
 
     It compiles for every shape, and each new length of a batch brings dozens of them. Of its own accord it keeps 1,024
-    in each of two caches, which is more than a gigabyte (benchmarks/compiled_kernels.py).
+    in each of two caches, which is hundreds of megabytes (benchmarks/compiled_kernels.py).
     """
     for cache in KERNEL_CACHES:
         os.environ.setdefault(cache, KERNELS)

@@ -89,6 +89,11 @@ def test_a_round_that_repeats_the_one_before_shows_its_paths_once(loop: Path) ->
     again = by_id(problem_section({"run": loop}, most=99, seed=0))["q/1"]["views"]
     assert [len(view["pairs"]) for view in again] == [0, 1, 0]
     assert again[2]["same"] == "paths and pairs are those of round 1"
+    for part in ("pool.jsonl", "pairs.jsonl"):
+        (loop / "r3").mkdir(exist_ok=True)
+        (loop / "r3" / part).write_bytes((loop / "r2" / part).read_bytes())
+    again = by_id(problem_section({"run": loop}, most=99, seed=0))["q/1"]["views"]
+    assert again[3]["same"] == "paths and pairs are those of round 1"
 
 
 def test_two_loops_stand_side_by_side_under_their_names(loop: Path) -> None:
