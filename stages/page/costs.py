@@ -30,6 +30,10 @@ def costs(loops: Mapping[str, Sequence[Made]], rounds: Sequence[Mapping[str, Any
         rounds: rows as `stages.report.report` gives them.
     """
     section = Section("costs", "Costs, pairs and what was dropped")
+    if rounds:
+        section.blocks.append(
+            Text("What is made in folder r0 (round 0) trains the policy round1, what is made in r1 trains round2.")
+        )
     charts = []
     for name, made in loops.items():
         charts += [*_label_cost(name, made), *_yield(name, made)]
