@@ -1,6 +1,6 @@
 """What a training run will take, from a few of its updates; the weights are thrown away (`--dry-run --calibrate N`).
 
-    calibrate_training(trainer, 8, done=0, measurings=1, start_up=(3.1, 2.9))
+    calibrate_training(trainer, 8, stop=flag, done=0, measurings=1, start_up=(3.1, 2.9))
     # {"counts": {"updates": ..., "tokens": ...}, "seconds": {"start-up": 3.1, "estimate": 812.4, ...}, ...}
 
 Which rows meet in which update is known beforehand (`ShuffledRows`), and so is how many tokens each update has, padding
@@ -20,6 +20,7 @@ from typing import Any
 
 import transformers
 
+from stages.files.interrupts import StopFlag
 from stages.runs.estimates import Estimate, between, clocks, total
 from stages.runs.memory import peak_memory
 from stages.training.trainer import Guarded, expected_ends
@@ -86,25 +87,28 @@ def row_lengths(trainer: Any, rows: Any) -> list[tuple[int, ...]]:
 
 
 def calibrate_training(
-    trainer: Any, n: int, *, done: int = 0, measurings: int = 0, start_up: tuple[float, float] = (0.0, 0.0)
-) -> dict[str, Any]:
+    trainer: Any, n: int, *, stop: StopFlag | None = None, done: int = 0, measurings: int = 0,
+    start_up: tuple[float, float] = (0.0, 0.0),
+) -> dict[str, Any]:  # fmt: skip
     """Time some updates and estimate what all take; the trainer's model is of no use afterwards.
 
     Args:
         trainer: a `Guarded` trainer that has not begun.
         n: updates to time.
+        stop: looked at after each, in case a library has swallowed what its signal raised.
         done: updates that an earlier run has done.
         measurings: how often held-out rows are measured besides once after each epoch.
         start_up: seconds and CPU seconds that it took to make the trainer.
 
     Raises:
         ModelError: memory ran out, or a loss or gradient was not finite.
+        Interrupted, KeyboardInterrupt: asked to stop.
     """
     plan = Plan(trainer)
     left = list(plan.updates())[done:]
     with expected_ends(trainer, None, trainer.args.learning_rate):
         timed, first, cpu = (
-            _time_updates(trainer, _chosen(left, n, plan.together), plan.together) if left else ([], 0.0, 1.0)
+            _time_updates(trainer, _chosen(left, n, plan.together), plan.together, stop) if left else ([], 0.0, 1.0)
         )
         updates = total(timed, float(sum(update.padded for update in left)), len(left)).plus(first)
         once = 0.0 if done else _going_through(trainer, n)
@@ -148,11 +152,11 @@ def _chosen(left: Sequence[Update], n: int, together: int) -> list[Update]:
 
 
 def _time_updates(
-    trainer: Any, chosen: Sequence[Update], together: int
+    trainer: Any, chosen: Sequence[Update], together: int, stop: StopFlag | None
 ) -> tuple[list[tuple[float, float]], float, float]:
     """Padded tokens and seconds of each update after the warm-ups; the seconds that the first one took longer than
     those would have let expect; and CPU seconds per second."""
-    clock = _Clock()
+    clock = _Clock(stop)
     args = trainer.args
     args.num_train_epochs, args.save_strategy, args.logging_strategy = 1, "no", "no"
     rows = [row for update in chosen for row in update.rows]
@@ -224,7 +228,8 @@ class FixedOrder:
 class _Clock(transformers.TrainerCallback):
     """The seconds and CPU seconds of each update, those in which its rows are fetched included."""
 
-    def __init__(self) -> None:
+    def __init__(self, stop: StopFlag | None) -> None:
+        self._stop = stop
         self.times: list[tuple[float, float]] = []
         self._last = (0.0, 0.0)
 
@@ -233,7 +238,13 @@ class _Clock(transformers.TrainerCallback):
         self._last = clocks()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """An update is over, and the next one begins."""
+        """An update is over, and the next one begins.
+
+        Raises:
+            Interrupted, KeyboardInterrupt: asked to stop.
+        """
+        if self._stop is not None:
+            self._stop.check()
         now = clocks()
         self.times.append(between(self._last, now))
         self._last = now

@@ -193,7 +193,12 @@ class TrainingRun:
 
             measured = 1 if method.measure is not None and method.held_out else 0
             estimate = calibrate_training(
-                trainer, self.calibrate or 0, done=step, measurings=measured, start_up=between(begun, clocks())
+                trainer,
+                self.calibrate or 0,
+                stop=self.stop,
+                done=step,
+                measurings=measured,
+                start_up=between(begun, clocks()),
             )
         return {"counts": dict(counts), **({"resumes at": step} if step else {}), "estimate": estimate}
 

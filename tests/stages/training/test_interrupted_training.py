@@ -8,11 +8,13 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
 import pytest
+import transformers
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -206,3 +208,23 @@ def test_what_a_kill_left_beside_a_complete_model_is_removed(tmp_path: Path, bas
     left.mkdir(parents=True)
     assert train(base, out)["already complete"]
     assert_same(out, whole)
+
+
+def test_a_calibration_ends_after_an_update_though_a_library_has_swallowed_the_signal(
+    base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    updates = 0
+
+    def swallowed(self: Any, *arguments: Any, **how: Any) -> Any:
+        nonlocal updates
+        updates += 1
+        with suppress(BaseException):
+            send()
+        return step(self, *arguments, **how)
+
+    step = transformers.Trainer.training_step
+    monkeypatch.setattr(transformers.Trainer, "training_step", swallowed)
+    with catching_signals() as flag, pytest.raises(Interrupted), flag.at_once():
+        train(base, tmp_path / "model", stop=flag, calibrate=6)
+    assert updates == 1
+    assert not list(tmp_path.iterdir())
