@@ -2,9 +2,9 @@
 
     python benchmarks/compiled_kernels.py [--problems 2000] [--repeats 3]
 
-Both fine-tune the same problems of the embedded world for one epoch, in turn, each in a process of its own. Prints
-medians of the peak of memory and of CPU seconds, and their ratios. Batches are of many lengths, as they always are. On
-a CPU that does not multiply in bfloat16 there is nothing to see.
+Both sides fine-tune the same model on the same problems of the embedded world for one epoch. They take turns, and each
+run is its own process. Prints the median peak memory and median CPU seconds of each side, and their ratios. The batches
+differ in length, as in any run. A CPU without bfloat16 arithmetic trains in float32, and then the sides do not differ.
 """
 
 from __future__ import annotations

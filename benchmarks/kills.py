@@ -3,9 +3,9 @@
     python benchmarks/kills.py kills.jsonl               # 50 workers, 50 actors, 10 nodes, 10 drivers of either kind
     python benchmarks/kills.py kills.jsonl --only worker actor
 
-The kind and number of a run seed its kills. Each finished run is a line of kills.jsonl and is not repeated, so the same
-command goes on where it was stopped. A run takes several kills at random times, then ends by itself; a driver is
-started again.
+What is killed and the number of the run seed its random times. A finished run is one line of kills.jsonl and is not
+repeated, so the same command continues where it was stopped. Each run suffers several kills and is then left to finish;
+a killed driver is started again.
 """
 
 from __future__ import annotations

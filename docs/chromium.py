@@ -34,7 +34,7 @@ class Opened:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A headless browser. While it is open, this thread cannot start an event loop of its own (asyncio.run).
+    """A headless browser. Playwright runs an event loop in this thread until it is closed, so `asyncio.run` fails here.
 
     Raises:
         RuntimeError: there is no Chromium.
@@ -55,7 +55,7 @@ def chromium() -> Iterator[Browser]:
 def opened(
     browser: Browser, file: Path, *, fragment: str = "", width: int = 1280, dark: bool = False, scale: float = 1.0
 ) -> Iterator[Opened]:
-    """A page in a window of its own, loaded, with its scripts finished.
+    """Open a page in a new window and wait until it is loaded and its scripts have run.
 
     Args:
         fragment: what follows the address, with its #.

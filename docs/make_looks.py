@@ -2,10 +2,10 @@
 
     python -m docs.make_looks [--work runs/looks] [--only code]
 
-The demo is that of `make demo`. The others are two small rounds of `examples/loop.sh` with a reward model; the word
-problems also have outcome feedback as a second arm, and eight answers per problem by the last policy. The script
-takes a picture of every part of each page, light and dark, 1280 and 420 pixels wide, in WORK/shots/RUN/, and ends at
-any console message.
+The demo is that of `make demo`. The others are two small rounds of `examples/loop.sh` with a reward model. The run on
+word problems also has a second arm with outcome feedback, and eight answers per problem from its last policy. The
+script saves a picture of every part of each page, light and dark, 1280 and 420 pixels wide, in WORK/shots/RUN/. It
+stops if the browser's console shows any message.
 docs/report.png and docs/report-dark.png, for the README, show one problem of the programs. The runs resume, so a second
 call takes a minute; the first took half an hour on two cores, beside other work.
 """

@@ -96,7 +96,10 @@ def _untold(tell: Callable[[Any], Any]) -> Callable[[Any], None]:
 def _interrupt_again() -> None:
     """Let the handler of SIGTERM interrupt again as soon as the finalizer is over."""
 
-    def ring(*_: object) -> None:
+    def ring(_number: int, frame: FrameType | None) -> None:
+        if frame is not None and frame.f_globals is globals():  # the hook is still at work, and would swallow it too
+            signal.setitimer(signal.ITIMER_REAL, AGAIN)
+            return
         signal.signal(signal.SIGALRM, before)
         handler = signal.getsignal(signal.SIGTERM)
         if isinstance(handler, SignalsNoted | _Flagging):
