@@ -6,11 +6,13 @@ with catching_signals() as flag:
 
 from __future__ import annotations
 
+import dis
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
 from types import FrameType
 from typing import Any
 
@@ -18,8 +20,12 @@ from evals.errors import Interrupted
 
 RUN_AGAIN = "Run the same command again: it resumes from here."
 NOTHING_WRITTEN = "Nothing was written."
-AGAIN = 0.01
-"""Seconds until a finalizer that swallowed an interruption is over."""
+SOON = 0.01
+"""Seconds until it is looked again whether the running code can be interrupted."""
+IMPORT = dis.opmap["IMPORT_NAME"]
+IMPORTING = ("importlib._bootstrap", "importlib._bootstrap_external")
+STARTS = ("create_module", "exec_module")
+"""What has an extension module start, right before what it imports."""
 
 
 class _StopNow(BaseException):
@@ -32,18 +38,17 @@ class SignalsNoted:
     def __init__(self) -> None:
         self.noted: signal.Signals | None = None
 
-    def __call__(self, number: int, _frame: FrameType | None) -> None:
+    def __call__(self, number: int, frame: FrameType | None) -> None:
         """Interrupt on the first signal, and on every SIGINT. Another SIGTERM, during the shutdown, changes nothing."""
         first = self.noted is None
         if first:
             self.noted = signal.Signals(number)
-        if number == signal.SIGINT:
+            _interrupt(self, frame)
+        elif number == signal.SIGINT:
             raise KeyboardInterrupt
-        if first:
-            raise _StopNow
 
-    def again(self) -> None:
-        """Interrupt once more, since a finalizer swallowed what was raised."""
+    def interrupt(self) -> None:
+        """Raise what was noted."""
         if self.noted is not None:
             raise KeyboardInterrupt if self.noted == signal.SIGINT else _StopNow
 
@@ -88,25 +93,81 @@ def _untold(tell: Callable[[Any], Any]) -> Callable[[Any], None]:
         if not issubclass(unraisable.exc_type, _StopNow | KeyboardInterrupt):
             tell(unraisable)
         elif threading.current_thread() is threading.main_thread():
-            _interrupt_again()
+            _interrupt_soon()
 
     return hook
 
 
-def _interrupt_again() -> None:
-    """Let the handler of SIGTERM interrupt again as soon as the finalizer is over."""
+def _interrupt(handler: SignalsNoted | _Flagging, frame: FrameType | None) -> None:
+    """Interrupt the running code, or as soon as that is possible where it is importing a module."""
+    if _importing(frame):
+        _interrupt_soon()
+    else:
+        handler.interrupt()
 
-    def ring(_number: int, frame: FrameType | None) -> None:
-        if frame is not None and frame.f_globals is globals():  # the hook is still at work, and would swallow it too
-            signal.setitimer(signal.ITIMER_REAL, AGAIN)
-            return
+
+def _interrupt_soon() -> None:
+    """Have the handler of SIGTERM interrupt at the next import statement, or once nothing is imported any more.
+
+    Not before: what an extension module runs while it starts must not raise. pybind11 ends the process if it does, as
+    happens while torch.distributed is imported.
+    """
+
+    def interrupt() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not at_import]
         handler = signal.getsignal(signal.SIGTERM)
         if isinstance(handler, SignalsNoted | _Flagging):
-            handler.again()
+            handler.interrupt()
 
+    def ring(_number: int, frame: FrameType | None) -> None:
+        # the hook of a finalizer that is still at work would swallow it too
+        if _importing(frame) or (frame is not None and frame.f_globals is globals()):
+            signal.setitimer(signal.ITIMER_REAL, SOON)
+        else:
+            interrupt()
+
+    if any(isinstance(finder, _AtImport) for finder in sys.meta_path):
+        return
+    at_import = _AtImport(interrupt)
+    sys.meta_path.insert(0, at_import)
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, AGAIN)
+    signal.setitimer(signal.ITIMER_REAL, SOON)
+
+
+class _AtImport(MetaPathFinder):
+    """Finds no module, and interrupts where Python code imports one."""
+
+    def __init__(self, interrupt: Callable[[], None]) -> None:
+        self._interrupt = interrupt
+
+    def find_spec(self, *_: Any) -> None:
+        """Called for every module that is not imported yet."""
+        if threading.current_thread() is threading.main_thread() and not _imported_by_extension(sys._getframe(1)):
+            self._interrupt()
+
+
+def _imported_by_extension(frame: FrameType | None) -> bool:
+    """Whether an extension module asked for an import under way. Such a module may end the process, or go on."""
+    while frame is not None:
+        asking = frame.f_back
+        if asking is not None and frame.f_code.co_name == "_find_and_load":
+            if asking.f_globals.get("__name__") not in IMPORTING:
+                if asking.f_code.co_code[asking.f_lasti] != IMPORT:
+                    return True
+            elif asking.f_back is not None and asking.f_back.f_code.co_name in STARTS:
+                return True
+        frame = asking
+    return False
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_globals.get("__name__") in IMPORTING:
+            return True
+        frame = frame.f_back
+    return False
 
 
 class StopFlag:
@@ -168,18 +229,20 @@ class StopFlag:
         finally:
             self._at_once = before
 
-    def heard(self, number: signal.Signals) -> None:
-        """Handle a signal: ask for the stop, and interrupt at once inside `at_once`.
+    def heard(self, number: signal.Signals) -> bool:
+        """Handle a signal: ask for the stop. True where it is to interrupt at once, as the first one inside `at_once`.
 
         Only the first one interrupts: job schedulers and launchers send SIGTERM twice, and the shutdown must not be
         interrupted.
+
+        Raises:
+            KeyboardInterrupt: SIGINT for the second time.
         """
         first, again = self.reason is None, number == signal.SIGINT and self.reason == signal.SIGINT
         self.request(number)
         if again:
             raise KeyboardInterrupt
-        if first and self._at_once:
-            raise _StopNow
+        return first and self._at_once
 
 
 @contextmanager
@@ -203,11 +266,12 @@ class _Flagging:
     def __init__(self, flag: StopFlag) -> None:
         self._flag = flag
 
-    def __call__(self, number: int, _frame: FrameType | None) -> None:
-        self._flag.heard(signal.Signals(number))
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self._flag.heard(signal.Signals(number)):
+            _interrupt(self, frame)
 
-    def again(self) -> None:
-        """Interrupt once more, if that is still asked for."""
+    def interrupt(self) -> None:
+        """Break off the running code, if that is still asked for."""
         if self._flag.interrupting:
             raise _StopNow
 

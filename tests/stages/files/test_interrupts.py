@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -169,3 +171,74 @@ def test_sigterm_that_comes_twice_ends_as_one_does() -> None:
         twice()
     broken_off(Interrupted, twice)
     assert cleaned == [True, True]
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
+    """Writes modules that can be imported, and forgets them afterwards."""
+    monkeypatch.syspath_prepend(tmp_path)
+    names = []
+
+    def write(name: str, text: str) -> None:
+        names.append(name)
+        (tmp_path / f"{name}.py").write_text(text)
+
+    finders = list(sys.meta_path)
+    yield write
+    assert sys.meta_path == finders
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+SENDS = "import os, signal, time\ndone = []\nos.kill(os.getpid(), signal.{})\ndone.append('started')\n"
+
+
+@KINDS
+@pytest.mark.parametrize("phase", ["it imports", "it loads"])
+def test_a_module_is_not_broken_off_but_the_next_import_statement_is(
+    number: signal.Signals, error: type[BaseException], phase: str, modules: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    tell = f"import pathlib\npathlib.Path({str(tmp_path)!r}, '%s').touch()\n"
+    modules("sending", SENDS.format(number.name) + tell % "started" + "import imported\n" + tell % "went-on")
+    modules("imported", tell % "imported")
+
+    def load(_: StopFlag | None = None) -> None:
+        importlib.import_module("sending")
+
+    if phase == "it loads":
+        broken_off(error, load)
+    else:
+        with pytest.raises(error), signals_interrupt():
+            load()
+    assert (tmp_path / "started").exists()
+    assert not (tmp_path / "imported").exists()
+    assert not (tmp_path / "went-on").exists()
+
+
+@KINDS
+def test_what_an_extension_module_imports_is_not_broken_off(
+    number: signal.Signals, error: type[BaseException], modules: Callable[[str, str], None]
+) -> None:
+    modules(
+        "sending", f"{SENDS.format(number.name)}imported = __import__('imported')\n"
+    )  # as C code does: no statement
+    modules("imported", "")
+    imported = []
+
+    def load() -> None:
+        imported.append(importlib.import_module("sending").imported)
+        time.sleep(20)
+        imported.append("nothing stopped it")
+
+    with pytest.raises(error), signals_interrupt():
+        load()
+    assert imported == [sys.modules["imported"]]
+
+
+def test_ctrl_c_twice_does_not_wait_for_an_import(modules: Callable[[str, str], None]) -> None:
+    modules("sending", SENDS.format("SIGINT") + "os.kill(os.getpid(), signal.SIGINT)\ntime.sleep(20)\n")
+    with pytest.raises(KeyboardInterrupt), signals_interrupt():
+        importlib.import_module("sending")
+    time.sleep(0.05)  # what was still to come has nobody left to interrupt
+    with suppress(ModuleNotFoundError):
+        importlib.import_module("no_such_module")
