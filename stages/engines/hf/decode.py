@@ -22,10 +22,10 @@ from transformers.cache_utils import Cache, DynamicCache
 from evals.errors import ModelError
 from stages.engines.base import Completion, Usage
 from stages.engines.hf.chains import CacheLimits, PrefixChain, in_batches, leaves_of
-from stages.engines.hf.masks import RowMasks
 from stages.engines.hf.rows import RowState
 from stages.engines.hf.sampling import pick
 from stages.engines.hf.slots import SlotCache, bytes_per_column
+from stages.engines.hf.steps import step_of
 from stages.engines.stops import TextReader
 
 COLUMN_STEP = 32
@@ -42,7 +42,7 @@ class DecodeLoop:
         self.model, self.reader, self.limits = model, reader, limits
         self.device = model.device
         self.max_length: int = getattr(config, "max_position_embeddings", 1 << 30)
-        self.mask = RowMasks(model)
+        self.forward = step_of(model)
         self.cache = SlotCache(config.num_hidden_layers)
         self.column_bytes = 0
         self.max_rows = limits.rows
@@ -262,15 +262,10 @@ class DecodeLoop:
             self._make_longer(longest)
         live, device = self.live, self.device
         longest = int(self.state.position[:live].max()) + 1
-        position = torch.from_numpy(self.state.position[:live]).to(device)
-        self.cache.aim(torch.arange(live, device=device), position, longest)
-        logits = self.model(
-            torch.from_numpy(self.state.last[:live, None]).to(device),
-            attention_mask=self.mask(position, longest),
-            position_ids=position[:, None],
-            past_key_values=self.cache,
-            use_cache=True,
-        ).logits[:, -1]
+        last, position = (
+            torch.from_numpy(numbers[:live]).to(device) for numbers in (self.state.last, self.state.position)
+        )
+        logits = self.forward(last, position, longest, self.cache)
         self.steps += 1
         self.row_steps += live
         self.peak_rows = max(self.peak_rows, live)

@@ -16,7 +16,7 @@ class RowMasks:
     def __init__(self, model: Any) -> None:
         config = model.config.get_text_config()
         self._device, self._dtype = model.device, model.dtype
-        self._window = _sliding_window(config)
+        self._window = sliding_window(config)
         self._mixed = "sliding_attention" in (getattr(config, "layer_types", None) or [])
 
     def __call__(self, position: torch.Tensor, longest: int) -> Any:
@@ -35,7 +35,7 @@ class RowMasks:
         return torch.zeros(mask.shape, dtype=self._dtype, device=self._device).masked_fill(~mask, lowest)
 
 
-def _sliding_window(config: Any) -> int | None:
+def sliding_window(config: Any) -> int | None:
     """The window of the model's sliding layers, or None when every layer sees everything."""
     window = getattr(config, "sliding_window", None)
     types = getattr(config, "layer_types", None)

@@ -40,5 +40,5 @@ def open_engine(settings: EngineSettings) -> HFEngine:
     )
     told = chat_arguments(settings.chat_arg, {"chat_args": loaded.chat_args})
     engine = HFEngine(loaded, settings.template, settings.batch_rows, told)
-    probe(loaded)
+    probe(loaded, engine.loop.forward)
     return engine

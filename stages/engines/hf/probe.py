@@ -12,8 +12,8 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from evals.errors import ModelError
-from stages.engines.hf.masks import RowMasks
 from stages.engines.hf.slots import SlotCache
+from stages.engines.hf.steps import Step
 from stages.models.architectures import USE_VLLM
 from stages.models.loading import Loaded
 
@@ -23,7 +23,7 @@ APART = {"float32": 0.02}
 ROUNDED = 0.5
 
 
-def probe(loaded: Loaded) -> None:
+def probe(loaded: Loaded, step: Step) -> None:
     """Refuse a model that the engine's slots do not carry.
 
     Raises:
@@ -31,7 +31,7 @@ def probe(loaded: Loaded) -> None:
     """
     try:
         with torch.inference_mode():
-            apart = _apart(loaded.model)
+            apart = _apart(loaded.model, step)
     except (torch.OutOfMemoryError, ModelError):
         raise
     except Exception as error:  # an architecture that does not fit fails in any way
@@ -41,12 +41,11 @@ def probe(loaded: Loaded) -> None:
         raise ModelError(f"the hf engine does not compute {loaded.name} as transformers does", USE_VLLM)
 
 
-def _apart(model: Any) -> float:
+def _apart(model: Any, step: Step) -> float:
     """The largest difference of logits between both ways, in standard deviations."""
     config = model.config.get_text_config(decoder=True)
     device = model.device
     theirs, ours = DynamicCache(config=config), SlotCache(config.num_hidden_layers)
-    masks = RowMasks(model)
     apart = []
     for column in range(TOKENS):
         token = torch.tensor([[(column + 1) % config.vocab_size]], device=device)
@@ -54,11 +53,7 @@ def _apart(model: Any) -> float:
         if column == 0:
             ours.allocate(theirs, 1, TOKENS)
         position = torch.tensor([column], device=device)
-        ours.aim(torch.zeros(1, dtype=torch.int64, device=device), position, column + 1)
-        found = model(
-            token, attention_mask=masks(position, column + 1), position_ids=position[:, None], past_key_values=ours,
-            use_cache=True,
-        ).logits[:, -1].float()  # fmt: skip
+        found = step(token[0], position, column + 1, ours).float()
         if not bool(expected.isfinite().all()):
             return 0.0  # it has diverged, which the sampler says
         apart.append((found - expected).abs().max() / expected.std())

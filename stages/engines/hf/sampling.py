@@ -1,21 +1,28 @@
-"""Sampling whose noise depends on nothing but (seed, token index, vocabulary id).
+"""Sampling whose noise depends on nothing but (seed, token index): one uniform number a draw, and the inverse of the
+distribution function.
 
-The Gumbel-max trick with counter-based noise: the next token is argmax(logits / T + G), G = -log(E), where E is an
-exponential variate made from splitmix64 (Steele, Lea and Flood 2014) of the three numbers. A row therefore draws the
-same token in whatever batch, at whatever position of it, it is decoded.
+The number is made by splitmix64 (Steele, Lea and Flood 2014) from the two, so a row draws the same token in whatever
+batch, at whatever position of it, it is decoded. The token is the first whose cumulative probability, in the order of
+the vocabulary, exceeds the number. Probabilities are added up in float64, in blocks, so that a large vocabulary costs
+little more than its softmax and a rare token keeps its share.
 """
 
 from __future__ import annotations
 
 import torch
+from torch.nn import functional
 
 from evals.errors import ModelError
 
 _GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
 _MIX_1 = 0xBF58476D1CE4E5B9 - (1 << 64)
 _MIX_2 = 0x94D049BB133111EB - (1 << 64)
-CHUNK = 65_536
-"""Vocabulary entries whose noise is made at a time; bounds the extra memory for vocabularies of 100,000 and more."""
+BLOCK = 256
+"""Vocabulary entries that are added up at a time."""
+LIKELIEST = (64, 1_024)
+"""Entries among which the end of a nucleus is looked for, before the whole vocabulary is sorted."""
+ENTRIES = 1 << 24
+"""Logits that are worked on at a time; bounds the extra memory for many rows of a vocabulary of 100,000 and more."""
 
 
 def _mix(z: torch.Tensor) -> torch.Tensor:
@@ -28,36 +35,42 @@ def _mix(z: torch.Tensor) -> torch.Tensor:
     return z
 
 
-def exponential(seeds: torch.Tensor, counts: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-    """Standard exponential variates.
+def uniform(seeds: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """Uniform numbers.
 
     Args:
         seeds: (R,) int64, a row's seed.
         counts: (R,) int64, how many tokens the row has generated so far.
-        ids: (V,) int64, vocabulary ids.
 
     Returns:
-        (R, V) float32, each > 0 and finite. Small values, those that can win, keep their full relative precision.
+        (R,) float64, each above 0 and below 1.
     """
-    rows = _mix(seeds + (counts + 1) * _GOLDEN)
-    bits = _mix(rows[:, None] + (ids + 1)[None, :] * _GOLDEN)
-    uniform = ((bits >> 11) & 0x1FFFFFFFFFFFFF).to(torch.float32).add_(0.5).mul_(2.0**-53)
-    uniform.clamp_(max=1 - 2.0**-24)  # rounding may have reached 1, whose variate is infinite: such a token never wins
-    return uniform.neg_().log1p_().neg_()
+    bits = _mix(seeds + (counts + 1) * _GOLDEN)
+    return ((bits >> 12) & 0xFFFFFFFFFFFFF).double().add_(0.5).mul_(2.0**-52)
 
 
-def keep_top_p(logits: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
-    """Nucleus sampling: everything but the smallest set of tokens whose probability reaches top_p becomes -inf.
+def least_kept(scores: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
+    """Nucleus sampling: the lowest score in the smallest set of tokens whose probability reaches top_p.
 
     Args:
-        logits: (R, V), already divided by the temperature.
+        scores: (R, V) float32, already divided by the temperature.
         top_p: (R,) in (0, 1].
+
+    Returns:
+        (R,) float32. Tokens that are exactly as likely as the last one kept are all kept.
     """
-    ordered, order = logits.sort(dim=-1, descending=True)
-    probabilities = ordered.softmax(dim=-1)
-    before = probabilities.cumsum(dim=-1) - probabilities
-    drop = (before >= top_p[:, None]) & (top_p < 1)[:, None]
-    return logits.masked_fill(torch.zeros_like(drop).scatter_(-1, order, drop), float("-inf"))
+    total = scores.logsumexp(-1)
+    least = torch.full_like(total, float("-inf"))
+    open_rows = torch.nonzero(top_p < 1)[:, 0]
+    for most in (*LIKELIEST, scores.shape[-1]):
+        if not len(open_rows):
+            break
+        ordered = scores[open_rows].topk(min(most, scores.shape[-1]), dim=-1).values
+        probabilities = (ordered - total[open_rows, None]).double().exp_()
+        kept = (probabilities.cumsum(-1) - probabilities < top_p[open_rows, None]).sum(-1)  # the first is always kept
+        least[open_rows] = ordered.gather(-1, (kept - 1).clamp(min=0)[:, None])[:, 0]
+        open_rows = open_rows[kept == ordered.shape[-1]]
+    return least
 
 
 def pick(
@@ -82,33 +95,57 @@ def pick(
     Raises:
         ModelError: a row without a finite logit to choose (a model that has diverged).
     """
-    scores = logits.to(torch.float32)
-    greedy = temperatures <= 0
-    if bool(greedy.all()):
-        best, token = scores.max(dim=-1)
-        _finite(best)
-        return token
-    scores = scores / torch.where(greedy, torch.ones_like(temperatures), temperatures)[:, None]
-    if top_p is not None:
-        scores = keep_top_p(scores, top_p)
-    best = torch.full(seeds.shape, float("-inf"), device=scores.device)
-    token = torch.zeros_like(seeds)
-    for start in range(0, scores.shape[-1], CHUNK):
-        part = scores[:, start : start + CHUNK]
-        ids = torch.arange(start, start + part.shape[-1], device=scores.device)
-        noise = exponential(seeds, counts, ids).log_()
-        noise.masked_fill_(greedy[:, None], 0.0)
-        value, index = (part - noise).max(dim=-1)
-        better = value > best
-        best = torch.where(better, value, best)
-        token = torch.where(better, index + start, token)
-    _finite(best)
-    return token
-
-
-def _finite(best: torch.Tensor) -> None:
-    if not bool(torch.isfinite(best).all()):
+    numbers = uniform(seeds, counts)
+    rows = max(1, ENTRIES // logits.shape[-1])
+    tokens, best = [], []
+    for start in range(0, len(logits), rows):
+        some = slice(start, start + rows)
+        limit = None if top_p is None else top_p[some]
+        token, highest = _pick(logits[some].float(), numbers[some], temperatures[some], limit)
+        tokens.append(token)
+        best.append(highest)
+    if not bool(torch.isfinite(torch.cat(best)).all()):
         raise ModelError(
             "the model's logits are not finite, so there is no next token",
             "Its training diverged, or --dtype is too narrow for it: try --dtype float32, or train it again.",
         )
+    return torch.cat(tokens)
+
+
+def _pick(
+    scores: torch.Tensor, numbers: torch.Tensor, temperatures: torch.Tensor, top_p: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The next tokens, and each row's highest logit."""
+    best, token = scores.max(dim=-1)
+    greedy = temperatures <= 0
+    if bool(greedy.all()):
+        return token, best
+    scores = (scores - best[:, None]).div_(torch.where(greedy, torch.ones_like(temperatures), temperatures)[:, None])
+    weights = scores.exp()
+    if top_p is not None:
+        weights.masked_fill_(scores < least_kept(scores, top_p)[:, None], 0.0)
+    return torch.where(greedy, token, _drawn(weights, numbers)), best
+
+
+def _drawn(weights: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+    """For each row the entry where the running sum of its weights passes that share of their sum.
+
+    Args:
+        weights: (R, V) float32, not negative.
+        numbers: (R,) float64, from 0 to 1.
+    """
+    weights = functional.pad(weights, (0, -weights.shape[-1] % BLOCK)).view(len(weights), -1, BLOCK)
+    sums = weights.sum(-1).double()
+    running = sums.cumsum(-1)
+    wanted = numbers * running[:, -1]
+    rows, block = torch.arange(len(weights), device=weights.device), _first_above(running, wanted)
+    wanted = wanted - (running[rows, block] - sums[rows, block])
+    inside = weights[rows, block].double().cumsum(-1)
+    return block * BLOCK + _first_above(inside, wanted)
+
+
+def _first_above(running: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Where a running sum first exceeds what is wanted, at the latest where it reaches its end: never at a zero."""
+    below_the_end = running[:, -1].nextafter(torch.zeros_like(wanted))
+    first = torch.searchsorted(running, torch.minimum(wanted, below_the_end)[:, None], right=True)[:, 0]
+    return first.clamp_(max=running.shape[-1] - 1)  # not a number: told by the caller

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -37,14 +38,18 @@ def short_of_memory(
     message: str = "CUDA out of memory", decoding_only: bool = False,
 ) -> None:  # fmt: skip
     """Let the model refuse batches of more than `most` rows."""
-    forward = engine.model.forward
 
-    def limited(ids: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        if ids.shape[0] > most and not (decoding_only and ids.shape[1] > 1):
-            raise error(message)
-        return forward(ids, *args, **kwargs)
+    def limited(compute: Callable[..., Any]) -> Callable[..., Any]:
+        def computed(ids: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+            if len(ids) > most:
+                raise error(message)
+            return compute(ids, *args, **kwargs)
 
-    monkeypatch.setattr(engine.model, "forward", limited)
+        return computed
+
+    monkeypatch.setattr(engine.loop, "forward", limited(engine.loop.forward))
+    if not decoding_only:
+        monkeypatch.setattr(engine.model, "forward", limited(engine.model.forward))
 
 
 @pytest.mark.parametrize("most", [1, 2, 7, 20])

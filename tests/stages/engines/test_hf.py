@@ -61,7 +61,7 @@ def test_a_completion_is_the_same_alone_and_in_any_company(kind: str) -> None:
     asked = [request(i) for i in range(8)]
     engine = engine_of(kind, rows=64)
     together = ask(engine, *asked)
-    assert len({completion.tokens for row in together for completion in row}) > 4
+    assert len({completion.tokens for row in together for completion in row}) > 2, "texts differ"
     assert engine.loop.peak_rows > 8, "draws of an eager request run side by side"
     assert [ask(engine, one)[0] for one in asked] == together
     for rows in (1, 3):

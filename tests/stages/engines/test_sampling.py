@@ -1,8 +1,7 @@
-"""The counter-based noise against pure-Python arithmetic, and the distribution of what it picks."""
+"""The counter-based numbers against pure-Python arithmetic, and the distribution of what is picked by them."""
 
 from __future__ import annotations
 
-import math
 import random
 from collections import Counter
 
@@ -11,7 +10,7 @@ import torch
 
 from evals.errors import ModelError
 from stages.engines.hf import sampling
-from stages.engines.hf.sampling import exponential, keep_top_p, pick
+from stages.engines.hf.sampling import least_kept, pick, uniform
 
 WORD = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
@@ -55,26 +54,39 @@ def test_the_first_words_of_splitmix64_are_the_published_ones() -> None:
     assert [word & WORD for word in sampling._mix(states).tolist()] == known
 
 
-def test_noise_equals_unsigned_arithmetic_of_seed_token_index_and_vocabulary_id() -> None:
+def test_numbers_equal_unsigned_arithmetic_of_seed_and_token_index() -> None:
     rng = random.Random(1)
     seeds = [0, 1, (1 << 63) - 1, *(rng.getrandbits(63) for _ in range(20))]
     counts = [0, 1, 511, *(rng.randrange(4096) for _ in range(20))]
-    ids = [0, 1, 65_535, 65_536, 150_000]
-    made = exponential(torch.tensor(seeds), torch.tensor(counts), torch.tensor(ids))
-    assert bool((made > 0).all())
-    for row, (seed, count) in enumerate(zip(seeds, counts, strict=True)):
-        state = splitmix64(seed + (count + 1) * GOLDEN)
-        for column, token in enumerate(ids):
-            uniform = ((splitmix64(state + (token + 1) * GOLDEN) >> 11) + 0.5) / 2**53
-            assert made[row, column].item() == pytest.approx(-math.log1p(-uniform), rel=1e-5)
+    made = uniform(torch.tensor(seeds), torch.tensor(counts)).tolist()
+    words = [splitmix64(seed + (count + 1) * GOLDEN) for seed, count in zip(seeds, counts, strict=True)]
+    assert made == [((word >> 12) + 0.5) / 2**52 for word in words]
 
 
-def test_the_noise_is_finite_where_the_uniform_variate_rounds_to_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "_mix", lambda z: torch.full_like(z, -1))
-    assert bool(torch.isfinite(exponential(torch.tensor([3]), torch.tensor([0]), torch.tensor([0, 1]))).all())
-    logits = torch.tensor([[0.0, 5.0, 9.0]])
-    kept = pick(logits, torch.tensor([3]), torch.tensor([0]), torch.tensor([1.0]), torch.tensor([0.1]))
-    assert kept.item() == 2, "the only token kept must win whatever its noise"
+@pytest.mark.parametrize(("word", "token"), [(0, 1), (-1, 4)])
+def test_the_least_and_the_greatest_number_pick_tokens_that_have_a_probability(
+    monkeypatch: pytest.MonkeyPatch, word: int, token: int
+) -> None:
+    monkeypatch.setattr(sampling, "_mix", lambda z: torch.full_like(z, word))
+    logits = torch.full((1, 700), float("-inf"))
+    logits[0, 1:6] = torch.tensor([-30.0, 0.0, 1.0, 0.0, -60.0])
+    assert pick(logits, torch.tensor([3]), torch.tensor([0]), torch.ones(1)).item() == token
+    kept = pick(logits, torch.tensor([3]), torch.tensor([0]), torch.ones(1), torch.tensor([0.1]))
+    assert kept.item() == 3, "the only token kept is drawn whatever the number"
+
+
+@pytest.mark.parametrize("size", [1, 255, 256, 257, 700])
+def test_a_token_is_the_first_whose_cumulative_probability_exceeds_the_number(size: int) -> None:
+    torch.manual_seed(4)
+    logits = torch.randn(300, size) * 3
+    seeds, counts = torch.arange(300) * 17, torch.arange(300)
+    numbers = uniform(seeds, counts)
+    running = logits.double().softmax(-1).cumsum(-1)
+    expected = (running <= numbers[:, None]).sum(-1)
+    near = (running - numbers[:, None]).abs().min(-1).values < 1e-6
+    picked = pick(logits, seeds, counts, torch.ones(300))
+    assert torch.equal(picked[~near], expected[~near])
+    assert near.sum() < 10
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7])
@@ -101,7 +113,7 @@ def test_draws_of_one_row_over_time_are_independent() -> None:
 def test_top_p_keeps_the_smallest_set_that_reaches_the_mass(top_p: float) -> None:
     torch.manual_seed(3)
     logits = torch.randn(50, 40) * 2
-    kept = torch.isfinite(keep_top_p(logits, torch.full((50,), top_p)))
+    kept = logits >= least_kept(logits, torch.full((50,), top_p))[:, None]
     for row in range(50):
         shares = sorted(logits[row].double().softmax(-1).tolist(), reverse=True)
         held = int(kept[row].sum())
@@ -113,7 +125,7 @@ def test_top_p_keeps_the_smallest_set_that_reaches_the_mass(top_p: float) -> Non
 def test_an_excluded_token_is_never_drawn_and_the_rest_keep_their_proportions() -> None:
     torch.manual_seed(0)
     logits, n = torch.randn(12) * 1.5, 40_000
-    kept = torch.isfinite(keep_top_p(logits[None], torch.tensor([0.7])))[0]
+    kept = logits >= least_kept(logits[None], torch.tensor([0.7]))
     seen = picks(logits, n, 1.0, 0.7)
     assert set(seen) == set(torch.nonzero(kept).flatten().tolist())
     expected = logits.masked_fill(~kept, float("-inf")).softmax(-1).tolist()
@@ -136,24 +148,39 @@ def test_rows_do_not_see_each_others_settings() -> None:
     assert together[3] == logits[3].argmax()
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 64, 1000])
-def test_a_vocabulary_in_chunks_gives_the_same_tokens(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+def test_a_nucleus_wider_than_the_likeliest_tokens_is_found_in_the_whole_vocabulary(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(3)
+    logits = torch.randn(60, 3000) * torch.linspace(0.1, 9, 60)[:, None]
+    top_p = torch.linspace(1.01, 0.1, 60).clamp(max=1)
+    found = least_kept(logits, top_p)
+    assert bool((found[top_p == 1] == float("-inf")).all())
+    monkeypatch.setattr(sampling, "LIKELIEST", ())
+    assert torch.equal(least_kept(logits, top_p), found)
+    counts = (logits >= found[:, None]).sum(-1)[top_p < 1]
+    assert counts.min() < 64
+    assert counts.max() > 1024
+
+
+@pytest.mark.parametrize("chunk", [1, 100, 640, 10_000])
+def test_rows_in_chunks_give_the_same_tokens(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
     torch.manual_seed(2)
     logits = torch.randn(200, 64)
     arguments = torch.arange(200) * 31, torch.arange(200), torch.where(torch.arange(200) % 5 == 0, 0.0, 1.1)
     for top_p in (None, torch.full((200,), 0.6)):
         whole = pick(logits, *arguments, top_p)
-        monkeypatch.setattr(sampling, "CHUNK", chunk)
+        monkeypatch.setattr(sampling, "ENTRIES", chunk)
         assert torch.equal(pick(logits, *arguments, top_p), whole)
         monkeypatch.undo()
 
 
-def test_a_large_vocabulary_is_drawn_from_beyond_the_first_chunk() -> None:
+def test_a_large_vocabulary_is_drawn_from_throughout() -> None:
     size, n = 131_072 + 5, 64
-    assert size > 2 * sampling.CHUNK
     logits = torch.zeros(size)
     seen = picks(logits, n)
-    assert min(seen) < sampling.CHUNK < max(seen)
+    assert min(seen) < 10_000
+    assert max(seen) > 120_000
     logits[size - 1] = 40.0
     assert picks(logits, n) == {size - 1: n}
     logits[:] = -40.0

@@ -11,10 +11,12 @@ import torch
 
 from evals.errors import ModelError
 from stages.engines.base import Draw
-from stages.engines.hf import decode, probe
+from stages.engines.hf import decode
 from stages.engines.hf.chains import PrefixChain
 from stages.engines.hf.engine import HFEngine
 from stages.engines.hf.masks import RowMasks
+from stages.engines.hf.probe import probe
+from stages.engines.hf.steps import ModelStep
 from stages.engines.opening import describe_engine, open_engine
 from stages.models.attention import use_whole_attention
 from stages.models.loading import load_policy, load_weights
@@ -179,12 +181,12 @@ class _Blind(RowMasks):
         return torch.where(torch.arange(longest) < longest - 1, torch.finfo(torch.float32).min, 0.0)[None, None, None]
 
 
-def test_a_decode_path_that_computes_something_else_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decode_path_that_computes_something_else_is_noticed(tmp_path: Path) -> None:
     loaded = load_policy(build(tmp_path, "Llama"), "cpu", "float32")
-    probe.probe(loaded)
-    with monkeypatch.context() as patch:
-        patch.setattr(probe, "RowMasks", _Blind)
-        with pytest.raises(ModelError, match="does not compute"):
-            probe.probe(loaded)
+    step = ModelStep(loaded.model)
+    probe(loaded, step)
+    step.mask = _Blind(loaded.model)
+    with pytest.raises(ModelError, match="does not compute"):
+        probe(loaded, step)
     loaded.model.lm_head.weight.data[3] = float("nan")
-    probe.probe(loaded)  # a model that has diverged is the sampler's to tell
+    probe(loaded, step)  # a model that has diverged is the sampler's to tell
