@@ -4,9 +4,9 @@
     logits = step(last, position, longest, cache)       # (live, vocabulary)
 
 `ModelStep` calls the model as transformers wrote it and works for every architecture whose state the slots hold.
-`JoinedStep` computes the same from the same weights: the projections of queries, keys and values are one matrix product,
-those of gate and up another, and little is done beside the matrix products. What is joined shares its memory with the
-model's own parameters: the model keeps working and takes no more room.
+`JoinedStep` computes the same from the same weights: the projections of queries, keys and values are one matrix
+product, those of gate and up another, and little is done beside the matrix products. What is joined shares its memory
+with the model's own parameters: the model keeps working and takes no more room.
 """
 
 from __future__ import annotations
