@@ -32,11 +32,12 @@ BLOCK = 500
 """Problems that are really made."""
 GOLD = ("--engine", "scripted", "--script", "gold:0.4")
 POLICIES = {"sft": "gold:0.4", "round1": "gold:0.6"}
+SHARDS = ("shard.0", "shard.1")
 COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "sample": (("problems.jsonl",), (*GOLD, "-n", "2")),
     "pairs": (("scored.jsonl",), ("--rule", "threshold")),
     "relabel": (("labelled.jsonl",), ("--k", "3")),
-    "merge": (("shard.0.jsonl", "shard.1.jsonl"), ()),
+    "merge": (tuple(f"{name}.jsonl" for name in SHARDS), ()),
     "report": (("run",), ()),
 }
 """What each command is given: its inputs and its options."""
@@ -75,6 +76,8 @@ def make_block(folder: Path) -> None:
         with open(folder / source, encoding="utf-8") as lines, open(folder / name, "w", encoding="utf-8") as file:
             for line in lines:
                 file.write(f"{json.dumps(scored(json.loads(line), rng), separators=(',', ':'))}\n")
+    for index, name in enumerate(SHARDS):
+        sipf(ROOT, folder, "relabel", "labelled", "--shard", f"{index}/{len(SHARDS)}", "-o", name)
     (folder / "run" / "eval").mkdir(parents=True)
     for policy, script in POLICIES.items():
         sipf(ROOT, folder, "eval", "problems", "--engine", "scripted", "--script", script, "-o", f"run/eval/{policy}")
@@ -99,21 +102,28 @@ def repeated(block: Path, lines: int) -> Iterator[str]:
 
 
 def make_inputs(folder: Path, lines: int) -> None:
-    """The files that the commands read."""
+    """The files that the commands read; a multiple of `BLOCK` lines."""
     block = folder / "block"
     block.mkdir(parents=True)
     make_block(block)
     (folder / "run" / "eval").mkdir(parents=True)
     results = [f"run/eval/{policy}" for policy in POLICIES]
-    for name in ("problems", "scored", "labelled", *results):
+    for name in ("problems", "scored", "labelled", *results, *SHARDS):
+        share = len(SHARDS) if name in SHARDS else 1
         with open(folder / f"{name}.jsonl", "w", encoding="utf-8") as file:
-            file.writelines(repeated(block / name, lines))
-    for name in results:  # a report reads complete files only
-        made = json.loads((block / f"{name}.manifest.json").read_text(encoding="utf-8"))
-        made["counts"] = {key: value * lines // BLOCK for key, value in made["counts"].items()}
-        (folder / f"{name}.jsonl.manifest.json").write_text(json.dumps(made), encoding="utf-8")
-    for index in range(2):
-        sipf(ROOT, folder, "relabel", "labelled.jsonl", "--shard", f"{index}/2", "-o", f"shard.{index}.jsonl")
+            file.writelines(repeated(block / name, lines // share))
+        if name in (*results, *SHARDS):
+            complete(folder / f"{name}.jsonl", block / f"{name}.manifest.json", lines)
+
+
+def complete(file: Path, manifest: Path, lines: int) -> None:
+    """Give a longer file a manifest like that of the block's: `merge` and `report` read complete files only."""
+    made = json.loads(manifest.read_text(encoding="utf-8"))
+    made["counts"] = {key: value * lines // BLOCK for key, value in made["counts"].items()}
+    made["input"]["lines"] = lines
+    with open(file, "rb") as content:
+        made["output"]["sha256"] = hashlib.file_digest(content, "sha256").hexdigest()
+    Path(f"{file}.manifest.json").write_text(json.dumps(made), encoding="utf-8")
 
 
 def run_once(tree: Path, folder: Path, command: str) -> tuple[Used, list[str]]:
