@@ -13,7 +13,6 @@ Beside the pairs, `pairs.jsonl.reasons.jsonl` says why the others are missing (`
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -30,20 +29,16 @@ from stages.files.problems import read_problems
 from stages.files.reading import BadLines
 from stages.files.spool import Spool
 from stages.models.templates import exported_prompt
-from stages.pairing import RULES
-from stages.pairing.question import LEFT_OUT, Found, Pair, Question, Side
+from stages.pairing.question import LEFT_OUT, Pair, Question
 from stages.pairing.reasons import ENDING, Reason, dropped, in_order
 from stages.pairing.report import (
-    LENGTH_GAP,
-    NO_GAP,
     NOT_TAKEN,
     REPEATED,
-    SWEEP,
-    WITHOUT,
     PairReport,
     reached_by,
     refuse_nothing,
 )
+from stages.pairing.taken import taken
 from stages.pairing.union import each_once, in_shares
 from stages.runs.whole_file import Beside, WholeFile
 from stages.seeds import lot
@@ -200,10 +195,10 @@ def _pairs_of(
     common: dict[str, Any] | None = None
     for name, told in report.rules.items():
         question = Question(problem, paths, settings, told.counts, told.lowest, report.passing)
-        taken = _taken(name, question, report, number)
-        if taken and common is None:
+        pairs = taken(name, question, report, number)
+        if pairs and common is None:
             common = _common(problem, settings)
-        made.append([_Made(number, _row(common or {}, pair, name)) for pair in taken])
+        made.append([_Made(number, _row(common or {}, pair, name)) for pair in pairs])
     if len(made) == 1:
         return made
     parts = each_once(made, lambda item: item.same)
@@ -243,68 +238,6 @@ def _passing(problems: list[Problem], settings: PairSettings, share: float) -> d
             if path.correct:
                 scores.setdefault(len(path.steps), []).append(score)
     return {steps: reached_by(share, sorted(found, reverse=True)) for steps, found in sorted(scores.items())}
-
-
-def _taken(name: RuleName, question: Question, report: PairReport, number: int) -> list[Pair]:
-    """The pairs that a rule gives a problem, at most `max_per_problem`; the rest is counted by reason."""
-    settings, told = question.settings, report.rules[name]
-    whose = number, question.problem.id, name
-
-    def left_out(reason: str, count: int) -> None:
-        told.counts[NOT_TAKEN + reason] += count
-        report.reasons += [Reason(*whose, reason, pairs=count)] if count else []
-
-    found = RULES[name].find(question)
-    report.reasons += [Reason(*whose, reason, path) for path, reason in question.left_out]
-    pairs, none = _distinct(found, left_out), found.none
-    if settings.max_length_gap is not None and pairs:
-        near = [pair for pair in pairs if _length_gap(pair.chosen, pair.rejected) <= settings.max_length_gap]
-        left_out(LENGTH_GAP, len(pairs) - len(near))
-        pairs, none = near, none if near else LENGTH_GAP
-    if RULES[name].gapped:
-        gaps = sorted([pair.gap for pair in pairs])
-        for eta in SWEEP if gaps else ():
-            yielded = min(len(gaps) - bisect_left(gaps, eta), settings.max_per_problem)
-            told.sweep[eta] += yielded
-            told.sweep_problems[eta] += yielded > 0
-        pairs, none = [pair for pair in pairs if pair.gap >= settings.eta], NO_GAP if pairs else none
-        asked = f"of {settings.eta:g}" if settings.eta else "above 0"
-        none = f"{NO_GAP} {asked}" if none == NO_GAP else none
-    if not pairs:
-        told.counts[WITHOUT + none] += 1
-        report.reasons.append(Reason(*whose, none))
-        return []
-    taken = _spread(pairs, settings.max_per_problem)
-    told.counts["problems with a pair"] += 1
-    told.counts[Count.PAIRS] += len(taken)
-    left_out("max-per-problem", len(pairs) - len(taken))
-    return taken
-
-
-def _distinct(found: Found, left_out: Callable[[str, int], None]) -> list[Pair]:
-    """The pairs whose two sides differ, those of the same texts once; the others are counted."""
-    differing = [pair for pair in found.pairs if pair.chosen.text != pair.rejected.text]
-    kept: dict[tuple[str, str, str], Pair] = {}
-    for pair in differing:
-        kept.setdefault(pair.texts, pair)
-    if len(differing) < len(found.pairs):
-        left_out("two equal texts", len(found.pairs) - len(differing))
-    if len(kept) < len(differing):
-        left_out("same texts as another pair", len(differing) - len(kept))
-    return list(kept.values())
-
-
-def _spread(candidates: list[Pair], most: int) -> list[Pair]:
-    """The first `most` candidates, taking a side again only when all candidates repeat one."""
-    left = list(candidates)
-    used: Counter[str] = Counter()
-    taken: list[Pair] = []
-    while left and len(taken) < most:
-        pair = min(left, key=lambda pair: used[pair.chosen.id] + used[pair.rejected.id])
-        left.remove(pair)
-        taken.append(pair)
-        used.update((pair.chosen.id, pair.rejected.id))
-    return taken
 
 
 def _drawn(parts: list[list[_Made]], settings: PairSettings, report: PairReport) -> list[_Made]:
@@ -360,12 +293,6 @@ class _Written:
             if self.several:
                 self.kinds[f"pairs by {item.row['rule']}"] += 1
             yield item.row
-
-
-def _length_gap(a: Side, b: Side) -> int:
-    if a.tokens is not None and b.tokens is not None:
-        return abs(a.tokens - b.tokens)
-    return abs(len(a.text) - len(b.text)) // 4
 
 
 def _common(problem: Problem, settings: PairSettings) -> dict[str, Any]:
