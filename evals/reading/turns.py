@@ -78,7 +78,7 @@ def reply_span(text: str, question: str = "") -> tuple[int, int]:
 
 
 def _has_mark(text: str) -> bool:
-    for word in _WORDS:  # noqa: SIM110 (`any` takes twice as long, and every text of every draw is asked)
+    for word in _WORDS:  # noqa: SIM110 (any() takes twice as long, and every text is asked)
         if word in text:
             return True
     return False

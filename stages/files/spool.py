@@ -21,7 +21,7 @@ class Spool:
     """Lines of text without line ends, each with a number, given back in the order in which they were added."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n", buffering=_BUFFER)  # noqa: SIM115
+        self._file = tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n", buffering=_BUFFER)  # noqa: SIM115 (closed on exit)
 
     def add(self, number: int, line: str) -> None:
         """Keep a line.

@@ -109,7 +109,7 @@ def test_a_good_line_is_read_directly(tmp_path: Path) -> None:
     file = tmp_path / "lines.jsonl"
     file.write_text('{"id": "a", "task": "chain", "question": "q", "n": 1.5e3}\n')
     reader = problem_reader(str(file))
-    reader._parse = None  # type: ignore[assignment]
+    reader._parse = None  # type: ignore[assignment]  # it must not be asked
     (line,) = reader
     assert line is not None
     assert line.record is not None
