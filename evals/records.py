@@ -40,6 +40,18 @@ class Record(BaseModel):
         except ValidationError as error:
             raise DataError(first_fault(error)) from error
 
+    @classmethod
+    def from_line(cls, line: bytes) -> Self | None:
+        """The record in a line of JSON, without a row in between: two thirds of the time.
+
+        It is what `from_row(parse_json(line))` gives, if the line has no NaN, infinity or number too large for a double
+        in it. None for a line that is not such a record, or not JSON: ask those two what is wrong.
+        """
+        try:
+            return cls.model_validate_json(line)
+        except ValidationError:
+            return None
+
     def to_json(self) -> str:
         """One line of JSON without the newline; only fields that were read or set are written."""
         return self.model_dump_json(exclude_unset=True)
@@ -294,6 +306,7 @@ class Problem(Record):
     root: StepLabel | None = None
     tree: SearchTree | None = None
     _prompting: Prompting | None = PrivateAttr(default=None)
+    _prepared: Any = PrivateAttr(default=None)
 
     @property
     def drawn(self) -> int:
@@ -314,6 +327,15 @@ class Problem(Record):
     @prompting.setter
     def prompting(self, prompting: Prompting | None) -> None:
         self._prompting = prompting
+
+    @property
+    def prepared(self) -> Any:
+        """What a stage has found out when it checked the line, and need not find out again; never written."""
+        return self._prepared
+
+    @prepared.setter
+    def prepared(self, found: Any) -> None:
+        self._prepared = found
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

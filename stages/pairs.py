@@ -12,9 +12,10 @@ Beside the pairs, `pairs.jsonl.reasons.jsonl` says why the others are missing (`
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+import heapq
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -22,23 +23,22 @@ from evals.errors import DataError
 from evals.records import Path, Problem
 from evals.tasks import check_steps, task_of
 from stages.counts import Count
+from stages.files.locks import place_of
+from stages.files.outputs import to_line
 from stages.files.problems import read_problems
 from stages.files.reading import BadLines
+from stages.files.spool import Spool
 from stages.models.templates import exported_prompt
-from stages.pairing import RULES
-from stages.pairing.question import LEFT_OUT, Found, Pair, Question, Side
+from stages.pairing.question import LEFT_OUT, Pair, Question
 from stages.pairing.reasons import ENDING, Reason, dropped, in_order
 from stages.pairing.report import (
-    LENGTH_GAP,
-    NO_GAP,
     NOT_TAKEN,
     REPEATED,
-    SWEEP,
-    WITHOUT,
     PairReport,
     reached_by,
     refuse_nothing,
 )
+from stages.pairing.taken import taken
 from stages.pairing.union import each_once, in_shares
 from stages.runs.whole_file import Beside, WholeFile
 from stages.seeds import lot
@@ -95,60 +95,117 @@ def write_pairs(
     def summary() -> dict[str, Any]:
         return {**report.summary(), "bad lines": bad.count}
 
-    def rows() -> Iterator[dict[str, Any]]:
-        problems = read_problems(source, bad, check=lambda problem: _check(problem, settings))
-        made = make_pairs(problems, settings, report)
-        refuse_nothing(report, settings)
-        yield from made
+    with Spool() as reasons:
 
-    if dry_run:
-        list(rows())
-        return summary()
-    run = WholeFile("pairs", source, output, asdict(settings), overwrite, manifest)
-    beside = Beside(ENDING, lambda: in_order(report.reasons))
-    return run.write(rows(), report.counts, bad, lambda: {"pairs": summary()}, beside).summary("pairs")
+        def problems() -> Iterator[Problem]:
+            """The problems; the reasons that are found for one leave the memory before the next."""
+            for problem in read_problems(source, bad, check=_checker(settings)):
+                yield problem
+                for reason in report.reasons:
+                    reasons.add(reason.number, to_line(reason.row()))
+                report.reasons.clear()
+
+        def rows() -> Iterator[dict[str, Any]]:
+            yield from make_pairs(problems(), settings, report)
+            refuse_nothing(report, settings)
+
+        def why() -> Iterator[str]:
+            """The reasons in the order of the problems: those that were found at the end come last for each."""
+            late = ((reason.number, to_line(reason.row())) for reason in in_order(report.reasons))
+            return (line for _, line in heapq.merge(reasons, late, key=lambda numbered: numbered[0]))
+
+        if dry_run:
+            deque(rows(), maxlen=0)
+            return summary()
+        run = WholeFile("pairs", source, output, asdict(settings), overwrite, manifest)
+        # what is written to a pipe cannot be taken back, so all pairs are made before
+        made = rows() if place_of(output) is not None else _all_first(rows())
+        written = run.write(made, report.counts, bad, lambda: {"pairs": summary()}, Beside(ENDING, why))
+        return written.summary("pairs")
 
 
-def _check(problem: Problem, settings: PairSettings) -> None:
-    """Refuse a problem whose paths are not judged.
+def _all_first(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The rows, the first of them when the last is known to be good."""
+    yield from list(rows)
+
+
+def _checker(settings: PairSettings) -> Callable[[Problem], None]:
+    """What refuses a problem whose paths are not judged.
 
     Raises:
         DataError: `paths.N.correct: missing`, a field that the task needs, a template that it has not, or steps that
             are not those of their text, where a rule cuts it.
     """
-    task_of(problem).check(problem)
-    exported_prompt(problem, settings.template)
-    if settings.reject == "step" or "fork" in settings.shares():
-        check_steps(problem)
-    for number, path in enumerate(problem.paths):
-        if path.correct is None and (settings.gold or path.source != "gold"):
-            raise DataError(f"paths.{number}.correct: missing", "Pairs need paths made by sipf sample.")
+    cuts = settings.reject == "step" or "fork" in settings.shares()
+
+    def check(problem: Problem) -> None:
+        task_of(problem).check(problem)
+        exported_prompt(problem, settings.template)
+        if cuts:
+            check_steps(problem)
+        for number, path in enumerate(problem.paths):
+            if path.correct is None and (settings.gold or path.source != "gold"):
+                raise DataError(f"paths.{number}.correct: missing", "Pairs need paths made by sipf sample.")
+
+    return check
 
 
-def make_pairs(problems: Iterable[Problem], settings: PairSettings, report: PairReport) -> list[dict[str, Any]]:
+def make_pairs(problems: Iterable[Problem], settings: PairSettings, report: PairReport) -> Iterator[dict[str, Any]]:
     """The pairs of all problems in input order, a problem's in the order of the rules.
 
     Each rule gives a problem at most `max_per_problem` pairs. It says which of them are preferred, but every path is
-    used once before any is used again.
+    used once before any is used again. A pair that several rules make is the first one's. Without shares and `most` a
+    problem's pairs are given out before the next problem is read; else all are kept until the last one is known. The
+    report is complete after the last pair.
 
     Raises:
         DataError: a path lacks the verdict that every rule needs, or its steps are not those of its text.
     """
-    made: dict[RuleName, list[_Made]] = {name: [] for name in report.rules}
     if settings.pass_share is not None:
         problems = list(problems)
         report.passing = _passing(problems, settings, settings.pass_share)
+    drawn = settings.most is not None or any(share is not None for share in settings.shares().values())
+    kept: list[list[_Made]] = [[] for _ in report.rules]
+    repeated: Counter[RuleName] = Counter()
+    written = _Written(several=len(report.rules) > 1)
     for number, problem in enumerate(problems):
         report.counts["problems"] += 1
-        paths = _usable(problem, settings, report, number)
-        for name, rows in made.items():
-            told = report.rules[name]
-            question = Question(problem, paths, settings, told.counts, told.lowest, report.passing)
-            taken = _taken(name, question, report, number)
-            rows += [_Made(number, _row(problem, pair, name, settings)) for pair in taken]
-    chosen = _drawn(made, settings, report)
-    _count(chosen, report)
-    return [item.row for item in chosen]
+        parts = _pairs_of(problem, number, settings, report, repeated)
+        if drawn:
+            for all_of_rule, part in zip(kept, parts, strict=True):
+                all_of_rule.extend(part)
+        else:
+            yield from written.count([item for part in parts for item in part])
+    for name, count in repeated.items():
+        report.rules[name].counts[NOT_TAKEN + REPEATED] = count
+    if drawn:
+        yield from written.count(_drawn(kept, settings, report))
+    report.counts["problems with a pair"] = written.problems
+    report.counts["problems without a pair"] = report.counts["problems"] - written.problems
+    report.counts[Count.PAIRS] = written.pairs
+    report.counts.update(written.kinds)
+
+
+def _pairs_of(
+    problem: Problem, number: int, settings: PairSettings, report: PairReport, repeated: Counter[RuleName]
+) -> list[list[_Made]]:
+    """A problem's pairs by rule, each once."""
+    paths = _usable(problem, settings, report, number)
+    made: list[list[_Made]] = []
+    common: dict[str, Any] | None = None
+    for name, told in report.rules.items():
+        question = Question(problem, paths, settings, told.counts, told.lowest, report.passing)
+        pairs = taken(name, question, report, number)
+        if pairs and common is None:
+            common = _common(problem, settings)
+        made.append([_Made(number, _row(common or {}, pair, name)) for pair in pairs])
+    if len(made) == 1:
+        return made
+    parts = each_once(made, lambda item: item.same)
+    for name, before, part in zip(report.rules, made, parts, strict=True):
+        if len(part) < len(before):
+            repeated[name] += _drop(before, part, REPEATED, report)
+    return parts
 
 
 def _usable(problem: Problem, settings: PairSettings, report: PairReport, number: int = 0) -> list[Path]:
@@ -183,74 +240,9 @@ def _passing(problems: list[Problem], settings: PairSettings, share: float) -> d
     return {steps: reached_by(share, sorted(found, reverse=True)) for steps, found in sorted(scores.items())}
 
 
-def _taken(name: RuleName, question: Question, report: PairReport, number: int) -> list[Pair]:
-    """The pairs that a rule gives a problem, at most `max_per_problem`; the rest is counted by reason."""
-    settings, told = question.settings, report.rules[name]
-    whose = number, question.problem.id, name
-
-    def left_out(reason: str, count: int) -> None:
-        told.counts[NOT_TAKEN + reason] += count
-        report.reasons += [Reason(*whose, reason, pairs=count)] if count else []
-
-    found = RULES[name].find(question)
-    report.reasons += [Reason(*whose, reason, path) for path, reason in question.left_out]
-    pairs, none = _distinct(found, left_out), found.none
-    if settings.max_length_gap is not None and pairs:
-        near = [pair for pair in pairs if _length_gap(pair.chosen, pair.rejected) <= settings.max_length_gap]
-        left_out(LENGTH_GAP, len(pairs) - len(near))
-        pairs, none = near, none if near else LENGTH_GAP
-    if RULES[name].gapped:
-        for eta in SWEEP:
-            yielded = min(sum(pair.gap >= eta for pair in pairs), settings.max_per_problem)
-            told.sweep[eta] += yielded
-            told.sweep_problems[eta] += yielded > 0
-        pairs, none = [pair for pair in pairs if pair.gap >= settings.eta], NO_GAP if pairs else none
-        asked = f"of {settings.eta:g}" if settings.eta else "above 0"
-        none = f"{NO_GAP} {asked}" if none == NO_GAP else none
-    if not pairs:
-        told.counts[WITHOUT + none] += 1
-        report.reasons.append(Reason(*whose, none))
-        return []
-    taken = _spread(pairs, settings.max_per_problem)
-    told.counts["problems with a pair"] += 1
-    told.counts[Count.PAIRS] += len(taken)
-    left_out("max-per-problem", len(pairs) - len(taken))
-    return taken
-
-
-def _distinct(found: Found, left_out: Callable[[str, int], None]) -> list[Pair]:
-    """The pairs whose two sides differ, those of the same texts once; the others are counted."""
-    differing = [pair for pair in found.pairs if pair.chosen.text != pair.rejected.text]
-    kept: dict[tuple[str, str, str], Pair] = {}
-    for pair in differing:
-        kept.setdefault(pair.texts, pair)
-    if len(differing) < len(found.pairs):
-        left_out("two equal texts", len(found.pairs) - len(differing))
-    if len(kept) < len(differing):
-        left_out("same texts as another pair", len(differing) - len(kept))
-    return list(kept.values())
-
-
-def _spread(candidates: list[Pair], most: int) -> list[Pair]:
-    """The first `most` candidates, taking a side again only when all candidates repeat one."""
-    left = list(candidates)
-    used: Counter[str] = Counter()
-    taken: list[Pair] = []
-    while left and len(taken) < most:
-        pair = min(left, key=lambda pair: used[pair.chosen.id] + used[pair.rejected.id])
-        left.remove(pair)
-        taken.append(pair)
-        used.update((pair.chosen.id, pair.rejected.id))
-    return taken
-
-
-def _drawn(made: dict[RuleName, list[_Made]], settings: PairSettings, report: PairReport) -> list[_Made]:
-    """The pairs of all rules together: each once, in the rules' shares, at most `most`."""
+def _drawn(parts: list[list[_Made]], settings: PairSettings, report: PairReport) -> list[_Made]:
+    """The pairs of all rules together: in the rules' shares, at most `most`."""
     shares = settings.shares()
-    parts = each_once(list(made.values()), lambda item: item.same)
-    for told, before, part in zip(report.rules.values(), made.values(), parts, strict=True):
-        if len(part) < len(before):
-            told.counts[NOT_TAKEN + REPEATED] = _drop(before, part, REPEATED, report)
     given = [share for share in shares.values() if share is not None]
     if given:
         sizes = in_shares([len(part) for part in parts], given, settings.most)
@@ -278,37 +270,49 @@ def _lots(made: list[_Made], most: int, seed: int) -> list[_Made]:
     return [made[i] for i in sorted(kept)]
 
 
-def _count(taken: list[_Made], report: PairReport) -> None:
-    """Count what is written."""
-    with_pair = len({item.number for item in taken})
-    report.counts["problems with a pair"] = with_pair
-    report.counts["problems without a pair"] = report.counts["problems"] - with_pair
-    report.counts[Count.PAIRS] = len(taken)
-    for item in taken:
-        chosen, rejected = item.row["chosen_correct"], item.row["rejected_correct"]
-        kind = ("wrong and a right" if rejected else "right and a wrong") if chosen != rejected else None
-        told = f"a {kind} path" if kind else f"two {'right' if chosen else 'wrong'} paths"
-        report.counts[f"pairs of {told}"] += 1
-        if len(report.rules) > 1:
-            report.counts[f"pairs by {item.row['rule']}"] += 1
+@dataclass
+class _Written:
+    """What is written: pairs, problems with one, and pairs by kind; `several`: and by rule."""
+
+    several: bool
+    pairs: int = 0
+    problems: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    _last: int = -1
+
+    def count(self, taken: list[_Made]) -> Iterator[dict[str, Any]]:
+        """Count pairs, which are in the order of the problems, and give out their rows."""
+        for item in taken:
+            self.pairs += 1
+            self.problems += item.number != self._last
+            self._last = item.number
+            chosen, rejected = item.row["chosen_correct"], item.row["rejected_correct"]
+            kind = ("wrong and a right" if rejected else "right and a wrong") if chosen != rejected else None
+            told = f"a {kind} path" if kind else f"two {'right' if chosen else 'wrong'} paths"
+            self.kinds[f"pairs of {told}"] += 1
+            if self.several:
+                self.kinds[f"pairs by {item.row['rule']}"] += 1
+            yield item.row
 
 
-def _length_gap(a: Side, b: Side) -> int:
-    if a.tokens is not None and b.tokens is not None:
-        return abs(a.tokens - b.tokens)
-    return abs(len(a.text) - len(b.text)) // 4
-
-
-def _row(problem: Problem, pair: Pair, rule: RuleName, settings: PairSettings) -> dict[str, Any]:
-    chosen, rejected = pair.chosen, pair.rejected
-    row: dict[str, Any] = {
-        "id": f"{chosen.id}>{rejected.id.rpartition('#')[2]}",
+def _common(problem: Problem, settings: PairSettings) -> dict[str, Any]:
+    """What all pairs of a problem say of it; the rule is filled in for each."""
+    return {
         "problem": problem.id,
         "task": problem.task,
         "question": problem.question,
         **{key: getattr(problem, key) for key in ("choices", "tests") if getattr(problem, key) is not None},
-        "rule": rule,
+        "rule": "",
         "prompt": exported_prompt(problem, settings.template),
+    }
+
+
+def _row(common: Mapping[str, Any], pair: Pair, rule: RuleName) -> dict[str, Any]:
+    chosen, rejected = pair.chosen, pair.rejected
+    row: dict[str, Any] = {
+        "id": f"{chosen.id}>{rejected.id.rpartition('#')[2]}",
+        **common,
+        "rule": rule,
         **({"prefix": pair.prefix} if pair.prefix else {}),
         "chosen": chosen.text,
         "rejected": rejected.text,

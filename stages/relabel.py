@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from evals.errors import DataError
-from evals.records import LIVE, Problem, StepLabel
+from evals.records import LIVE, Path, Problem, StepLabel
 from evals.tasks import check_paths, task_of
 from stages.counts import LABELS, Tally
 from stages.runs.stage import Stage
 from stages.settings.labels import LabelKind, RelabelSettings
-from stages.strategies.inference import infer, with_inference
+from stages.strategies.inference import infer
 from stages.strategies.prefixes import prefixes
 from stages.training.step_targets import delta_of, path_targets
 
@@ -46,7 +46,7 @@ class Relabelling(Stage):
             DataError: `paths.N.labels.J: ...`.
         """
         check_paths(problem)
-        self._relabelled(problem.model_copy(deep=True))
+        problem.prepared = self._labels(problem)
 
     def estimate(self, problem: Problem) -> dict[str, int]:
         """Labelled steps."""
@@ -54,9 +54,14 @@ class Relabelling(Stage):
 
     async def __call__(self, problem: Problem, tally: Tally) -> list[Problem]:
         """The problem with its new labels; counts them by kind, and the hard ones that have changed."""
-        before = [label.hard for path in problem.paths for label in path.labels or []]
-        self._relabelled(problem)
-        after = [label for path in problem.paths for label in path.labels or []]
+        made: _Labels = problem.prepared or self._labels(problem)
+        if made.root is not None:
+            problem.root = made.root
+        before: list[bool | None] = []
+        for path, labels in zip(made.paths, made.labels, strict=True):
+            before += [label.hard for label in path.labels or []]
+            path.labels = labels
+        after = [label for labels in made.labels for label in labels]
         tally.count("steps", len(after))
         tally.count("labels changed", sum(old != new.hard for old, new in zip(before, after, strict=True)))
         tally.count("right steps", sum(label.hard is True for label in after))
@@ -65,22 +70,20 @@ class Relabelling(Stage):
             tally.count(LABELS.of(label.kind))
         return [problem]
 
-    def _relabelled(self, problem: Problem) -> None:
-        """Give the paths their new labels."""
+    def _labels(self, problem: Problem) -> _Labels:
+        """The new labels; the problem stays as it is."""
         kind = LabelKind.parse(self.settings.want)
         labelled = [(number, path) for number, path in enumerate(problem.paths) if path.labels]
         found = prefixes(task_of(problem), [path for _, path in labelled])
+        root = None
         if problem.root is not None:
-            problem.root = redraw(problem.root, self.settings, "root")
+            root = _redrawn([problem.root], self.settings, kind, "root")[0]
             if not self.settings.keep_undecided and kind.name not in COMPARED:
-                (target,) = path_targets(kind, [problem.root])
-                _refuse(problem.root, target, self.settings, "root")
+                (target,) = path_targets(kind, [root])
+                if target is None:
+                    raise _undecided(root, self.settings, kind, "root")
         rows = [
-            [
-                redraw(label, self.settings, f"paths.{number}.labels.{step}")
-                for step, label in enumerate(path.labels or [])
-            ]
-            for number, path in labelled
+            _redrawn(path.labels or [], self.settings, kind, f"paths.{number}.labels.{{}}") for number, path in labelled
         ]
         trusted = {
             prefix
@@ -89,68 +92,99 @@ class Relabelling(Stage):
             if label.inferred == "trusted"
         }
         inferred = infer(found.rows, [[label.hard for label in row] for row in rows], trusted)
-        for (number, path), row, texts in zip(labelled, rows, found.rows, strict=True):
-            path.labels = [with_inference(new, inferred.get(text)) for new, text in zip(row, texts, strict=True)]
-            targets = path_targets(kind, path.labels, problem.root)
-            for step, (label, target) in enumerate(zip(path.labels, targets, strict=True)):
-                if not self.settings.keep_undecided:
-                    _refuse(label, target, self.settings, f"paths.{number}.labels.{step}")
+        for (number, _), row, texts in zip(labelled, rows, found.rows, strict=True):
+            for new, text in zip(row, texts, strict=True):
+                if not new.settled and text in inferred:
+                    new.inferred = inferred[text]
+            for step, (label, target) in enumerate(zip(row, path_targets(kind, row, root), strict=True)):
+                if target is None and not self.settings.keep_undecided:
+                    raise _undecided(label, self.settings, kind, f"paths.{number}.labels.{step}")
                 if kind.name in COMPARED and not label.gold:
                     label.value = target
+        return _Labels(root, found.paths, rows)
 
 
-def redraw(label: StepLabel, settings: RelabelSettings, where: str) -> StepLabel:
-    """The label that a step's own draws give under other settings. Inferences are left out, except that a step given up
-    early stays so if k is no higher and delta no lower. A label that came from elsewhere stays as it is.
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """New labels: of the bare question, if it had one, and of the steps of each labelled path."""
+
+    root: StepLabel | None
+    paths: list[Path]
+    labels: list[list[StepLabel]]
+
+
+def _redrawn(labels: list[StepLabel], settings: RelabelSettings, kind: LabelKind, where: str) -> list[StepLabel]:
+    """The labels that the steps' own draws give under other settings.
+
+    Args:
+        where: the labels' place, with `{}` for the number of the label.
+    """
+    made = []
+    for step, label in enumerate(labels):
+        try:
+            made.append(redraw(label, settings, kind))
+        except DataError as error:
+            raise error.at(where.format(step)) from error
+    return made
+
+
+def redraw(label: StepLabel, settings: RelabelSettings, kind: LabelKind) -> StepLabel:
+    """The label that a step's own draws give under other settings, as a copy. Inferences are left out, except that a
+    step given up early stays so if k is no higher and delta no lower. A label that came from elsewhere stays as it is.
+
+    Args:
+        kind: the kind of labels that the settings want.
 
     Raises:
         DataError: an impossible k or delta, or rollouts that were not kept.
     """
+    new = label.model_copy()
     if label.given is not None:
-        return label
+        return new
     k = label.k if settings.k is None else settings.k
-    kind = LabelKind.parse(settings.want)
     delta = label.delta if settings.delta is None else settings.delta
     if kind.name == "threshold":
         delta = delta_of(kind.threshold or 0.0, k)
     if delta >= k:
-        raise DataError(f"{where}: with delta {delta} of k {k} no step could be right", "Give a --delta below --k.")
+        raise DataError(f"with delta {delta} of k {k} no step could be right", "Give a --delta below --k.")
     made = max(len(label.rollouts), label.draws)
     draws = min(made, k)
     if len(label.rollouts) >= draws:
-        hits = sum(rollout.correct for rollout in label.rollouts[:draws])
+        hits = sum([rollout.correct for rollout in label.rollouts[:draws]])
     elif draws == label.draws:
         hits = label.hits
     else:
-        raise DataError(f"{where}: its rollouts were not kept", "Only --delta can be changed without them.")
-    new = label.model_copy(
-        update={"k": k, "delta": delta, "draws": draws, "hits": hits, "inferred": None, "value": None}
+        raise DataError("its rollouts were not kept", "Only --delta can be changed without them.")
+    settled = label.gold or hits > delta or hits + k - draws <= delta
+    early = not settled and label.inferred == "early-stop" and delta >= label.delta and k <= label.k
+    # past pydantic, whose setters take as long as all the rest: there are a dozen labels on a line
+    new.__dict__.update(
+        k=k, delta=delta, draws=draws, hits=hits, settled=settled, value=None, inferred="early-stop" if early else None
     )
-    new.__pydantic_fields_set__.discard("value")
-    new.settled = label.gold or hits > delta or hits + k - draws <= delta
-    if not new.settled and label.inferred == "early-stop" and delta >= label.delta and k <= label.k:
-        new.inferred = "early-stop"
+    fields = new.__pydantic_fields_set__
+    fields.update(("k", "delta", "draws", "hits", "settled"))
+    fields.discard("value")
+    if early:
+        fields.add("inferred")
     else:
-        new.__pydantic_fields_set__.discard("inferred")
+        fields.discard("inferred")
     return new
 
 
-def _refuse(label: StepLabel, target: float | None, settings: RelabelSettings, where: str) -> None:
-    """Raise DataError if a label is not what is wanted, with the strategy that would give it."""
-    if target is not None:
-        return
+def _undecided(label: StepLabel, settings: RelabelSettings, kind: LabelKind, where: str) -> DataError:
+    """The error for a label that is not what is wanted, with the strategy that would give it."""
     if settings.want == "soft":
         how = f"called {'right' if label.inferred in LIVE else 'wrong'} without all its draws" if label.inferred else (
             f"settled after {label.draws} of {label.k} draws" if label.settled else f"drawn {label.draws} times"
         )  # fmt: skip
-        raise DataError(f"{where}: {how}, so it has no unbiased soft label (--strategy brute gives one)")
-    if LabelKind.parse(settings.want).name in COMPARED:
-        raise DataError(
+        return DataError(f"{where}: {how}, so it has no unbiased soft label (--strategy brute gives one)")
+    if kind.name in COMPARED:
+        return DataError(
             f"{where}: its rollouts and those before it (of the bare question before a first step) do not decide "
             f"{settings.want} (simulate --strategy brute --root does)",
             UNDECIDED,
         )
-    raise DataError(
+    return DataError(
         f"{where}: {label.draws} of {label.k} draws, {label.hits} of them right, do not decide delta {label.delta} "
         f"(simulate --strategy exact --delta {label.delta} does, brute every delta at once)",
         UNDECIDED,

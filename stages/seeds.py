@@ -12,6 +12,8 @@ from typing import TypeVar
 
 Line = TypeVar("Line")
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 def seed_of(stage: str, problem_id: str, seed: int, key: object) -> int:
     """A draw's own seed: the first 8 bytes of blake2b over JSON [stage, problem id, user seed, key].
@@ -21,8 +23,7 @@ def seed_of(stage: str, problem_id: str, seed: int, key: object) -> int:
     Returns:
         An integer in [0, 2**63): one bit is given up so that JSON readers and int64 tensors hold it.
     """
-    text = json.dumps([stage, problem_id, seed, key], ensure_ascii=False, separators=(",", ":"))
-    return _number(text.encode("utf-8", "surrogatepass")) >> 1
+    return _number(_encode([stage, problem_id, seed, key]).encode("utf-8", "surrogatepass")) >> 1
 
 
 def in_share(problem_id: str, share: float, seed: int, purpose: str = "") -> bool:

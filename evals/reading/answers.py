@@ -102,7 +102,8 @@ def match(gold: str, text: str, rule: AnswerRule = "robust", question: str = "")
     """
     bare = gold.rpartition("#### ")[2]
     clean = _harness_clean(bare.strip())
-    read = {"strict": strict(text), "flexible": flexible(text), "robust": robust(text, question)}
+    own = _own(text, question)
+    read = {"strict": strict(text), "flexible": flexible(text), "robust": marks.answer(own)}
     found = Match(
         strict=read["strict"] is not None and _harness_clean(read["strict"]) == clean,
         flexible=read["flexible"] == clean,
@@ -111,7 +112,7 @@ def match(gold: str, text: str, rule: AnswerRule = "robust", question: str = "")
     if rule == "paper":
         read["paper"] = paper(text)
         found.paper = read["paper"] is not None and float(read["paper"]) == paper_number(bare)
-    if not found.robust and (counted := marks.in_units(_own(text, question), question)):
+    if not found.robust and (counted := marks.in_units(own, question)):
         # where the question counts in millions, `4 million` is right if the gold answer is 4 (or 4000000)
         other = marks.answer(counted)
         if other is not None and same(bare, other):

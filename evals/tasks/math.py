@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from evals import thoughts
 from evals.errors import DataError
@@ -16,7 +17,7 @@ from evals.reading import answers, equations, marks, turns
 from evals.records import Problem
 from evals.rules import AnswerRule
 from evals.split import Split
-from evals.tasks.base import Verdict
+from evals.tasks.base import AnswerReader, Verdict
 
 PAPER = (
     "Solve the problem step by step, one step a line. Close with a line that says: The answer is, and the result.\n"
@@ -31,7 +32,7 @@ def _templates() -> Mapping[str, str]:
 
 
 @dataclass(frozen=True)
-class MathTask:
+class MathTask(AnswerReader):
     """A task of `evals.tasks.base.Task` for numeric answers.
 
     Every template ends with a newline, so that a path starts a line of its own just as a rollout does that goes on
@@ -69,21 +70,7 @@ class MathTask:
         What follows the answer line, or a new question, belongs to no step, nor does a prompt that the text repeats.
         The lines between `<think>` and `</think>` are steps, whatever they say of the answer.
         """
-        lines = _lines(text, *turns.reply_span(text))
-        steps, ends = [], []
-        thinks = bool(thoughts.spans(text))
-        for i, (line, end) in enumerate(lines):
-            if thoughts.is_tag(line):
-                continue
-            below = lines[i + 1][0] if i + 1 < len(lines) else None
-            said = thoughts.outside(text, text.rfind("\n", 0, end) + 1, end).strip() if thinks else line
-            if said and below is not None and marks.is_bare_marker(said) and not marks.is_bare_answer(below):
-                continue
-            if said and marks.ends_steps(said, is_last=below is None):
-                break
-            steps.append(line)
-            ends.append(end)
-        return Split(steps, ends)
+        return _split(text)
 
     def judge(self, problem: Problem, text: str, rule: AnswerRule = "robust") -> Verdict:
         """Read the answer under a rule, which decides `correct`; the others stand beside it in `match`."""
@@ -104,6 +91,27 @@ class MathTask:
 
     def false_equation(self, text: str) -> str | None:
         return equations.first_false(turns.reply(text))
+
+
+@lru_cache(maxsize=512)
+def _split(text: str) -> Split:
+    """See `MathTask.split`. The last texts are remembered: a line's paths are cut when it is checked and again, a few
+    lines later, when it is worked on."""
+    lines = _lines(text, *turns.reply_span(text))
+    steps, ends = [], []
+    tagged, thinks = thoughts.may_have(text), bool(thoughts.spans(text))
+    for i, (line, end) in enumerate(lines):
+        if tagged and thoughts.is_tag(line):
+            continue
+        below = lines[i + 1][0] if i + 1 < len(lines) else None
+        said = thoughts.outside(text, text.rfind("\n", 0, end) + 1, end).strip() if thinks else line
+        if said and below is not None and marks.is_bare_marker(said) and not marks.is_bare_answer(below):
+            continue
+        if said and marks.ends_steps(said, is_last=below is None):
+            break
+        steps.append(line)
+        ends.append(end)
+    return Split(steps, ends)
 
 
 def _lines(text: str, start: int, end: int) -> list[tuple[str, int]]:

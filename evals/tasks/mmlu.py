@@ -18,14 +18,14 @@ from evals.reading import letters
 from evals.records import Problem
 from evals.rules import AnswerRule
 from evals.split import Split
-from evals.tasks.base import Verdict
+from evals.tasks.base import Chooser, Verdict
 from evals.tasks.math import PAPER, PLAIN, MathTask
 
 Mode = Literal["loglikelihood", "letter", "number"]
 
 
 @dataclass(frozen=True)
-class MmluTask:
+class MmluTask(Chooser):
     """A task of `evals.tasks.base.Task`. As a number it is a math problem; with letters the choices are asked along."""
 
     name: str = "mmlu_math"

@@ -20,12 +20,13 @@ _BOM = b"\xef\xbb\xbf"
 
 class TextLine(NamedTuple):
     """One line: its number from 0, the byte it starts at (uncompressed), its digest (8 bytes of blake2b in hex, over
-    its content), and its text without the line end. `fault` says why it is not text."""
+    its content), its text without the line end, and the bytes of that. `fault` says why it is not text."""
 
     n: int
     start: int
     digest: str
     text: str = ""
+    bare: bytes = b""
     fault: DataError | None = None
 
 
@@ -75,4 +76,4 @@ def text_line(raw: bytes, n: int, start: int) -> TextLine:
     except UnicodeDecodeError as error:
         fault = DataError(f"is not UTF-8 text ({error.reason} at byte {error.start})")
         return TextLine(n, start, digest, fault=fault)
-    return TextLine(n, start, digest, text if bare.strip() else "")
+    return TextLine(n, start, digest, "" if not bare or bare.isspace() else text, bare)

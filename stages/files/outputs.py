@@ -22,6 +22,8 @@ from stages.files.interrupts import StopFlag
 from stages.files.locks import CHOOSE_ANOTHER, output_lock, place_of, standing
 from stages.files.manifest import manifest_path, now, plain, surroundings, toolkit_version, write_manifest
 
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
 
 def to_line(record: Record | Mapping[str, Any] | str) -> str:
     """A record as one line of JSON without its line end; a string is taken to be such a line."""
@@ -29,7 +31,7 @@ def to_line(record: Record | Mapping[str, Any] | str) -> str:
         return record
     if isinstance(record, Record):
         return record.to_json()
-    return json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _encode(record)
 
 
 class Lines:

@@ -33,7 +33,13 @@ def problem_reader(
             check(problem)
         return problem
 
-    return RecordReader(source, parse, id_of=lambda problem: problem.id, shard=shard, wait=wait)
+    def direct(line: bytes) -> Problem | None:
+        problem = Problem.from_line(line)
+        if problem is not None and check is not None:
+            check(problem)
+        return problem
+
+    return RecordReader(source, parse, direct=direct, id_of=lambda problem: problem.id, shard=shard, wait=wait)
 
 
 def read_problems(

@@ -9,6 +9,7 @@ A rule is a function of one question; the seed is the only thing besides that it
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -85,7 +86,7 @@ class Question:
     paths: list[Path]
     settings: PairSettings
     counts: Counter[str]
-    lowest: list[float] = field(default_factory=list)
+    lowest: array[float] = field(default_factory=lambda: array("d"))
     passing: Mapping[int, float] = field(default_factory=dict)
     left_out: list[tuple[str, str]] = field(default_factory=list)
 

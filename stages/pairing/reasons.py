@@ -38,9 +38,9 @@ class Reason(NamedTuple):
         return {**{key: value for key, value in given.items() if value is not None}, "reason": self.reason}
 
 
-def in_order(reasons: Iterable[Reason]) -> list[dict[str, Any]]:
-    """The lines, in the order of the problems."""
-    return [reason.row() for reason in sorted(reasons, key=lambda reason: reason.number)]
+def in_order(reasons: Iterable[Reason]) -> list[Reason]:
+    """The reasons in the order of the problems."""
+    return sorted(reasons, key=lambda reason: reason.number)
 
 
 def dropped(

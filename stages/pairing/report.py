@@ -8,6 +8,7 @@ refuse_nothing(report, settings)
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,7 +41,7 @@ class RuleReport:
     counts: Counter[str] = field(default_factory=Counter)
     sweep: dict[float, int] = field(default_factory=lambda: dict.fromkeys(SWEEP, 0))
     sweep_problems: dict[float, int] = field(default_factory=lambda: dict.fromkeys(SWEEP, 0))
-    lowest: list[float] = field(default_factory=list)
+    lowest: array[float] = field(default_factory=lambda: array("d"))
     """The lowest step score of each right path that the rule looked at."""
 
     def summary(self, *, gapped: bool) -> dict[str, Any]:

@@ -30,6 +30,8 @@ _SLOT = struct.Struct("<QQ8s")  # offset of the payload, its length + 1 (0: empt
 _BLOCK = 1024  # slots read at once
 SEPARATOR = b"\x1e"
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 
 def journal_matches(path: str, header: Mapping[str, Any], *, remove: bool = False) -> bool:
     """Whether the `.part` file belongs to this run's header; with `remove` it is then deleted."""
@@ -196,7 +198,7 @@ class Journal:
             Interrupted: it cannot be written; the journal is left as it was.
         """
         data = SEPARATOR.join(line.encode() for line in payload)
-        head = f"{n}\t{digest}\t{json.dumps(counts, separators=(',', ':'))}\t".encode()
+        head = f"{n}\t{digest}\t{_encode(counts)}\t".encode()
         offset = self.size + len(head)
         self._append(head + data + b"\n")
         self._place(n // self._step, offset, len(data), bytes.fromhex(digest))

@@ -35,11 +35,11 @@ class Written(NamedTuple):
 
 
 class Beside(NamedTuple):
-    """A second file, written with an output and named after it: what its name ends in, and its rows, asked for after
-    the output's last one."""
+    """A second file, written with an output and named after it: what its name ends in, and its rows (or lines), asked
+    for after the output's last one."""
 
     ending: str
-    rows: Callable[[], Iterable[Mapping[str, Any]]]
+    rows: Callable[[], Iterable[Mapping[str, Any] | str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +104,9 @@ class WholeFile:
             out.extra |= more()
             if beside is not None and place is not None:
                 with atomic_file(place + beside.ending) as second:  # it appears first: the output is never without it
-                    for row in beside.rows():
+                    for line in beside.rows():
                         flag.check()
-                        second.write(f"{to_line(row)}\n".encode())
+                        second.write(f"{to_line(line)}\n".encode())
                 out.extra["beside"] = {beside.ending: second.facts()}
             if self.source is not None:
                 out.extra["parents"] = [parent_of(self.source, sha256)]

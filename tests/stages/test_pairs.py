@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +42,7 @@ def pairs(problems: Problem | list[Problem], **settings: Any) -> tuple[list[dict
     chosen = PairSettings(**settings)
     report = PairReport(chosen)
     problems = problems if isinstance(problems, list) else [problems]
-    return make_pairs(problems, chosen, report), report
+    return list(make_pairs(problems, chosen, report)), report
 
 
 def ids(rows: list[dict[str, Any]]) -> list[str]:
@@ -49,6 +50,34 @@ def ids(rows: list[dict[str, Any]]) -> list[str]:
 
 
 FOUR = chain_problem(paths=[scored(0, 0.75, True), scored(1, 0.5), scored(2, 1.0), scored(3, 0.25, True)])
+
+
+def test_a_problem_s_pairs_are_made_before_the_next_is_read() -> None:
+    asked: list[int] = []
+
+    def problems() -> Iterator[Problem]:
+        for number in range(3):
+            asked.append(number)
+            yield chain_problem(id=f"c{number}", paths=[scored(1, 0.9, True), scored(2, 0.1)])
+
+    chosen = PairSettings(rule=("threshold", "outcome"))
+    rows = make_pairs(problems(), chosen, PairReport(chosen))
+    for number in range(3):
+        assert next(rows)["problem"] == f"c{number}"
+        assert asked == list(range(number + 1))
+
+
+def test_pairs_for_a_pipe_are_all_made_before_the_first_is_written(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    source = tmp_path / "scored.jsonl"
+    rows = [chain_problem(id=f"c{n}", paths=[scored(1, 0.9, True), scored(2, 0.1)]).to_json() for n in range(20)]
+    source.write_text("\n".join([*rows, "{oops"]))
+    with pytest.raises(DataError, match=r"scored\.jsonl:21: not a line of JSON"):
+        write_pairs(str(source), "-", PairSettings(), BadLines(strict=True))
+    assert capfdbinary.readouterr().out == b""
+    write_pairs(str(source), "-", PairSettings(), BadLines())
+    assert capfdbinary.readouterr().out.count(b"\n") == 20
 
 
 def test_a_pair_is_a_right_path_that_scores_eta_more_the_boundary_included() -> None:

@@ -60,7 +60,7 @@ def rows_of(
     chosen = PairSettings(rule=rules, **{"max_per_problem": 999, **settings})
     report = PairReport(chosen)
     problem = paths if isinstance(paths, Problem) else chain_problem(paths=paths)
-    return make_pairs([problem], chosen, report), report
+    return list(make_pairs([problem], chosen, report)), report
 
 
 def any_question(seed: int) -> list[dict[str, Any]]:
