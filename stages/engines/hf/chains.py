@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 from stages.engines.base import Completion, Draw
+
+PRIOR = 0.5, 1.0
+"""Draws that end a chain and draws that do not, as if so many had been seen before its first."""
 
 
 @dataclass(eq=False, slots=True)
@@ -41,6 +45,19 @@ class PrefixChain:
         """True while a draw could still be started."""
         return not self.closed and (bool(self.again) or self.started < len(self.draws))
 
+    def wanted(self) -> float:
+        """Probability that the next draw to start will be waited for; 1 if all draws are wanted for sure.
+
+        A caller that may close the chain stops at a draw that has what it looks for. The draws that it has taken did
+        not have it, so each one makes it more probable that the next will not either. The estimate is that of a
+        beta-binomial with `PRIOR`; all draws that are under way would have to be taken first.
+        """
+        if self.eager:
+            return 1.0
+        hits, misses = PRIOR
+        under_way = range(self.delivered, self.started)
+        return prod((misses + taken) / (hits + misses + taken) for taken in under_way)
+
     def finish(self, draw: int, completion: Completion) -> None:
         """Keep a finished draw and hand out those whose turn it is."""
         self.done[draw] = completion
@@ -52,7 +69,7 @@ class PrefixChain:
 @dataclass(frozen=True, slots=True)
 class CacheLimits:
     """What the loop may take: rows at a time, bytes of keys and values, prompt tokens per prefill (padding
-    included), and the number of rows below which a step costs about the same."""
+    included), and the number of rows that add as much to a step as it costs whatever its rows."""
 
     rows: int
     cache_bytes: int

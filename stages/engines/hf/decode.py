@@ -13,6 +13,7 @@ extend each other (the steps of one path) only the longest is computed.
 from __future__ import annotations
 
 from collections import deque
+from heapq import heapify, heappop, heapreplace
 from typing import Any, Literal
 
 import numpy as np
@@ -229,18 +230,27 @@ class DecodeLoop:
         self.state.temperature[row] = chain.draws[draw].temperature
 
     def _run_ahead(self) -> None:
-        """Start further draws of chains at work in spare rows: all of an eager chain's, and while the loop is so
-        empty that rows are nearly free, those of any chain (a caller may close it and waste them)."""
+        """Start further draws of chains at work in rows that nothing waits for, those most probably wanted first: all
+        of an eager chain's, and of other chains (whose callers may close them and waste a draw) as many as pay."""
         if not self.live or self.queue:
             return
-        for source in range(self.live):
+        rows = {chain: row for row, chain in enumerate(self.chains) if chain.waiting()}
+        ahead = [(-chain.wanted(), row) for chain, row in rows.items()]
+        heapify(ahead)
+        while ahead and self.live < self._capacity(max(self.cache.columns, 1)):
+            wanted, source = -ahead[0][0], ahead[0][1]
+            # A step costs what flat_rows rows add to it, and its rows. Another row makes a wanted token cheaper only
+            # if it is wanted itself with a greater probability than the share that the rows have in the cost.
+            if wanted < self.live / (self.live + self.limits.flat_rows):
+                return
             chain = self.chains[source]
-            while chain.waiting() and self.live < self._capacity(max(self.cache.columns, 1)):
-                if not chain.eager and self.live >= self.limits.flat_rows:
-                    break
-                self._reserve(self.cache, self.live + 1, self.cache.columns)
-                self.cache.copy(self.live, source, len(chain.ids) - 1)
-                self._start_row(chain)
+            self._reserve(self.cache, self.live + 1, self.cache.columns)
+            self.cache.copy(self.live, source, len(chain.ids) - 1)
+            self._start_row(chain)
+            if chain.waiting():
+                heapreplace(ahead, (-chain.wanted(), source))
+            else:
+                heappop(ahead)
 
     def _reserve(self, like: Cache, rows: int, columns: int) -> None:
         """Make sure that `rows` rows of `columns` columns exist."""

@@ -168,4 +168,4 @@ def _limits(model: Any, rows: int | None) -> CacheLimits:
         free = int(torch.cuda.mem_get_info(device)[0] * 0.8)
         return CacheLimits(rows or GPU_ROWS, free, 16_384, 128)
     free = psutil.virtual_memory().available // 2
-    return CacheLimits(rows or CPU_ROWS, free, 4_096, 16)
+    return CacheLimits(rows or CPU_ROWS, free, 4_096, 64)
