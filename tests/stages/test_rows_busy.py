@@ -35,7 +35,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "binary": {},
     "prm-guided": {},
     "prm-guided, walk_on": {"walk_on": True},
-    "mcts": {"share": 0.5},
+    "mcts": {},
 }
 
 
