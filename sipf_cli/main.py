@@ -59,9 +59,17 @@ def root(config: Config = None, debug: Debug = False, version: Version = False) 
     """
 
 
+SPINS = 20_000
+"""How often a thread of torch looks for work before it sleeps (the environment's GOMP_SPINCOUNT). As libgomp has it, by
+itself, a thread looks for milliseconds, and where another process needs the core, the thread that all wait for does not
+get it: a decode step beside one busy process took 20 times as long (benchmarks/beside_others.py)."""
+
+
 def main() -> None:
     """Run the command line; the process ends with its exit code."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))  # read once, when torch is imported
     gc.set_threshold(GARBAGE)
     try:
         app(prog_name="sipf")
