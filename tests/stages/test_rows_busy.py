@@ -25,11 +25,11 @@ from stages.settings.sample import SampleSettings
 from stages.settings.simulate import SimulateSettings, TreeSettings
 from stages.simulate import Simulation
 
-ROWS, PROBLEMS, PATHS = 16, 48, 3
+ROWS, PROBLEMS, PATHS = 32, 120, 3
 FEW = SimulateSettings(k=4, gold=False, tree=TreeSettings(searches=2))
 WAYS: dict[str, dict[str, Any]] = {
-    "brute": {"share": 0.5},
-    "exact": {},
+    "brute": {"share": 0.3},
+    "exact": {"share": 0.5},
     "first-error": {},
     "first-error, confidence": {"confidence": 0.9},
     "binary": {},
@@ -85,7 +85,7 @@ def test_every_strategy_keeps_the_rows_busy_from_the_first_problem_to_the_last(
     strategy: Any = way.partition(",")[0]
     stage = Simulation(engine, replace(FEW, strategy=strategy, **WAYS[way]))
     summary = run_stage(line_run(stage, str(source), str(tmp_path / "out.jsonl"), FileSettings()), stage, Silent())
-    assert summary.counts["problems labelled"] >= PROBLEMS // 3
+    assert summary.counts["problems labelled"] >= PROBLEMS // 5
     loop = engine.loop
     assert loop.row_steps / loop.steps >= 0.9 * ROWS, "averaged over all steps, the drain at the end included"
-    assert summary.counts["rollout tokens"] >= 0.95 * loop.row_steps, "draws begun ahead and given up"
+    assert summary.counts["rollout tokens"] >= 0.93 * loop.row_steps, "draws begun ahead and given up"
