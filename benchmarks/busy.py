@@ -91,7 +91,7 @@ class Watched(OnDemandEngine):
         self.live: list[int] = []
         """Rows of each decode step."""
         self._engine, self._step = inner, self.loop.step
-        self.loop.step = self._watched  # type: ignore[method-assign]
+        self.loop.step = self._watched  # type: ignore[method-assign]  # counts the rows of each step
 
     def _watched(self) -> bool:
         before = self.loop.row_steps
