@@ -12,7 +12,7 @@ from tests.sipf_cli.commands import ON_CPU, read
 def test_from_problems_by_the_embedded_base_to_labels_pairs_and_an_evaluation(tmp_path: Path, inside: Any) -> None:
     base = ("-m", "functions-base", *ON_CPU)
     inside("data", "functions", "--split", "train", "-n", 12, "--seed", 5, "-o", "problems.jsonl")
-    inside("sample", "problems.jsonl", *base, "-n", 4, "-o", "paths.jsonl")
+    inside("sample", "problems.jsonl", *base, "-n", 8, "-o", "paths.jsonl")
     lines = read(tmp_path / "paths.jsonl")
     paths = [path for line in lines for path in line["paths"]]
     outcomes = {path["outcome"] for path in paths}

@@ -183,6 +183,7 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         names.append(name)
         (tmp_path / f"{name}.py").write_text(text)
 
+    time.sleep(0.05)  # an interruption that an earlier test did not wait for
     finders = list(sys.meta_path)
     yield write
     assert sys.meta_path == finders

@@ -13,7 +13,7 @@ from evals.records import Path, Problem
 from evals.rules import AnswerRule
 from evals.split import Split
 from evals.tasks import check_paths
-from evals.tasks.base import Verdict
+from evals.tasks.base import AnswerReader, Verdict
 from stages.counts import Tally
 from stages.engines.base import Draw, Request
 from stages.engines.scripted.engine import ScriptedEngine
@@ -30,7 +30,7 @@ PROGRAM = "def f(x):\n    y = x + 1\n\n    z = y * 2\n    z += 3\n\n    if z:\n 
 
 
 @dataclass(frozen=True)
-class Chunks:
+class Chunks(AnswerReader):
     """A step is a chunk of lines up to a blank one; a program is right if it returns 7."""
 
     name: str = "chunks"
