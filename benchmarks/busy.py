@@ -33,11 +33,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from policy import sampled
+from strategies import strategies
 
 from evals.records import Problem
 from evals.worlds.truth import true_steps
@@ -49,7 +49,7 @@ from stages.runs.stage import line_run, run_stage
 from stages.scorers.base import to_scores
 from stages.settings.files import FileSettings
 from stages.settings.model import EngineSettings
-from stages.settings.simulate import SimulateSettings, TreeSettings
+from stages.settings.simulate import SimulateSettings
 from stages.simulate import Simulation
 from stages.strategies.run_budget import RunBudget
 
@@ -64,24 +64,6 @@ RATIOS = ("steps", "tokens/s", "labelled/s")
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def strategies() -> dict[str, SimulateSettings]:
-    """The rows of the table."""
-    base = SimulateSettings(k=K, gold=False)
-    return {
-        "brute": replace(base, strategy="brute"),
-        "exact": replace(base, strategy="exact"),
-        "exact --confidence 0.9": replace(base, strategy="exact", confidence=0.9),
-        "first-error": replace(base, strategy="first-error"),
-        "first-error --confidence 0.9": replace(base, strategy="first-error", confidence=0.9),
-        "first-error --trust-correct": replace(base, strategy="first-error", trust_correct=True),
-        "binary": replace(base, strategy="binary"),
-        "binary --confidence 0.9": replace(base, strategy="binary", confidence=0.9),
-        "prm-guided": replace(base, strategy="prm-guided"),
-        "prm-guided --walk-on": replace(base, strategy="prm-guided", walk_on=True),
-        "mcts --searches 8": replace(base, strategy="mcts", tree=TreeSettings(searches=8)),
-    }
-
-
 class Watched(OnDemandEngine):
     """The engine, with a look at its rows after every decode step."""
 
@@ -91,7 +73,7 @@ class Watched(OnDemandEngine):
         self.live: list[int] = []
         """Rows of each decode step."""
         self._engine, self._step = inner, self.loop.step
-        self.loop.step = self._watched  # type: ignore[method-assign]  # counts the rows of each step
+        self.loop.step = self._watched  # type: ignore[method-assign]  # watched in place: the engine calls its own loop
 
     def _watched(self) -> bool:
         before = self.loop.row_steps
@@ -136,7 +118,7 @@ def measured(loaded: Loaded, rows: int | None, settings: SimulateSettings, sourc
 
 
 def side(tree: Path, source: Path, name: str, rows: int | None) -> dict[str, Any]:
-    """One strategy in a process of its own, with the code of that tree."""
+    """Run one strategy in its own process, with the code of that tree."""
     words = ["--source", source, "--measure", name, *(["--rows", rows] if rows else [])]
     environment = {**os.environ, "PYTHONPATH": str(tree.resolve()), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
@@ -176,19 +158,20 @@ def _score(line: Problem, noise: random.Random) -> None:
 def main() -> None:
     """Make the file, run every strategy on all sides in turn, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    every = list(strategies(K))
     parser.add_argument("--before", type=Path, help="another checkout, measured as well")
     parser.add_argument("--problems", type=int, default=400)
     parser.add_argument("--paths", type=int, default=4)
     parser.add_argument("--rows", type=int, help="rows of the engine; by default its own choice")
     parser.add_argument("--repeats", type=int, default=1, help="runs of each strategy; CPU seconds are their median")
-    parser.add_argument("--only", nargs="*", default=list(strategies()), choices=list(strategies()), metavar="STRATEGY")
+    parser.add_argument("--only", nargs="*", default=every, choices=every, metavar="STRATEGY")
     parser.add_argument("--source", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     given = parser.parse_args()
     quiet_libraries()
     if given.measure:
         loaded = load_policy(MODEL, device="cpu", dtype="float32")
-        print(json.dumps(measured(loaded, given.rows, strategies()[given.measure], given.source)))
+        print(json.dumps(measured(loaded, given.rows, strategies(K)[given.measure], given.source)))
         return
     trees = [ROOT, *([given.before] if given.before else [])]
     with tempfile.TemporaryDirectory() as folder:

@@ -6,7 +6,7 @@
 
 The lines are made from a seed by the commands themselves: a block of problems of the chain world with about four paths
 of four steps, labels with their rollouts by `simulate`, scores by this script. Longer files repeat the block under
-other ids. Each command is a process of its own and is timed from its start, as it is typed.
+other ids. Each command runs in its own process and is timed from its start, as a user would run it.
 """
 
 from __future__ import annotations
