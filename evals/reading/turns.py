@@ -72,16 +72,9 @@ def reply_span(text: str, question: str = "") -> tuple[int, int]:
         question: the problem's, if it is known. Then worked examples before it are part of the repeated prompt, too.
     """
     asked_at = text.find(question) if len(question) >= LONG else -1
-    if asked_at < 0 and not _has_mark(text):
+    if asked_at < 0 and not any(word in text for word in _WORDS):
         return 0, len(text)
     return _Turns(text, asked_at + len(question) if asked_at >= 0 else 0).span()
-
-
-def _has_mark(text: str) -> bool:
-    for word in _WORDS:  # noqa: SIM110 (any() takes twice as long, and every text is asked)
-        if word in text:
-            return True
-    return False
 
 
 class _Turns:
