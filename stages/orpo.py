@@ -112,7 +112,8 @@ def orpo_trainer(
     import torch
     import transformers
 
-    from stages.training.odds_ratio import OddsRatioLoss, PairCollator
+    from stages.training.odds_ratio import OddsRatioLoss
+    from stages.training.pair_batches import sharing_collator
     from stages.training.pair_trainer import PairTraining
     from stages.training.token_scores import score_tokens
     from stages.training.trainer import Guarded, configured
@@ -131,7 +132,7 @@ def orpo_trainer(
     return Trainer(
         model=policy,
         args=configured(transformers.TrainingArguments, options, output_dir),
-        data_collator=PairCollator(tokenizer.pad_token_id, nll),
+        data_collator=sharing_collator(policy, [*rows, *held_out], tokenizer.pad_token_id, nll),
         train_dataset=rows,
         eval_dataset=list(held_out) or None,
         processing_class=tokenizer,

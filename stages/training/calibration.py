@@ -50,7 +50,7 @@ class Plan:
         args = trainer.args
         self.sampler = trainer._get_train_sampler()
         self.lengths = row_lengths(trainer, trainer.train_dataset)
-        self._batch, self._sides = args.train_batch_size, len(trainer.counted)
+        self._batch = args.train_batch_size
         self.together = self._batch * args.gradient_accumulation_steps * args.world_size
         self.each_epoch = max(1, math.ceil(len(self.sampler) / self.together))
         self.count = math.ceil(args.num_train_epochs * self.each_epoch)
@@ -69,7 +69,8 @@ class Plan:
     def padded(self, rows: Sequence[int]) -> list[int]:
         """Tokens of each batch that these rows make, padding included."""
         batches = [rows[i : i + self._batch] for i in range(0, len(rows), self._batch)]
-        return [len(batch) * self._sides * max(self._longest(row) for row in batch) for batch in batches]
+        lines = len(self.lengths[0])
+        return [len(batch) * lines * max(self._longest(row) for row in batch) for batch in batches]
 
     def _update(self, rows: tuple[int, ...]) -> Update:
         padded = self.padded(rows)
@@ -77,13 +78,13 @@ class Plan:
         return Update(rows, tokens, sum(padded), max(padded))
 
     def _longest(self, row: int) -> int:
-        """The length of a row's longest side; a row that fills a batch up has the length of the first."""
+        """The length of a row's longest line; a row that fills a batch up has the length of the first."""
         return max(self.lengths[row if row < len(self.lengths) else 0])
 
 
 def row_lengths(trainer: Any, rows: Any) -> list[tuple[int, ...]]:
-    """Tokens of each side of each row."""
-    return [tuple(len(row[name]) for name in trainer.counted) for row in rows]
+    """Tokens of each line of each row."""
+    return [trainer.line_lengths(row) for row in rows]
 
 
 def calibrate_training(

@@ -19,11 +19,9 @@ from typing import Any
 
 import torch
 
-from stages.settings.training import NllTokens
+from stages.training.pair_batches import SIDES, Row
 from stages.training.targets import IGNORED
 
-Row = Mapping[str, Sequence[int]]
-"""A pair: "prompt_input_ids", "chosen_input_ids", "chosen_labels" and the like for "rejected"."""
 METRICS = (
     "rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins", "logps/chosen", "logps/rejected",
     "logits/chosen", "logits/rejected", "nll_loss", "log_odds_ratio", "log_odds_chosen",
@@ -37,45 +35,10 @@ def weightless_pair(row: Row) -> dict[str, Any]:
     return {**row, **nothing, "prompt_input_ids": []}
 
 
-@dataclass(frozen=True)
-class PairCollator:
-    """Pads pairs on the right, both sides to the same length.
-
-    Args:
-        pad: id to pad with (masked).
-        nll: tokens of the NLL: the chosen completion's, or the prompt's as well. A prefix that both completions begin
-            with is neither.
-    """
-
-    pad: int
-    nll: NllTokens
-
-    def __call__(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
-        """Tensors of (pairs, 2, tokens), chosen first, and "nll_labels" of (pairs, tokens)."""
-        sides = ("chosen", "rejected")
-        width = max(len(row[f"{side}_input_ids"]) for row in rows for side in sides)
-        ids = torch.full((len(rows), 2, width), self.pad, dtype=torch.long)
-        mask = torch.zeros((len(rows), 2, width), dtype=torch.long)
-        labels = torch.full((len(rows), 2, width), IGNORED, dtype=torch.long)
-        for i, row in enumerate(rows):
-            for j, side in enumerate(sides):
-                length = len(row[f"{side}_input_ids"])
-                ids[i, j, :length] = torch.tensor(row[f"{side}_input_ids"])
-                mask[i, j, :length] = 1
-                labels[i, j, :length] = torch.tensor(row[f"{side}_labels"])
-        labels[..., 0] = IGNORED  # nothing stands before it
-        learnt = labels[:, 0].clone()
-        if self.nll == "all":
-            for i, row in enumerate(rows):
-                asked = len(row["prompt_input_ids"])
-                learnt[i, 1:asked] = ids[i, 0, 1:asked]
-        return {"input_ids": ids, "attention_mask": mask, "labels": labels, "nll_labels": learnt}
-
-
 def count_targets(batches: Sequence[Mapping[str, torch.Tensor]]) -> torch.Tensor:
     """(2): tokens of the NLL and pairs of these batches; those without a target are none."""
-    tokens = sum(int((batch["nll_labels"] != IGNORED).sum()) for batch in batches)
-    pairs = sum(int(_real(batch["labels"]).sum()) for batch in batches)
+    tokens = sum(int(batch["nll"].sum()) for batch in batches)
+    pairs = sum(int(_real(batch).sum()) for batch in batches)
     return torch.tensor([tokens, pairs])
 
 
@@ -106,21 +69,15 @@ class OddsRatioLoss:
         Returns:
             A scalar, and the `METRICS`; the nll_loss per token, all others per pair.
         """
-        labels = batch["labels"]
-        # The NLL's targets are the chosen side's own, and some of the prompt's.
-        targets = torch.stack([batch["nll_labels"].where(labels[:, 0] == IGNORED, labels[:, 0]), labels[:, 1]], dim=1)
-        scores = model(
-            input_ids=batch["input_ids"].flatten(0, 1),
-            attention_mask=batch["attention_mask"].flatten(0, 1),
-            targets=targets.flatten(0, 1),
-        )
-        by_pair = scores.log_probs.view(labels.shape)
+        told = {name: batch[name] for name in ("input_ids", "attention_mask", "position_ids") if name in batch}
+        scores = model(**told, targets=batch["labels"])
+        by_pair = scores.log_probs.view(batch["nll"].shape)
         tokens, pairs = counts.to(by_pair.device).clamp(min=1)
-        nll = -(by_pair[:, 0] * (batch["nll_labels"] != IGNORED)).sum() / tokens
-        real = _real(labels)
-        completion = labels[real] != IGNORED
-        means = _mean(by_pair[real], completion)
-        log_odds = _log_odds(means[:, 0]) - _log_odds(means[:, 1])
+        nll = -(by_pair * batch["nll"]).sum() / tokens
+        real = _real(batch)
+        sides = [batch[side][real] for side in SIDES]
+        chosen, rejected = (_mean(by_pair[real], among) for among in sides)
+        log_odds = _log_odds(chosen) - _log_odds(rejected)
         log_sigmoid = torch.nn.functional.logsigmoid(log_odds)
         loss = self.sft_weight * nll
         if self.beta:  # an infinite ratio times zero would be no number
@@ -128,11 +85,10 @@ class OddsRatioLoss:
         if scores.aux_loss is not None:
             loss = loss + self.aux_weight * scores.aux_loss * real.sum() / pairs
         with torch.no_grad():
-            chosen, rejected = means.unbind(1)
-            logits = _mean(scores.mean_logits.view(labels.shape)[real], completion)
+            logits = [_mean(scores.mean_logits.view(by_pair.shape)[real], among) for among in sides]
             per_pair = torch.stack([
                 self.beta * chosen, self.beta * rejected, (chosen > rejected).to(chosen.dtype),
-                self.beta * (chosen - rejected), chosen, rejected, logits[:, 0], logits[:, 1],
+                self.beta * (chosen - rejected), chosen, rejected, *logits,
                 torch.zeros_like(chosen), log_sigmoid, log_odds,
             ])  # fmt: skip
             metrics = per_pair.sum(1) / pairs
@@ -140,9 +96,9 @@ class OddsRatioLoss:
         return loss, metrics
 
 
-def _real(labels: torch.Tensor) -> torch.Tensor:
+def _real(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """(pairs): whether both sides have something to learn."""
-    return (labels != IGNORED).any(-1).all(-1)
+    return batch["chosen"].any(-1) & batch["rejected"].any(-1)
 
 
 def _mean(values: torch.Tensor, among: torch.Tensor) -> torch.Tensor:

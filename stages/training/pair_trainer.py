@@ -6,11 +6,12 @@ class Trainer(PairTraining, Guarded, transformers.Trainer): ...
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
-from stages.training.odds_ratio import METRICS, OddsRatioLoss, Row, count_targets, weightless_pair
+from stages.training.odds_ratio import METRICS, OddsRatioLoss, count_targets, weightless_pair
+from stages.training.pair_batches import Row
 
 
 class PairTraining:
@@ -24,7 +25,6 @@ class PairTraining:
         how: for the trainer's own class.
     """
 
-    counted: ClassVar[tuple[str, ...]] = ("chosen_input_ids", "rejected_input_ids")
     loss_is_scaled_for_ga = True
 
     def __init__(self, *, pair_loss: OddsRatioLoss, **how: Any) -> None:
@@ -32,6 +32,11 @@ class PairTraining:
         self._sums = {"train": torch.zeros(len(METRICS)), "eval": torch.zeros(len(METRICS))}
         self._weights = {"train": 0, "eval": 0}
         super().__init__(**how)
+
+    def line_lengths(self, row: Row) -> tuple[int, ...]:
+        """See `PairCollator.line_lengths`."""
+        lengths: tuple[int, ...] = self.data_collator.line_lengths(row)  # type: ignore[attr-defined]  # the Trainer's
+        return lengths
 
     @staticmethod
     def weightless(row: Row) -> dict[str, Any]:
@@ -67,7 +72,7 @@ class PairTraining:
         inputs = self._prepare_inputs(inputs)  # type: ignore[attr-defined]  # the Trainer's, mixed in
         with torch.no_grad():
             loss, metrics = self.compute_loss(model, inputs, return_outputs=True)
-        pairs = len(inputs["labels"])
+        pairs = len(inputs["chosen"])
         self._sums["eval"] += pairs * metrics.cpu()
         self._weights["eval"] += pairs
         return loss.detach(), None, None

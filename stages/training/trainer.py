@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import transformers
@@ -48,8 +48,6 @@ class Guarded:
         how: for the trainer's own class.
     """
 
-    counted: ClassVar[tuple[str, ...]] = ("input_ids",)
-    """Columns whose tokens make a row's length."""
     weightless: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
     """Makes of a row one without any target: it weighs nothing where the loss is a mean over the targets of a step."""
     order: ShuffledRows
@@ -72,7 +70,7 @@ class Guarded:
         # Nothing but grouping asks for the lengths, and reading every row takes a while.
         lengths = [0] * len(rows)
         if self._grouped:
-            lengths = [sum(len(row[name]) for name in self.counted) for row in rows]
+            lengths = [sum(self.line_lengths(row)) for row in rows]
         together = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         fills = args.world_size > 1 and self.weightless is not None
         each = args.train_batch_size * args.world_size if fills else 1
@@ -89,6 +87,10 @@ class Guarded:
         if trainer.args.world_size > 1 and self.weightless is not None and not isinstance(rows, WithFiller):
             trainer.train_dataset = WithFiller(rows, self.weightless(rows[0]))
         return super().get_train_dataloader()  # type: ignore[misc]  # the Trainer's, mixed in
+
+    def line_lengths(self, row: Mapping[str, Any]) -> tuple[int, ...]:
+        """Tokens of each line that the row takes in a batch; all lines of a batch are filled up to the longest."""
+        return (len(row["input_ids"]),)
 
     def go_through(self, rows: Any) -> None:
         """What is done once with each row before training, for its cost alone: nothing, usually."""
