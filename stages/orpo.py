@@ -17,6 +17,7 @@ has in the whole text, and is context: neither term of the loss has them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import mean
 from typing import Any
 
 from stages.files.interrupts import StopFlag
@@ -129,13 +130,15 @@ def orpo_trainer(
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
     aux_weight = getattr(policy.config.get_text_config(), "router_aux_loss_coef", 0.0)
+    collator = sharing_collator(policy, [*rows, *held_out], tokenizer.pad_token_id, nll)
     return Trainer(
         model=policy,
         args=configured(transformers.TrainingArguments, options, output_dir),
-        data_collator=sharing_collator(policy, [*rows, *held_out], tokenizer.pad_token_id, nll),
+        data_collator=collator,
         train_dataset=rows,
         eval_dataset=list(held_out) or None,
         processing_class=tokenizer,
         grouped=options.group_by_length,
+        row_tokens=mean(sum(collator.line_lengths(row)) for row in rows),
         pair_loss=OddsRatioLoss(beta, sft_weight, aux_weight),
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from statistics import mean
 from typing import Any
 
 from evals.records import Problem
@@ -160,4 +161,5 @@ def sft_trainer(
         eval_dataset=Dataset.from_list(list(held_out)) if held_out else None,
         processing_class=tokenizer,
         grouped=options.group_by_length,
+        row_tokens=options.max_length if options.packing else mean(len(row["input_ids"]) for row in rows),
     )

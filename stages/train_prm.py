@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import mean
 from typing import Any
 
 from evals.errors import UsageError
@@ -238,6 +239,7 @@ def prm_trainer(
             outputs.logits, labels, num_items_in_batch
         ),
         grouped=options.group_by_length,
+        row_tokens=mean(len(row.ids) for row in rows),
     )
 
 

@@ -90,3 +90,12 @@ def whole_attention(
         weights = torch.nn.functional.dropout(weights, dropout)  # the model says 0 unless it is being trained
     out = torch.matmul(weights.view(batch, kv_heads, -1, columns), value)
     return out.view(batch, heads, new, value.shape[-1]).transpose(1, 2).contiguous(), None
+
+
+def sliding_window(config: Any) -> int | None:
+    """The window of the model's sliding layers, or None when every layer sees everything."""
+    window = getattr(config, "sliding_window", None)
+    types = getattr(config, "layer_types", None)
+    if window is None or (types is not None and "sliding_attention" not in types):
+        return None
+    return int(window)

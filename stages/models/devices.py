@@ -94,3 +94,8 @@ def four_bit() -> Any:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
+
+
+def busy_tokens(model: Any) -> int:
+    """Tokens at a time that keep a CPU busy with this model; the wider it is, the fewer."""
+    return int(min(4096, max(512, (1 << 19) // model.config.get_text_config().hidden_size)))

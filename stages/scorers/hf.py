@@ -22,7 +22,7 @@ from accelerate.utils import gather_object
 
 from evals.errors import ModelError
 from evals.records import Path, Problem
-from stages.models.devices import choose_device, choose_dtype
+from stages.models.devices import busy_tokens, choose_device, choose_dtype
 from stages.models.loading import load_policy
 from stages.models.reward import has_sigmoid, load_reward_model
 from stages.scorers.base import Job, PathScorer
@@ -171,11 +171,8 @@ class HFLikelihood(_Batches, LikelihoodScorer):
 
 
 def _tokens(device: str, model: Any) -> int:
-    """Tokens of a batch. The wider the model, the fewer keep a CPU busy, and the less it costs to fill a batch up."""
-    if device.startswith("cuda"):
-        return 16384
-    width = model.config.get_text_config().hidden_size
-    return int(min(4096, max(512, (1 << 19) // width)))
+    """Tokens of a batch. The fewer keep a CPU busy, the less it costs to fill a batch up."""
+    return 16384 if device.startswith("cuda") else busy_tokens(model)
 
 
 def step_probabilities(

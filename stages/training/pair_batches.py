@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from stages.engines.hf.masks import sliding_window
+from stages.models.attention import sliding_window
 from stages.settings.training import NllTokens
 from stages.training.targets import IGNORED
 

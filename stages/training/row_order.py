@@ -17,7 +17,8 @@ class ShuffledRows:
     Args:
         lengths: tokens of each row.
         seed: of the order.
-        together: rows that make one optimiser step; with `grouped`, rows of similar length share steps.
+        together: rows that make one optimiser step, those of similar length near each other: the batches of a step
+            then need less padding. With `grouped`, rows of similar length share steps.
         multiple: the order is filled up to a multiple of so many with the number of a row that is not there,
             `len(lengths)` (`WithFiller` has one), so that processes with a batch each all get a whole one.
     """
@@ -45,7 +46,8 @@ class ShuffledRows:
         generator = torch.Generator().manual_seed((self._seed << 20) + self._epoch)
         order: list[int] = torch.randperm(len(self._lengths), generator=generator).tolist()
         if not self._grouped:
-            yield from order
+            for start in range(0, len(order), self._together):
+                yield from sorted(order[start : start + self._together], key=lambda row: -self._lengths[row])
             return
         # Sorting within windows of 50 steps keeps enough chance in what meets what.
         window = 50 * self._together

@@ -16,7 +16,7 @@ import transformers
 
 from evals.errors import Interrupted, ModelError
 from stages.files.interrupts import RUN_AGAIN, StopFlag
-from stages.models.devices import choose_device, choose_training_dtype
+from stages.models.devices import busy_tokens, choose_device, choose_training_dtype
 from stages.settings.training import TrainSettings
 from stages.training.best import BestWeights, check_can_keep_best
 from stages.training.history import HELD_OUT_LOSS
@@ -45,6 +45,8 @@ class Guarded:
 
     Args:
         grouped: rows of similar length share steps.
+        row_tokens: of a row on average. On a CPU a batch that is larger than keeps it busy is then computed in parts,
+            rows of similar length in each; what is learnt of it is the same if the loss is a mean over the whole step.
         how: for the trainer's own class.
     """
 
@@ -53,8 +55,10 @@ class Guarded:
     order: ShuffledRows
     """The order of the rows that are trained on, once their loader is made."""
 
-    def __init__(self, *, grouped: bool, **how: Any) -> None:
+    def __init__(self, *, grouped: bool, row_tokens: float | None = None, **how: Any) -> None:
         self._grouped = grouped
+        if row_tokens is not None:
+            _in_parts(how["args"], how["model"], row_tokens)
         super().__init__(**how)
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
@@ -67,9 +71,9 @@ class Guarded:
     def _get_train_sampler(self, train_dataset: Any = None) -> ShuffledRows:
         args = self.args  # type: ignore[attr-defined]  # the Trainer's, mixed in
         rows = self.train_dataset if train_dataset is None else train_dataset  # type: ignore[attr-defined]  # likewise
-        # Nothing but grouping asks for the lengths, and reading every row takes a while.
+        # Only where rows are sorted are the lengths asked for, and reading every row takes a while.
         lengths = [0] * len(rows)
-        if self._grouped:
+        if self._grouped or args.gradient_accumulation_steps > 1:
             lengths = [sum(self.line_lengths(row)) for row in rows]
         together = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         fills = args.world_size > 1 and self.weightless is not None
@@ -151,6 +155,16 @@ def configured(kind: Callable[..., Any], options: TrainSettings, output_dir: str
     )
     args._n_gpu = min(args.n_gpu, 1)  # several GPUs are for `accelerate launch`, one process each
     return args
+
+
+def _in_parts(args: Any, model: Any, row_tokens: float) -> None:
+    """Make each batch several smaller ones of the same update, where one process trains on a CPU."""
+    if args.device.type != "cpu" or args.world_size > 1:
+        return
+    batch, most = args.per_device_train_batch_size, busy_tokens(model)
+    part = max(size for size in range(1, batch + 1) if batch % size == 0 and (size == 1 or size * row_tokens <= most))
+    args.per_device_train_batch_size = part
+    args.gradient_accumulation_steps *= batch // part
 
 
 def _keep_few_kernels() -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from stages.models.attention import sliding_window
+
 
 class RowMasks:
     """Makes the attention mask of a step in which every row stands at a position of its own."""
@@ -33,12 +35,3 @@ class RowMasks:
         mask = seen[:, None, None, :]
         lowest = torch.finfo(self._dtype).min
         return torch.zeros(mask.shape, dtype=self._dtype, device=self._device).masked_fill(~mask, lowest)
-
-
-def sliding_window(config: Any) -> int | None:
-    """The window of the model's sliding layers, or None when every layer sees everything."""
-    window = getattr(config, "sliding_window", None)
-    types = getattr(config, "layer_types", None)
-    if window is None or (types is not None and "sliding_attention" not in types):
-        return None
-    return int(window)

@@ -17,8 +17,9 @@ from typing import Any, Protocol
 import torch
 from torch.nn import functional
 
-from stages.engines.hf.masks import RowMasks, sliding_window
+from stages.engines.hf.masks import RowMasks
 from stages.engines.hf.slots import SlotCache
+from stages.models.attention import sliding_window
 
 JOINED = ("Llama", "Mistral", "Qwen2", "Qwen3", "Gemma")
 """Architectures that `JoinedStep` knows: pre-normed layers with RMSNorm, rotary positions and a gated MLP."""

@@ -122,6 +122,32 @@ def test_bfloat16_on_a_cpu_trains_float32_weights_nearly_as_float32_does(tmp_pat
     assert moved < 5 * OPTIONS.lr, "a few steps apart at the most"
 
 
+@RUNS
+def test_on_a_cpu_a_large_batch_is_computed_in_parts_of_similar_length(
+    tmp_path: Path, base: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes: list[tuple[int, ...]] = []
+    see = torch.nn.Embedding.forward
+
+    def forward(self: Any, ids: torch.Tensor) -> torch.Tensor:
+        if ids.shape[-1] > 20 and torch.is_grad_enabled():
+            shapes.append(tuple(ids.shape))
+        return see(self, ids)
+
+    monkeypatch.setattr(torch.nn.Embedding, "forward", forward)
+    options = dataclasses.replace(OPTIONS, batch=8, epochs=1, warmup=0, dtype="float32")
+    whole = run(model=base, out=str(tmp_path / "whole"), options=options)
+    assert max(rows for rows, _ in shapes) >= 8
+    shapes.clear()
+    monkeypatch.setattr("stages.training.trainer.busy_tokens", lambda _: 60)
+    parts = run(model=base, out=str(tmp_path / "parts"), options=options)
+    assert max(rows for rows, _ in shapes) < 8, shapes
+    assert parts["result"]["steps"] == whole["result"]["steps"]
+    one, two = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    for name, values in one.items():
+        assert torch.allclose(values, two[name], atol=1e-5), name
+
+
 @pytest.mark.parametrize("run", [sft, prm, orpo, dpo], ids=["sft", "train-prm", "orpo", "dpo"])
 @pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path, base: str, run: Run, lora: bool) -> None:
