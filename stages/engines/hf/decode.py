@@ -270,24 +270,22 @@ class DecodeLoop:
         longest = int(self.state.position[: self.live].max()) + 1
         if longest > self.cache.columns:
             self._make_longer(longest)
-        live, device = self.live, self.device
-        longest = int(self.state.position[:live].max()) + 1
-        last, position = (
-            torch.from_numpy(numbers[:live]).to(device) for numbers in (self.state.last, self.state.position)
-        )
+        live, state = self.live, self.state
+        longest = int(state.position[:live].max()) + 1
+        last, position, seeds, counts = self._on_device(state.last, state.position, state.seed, state.count)
         logits = self.forward(last, position, longest, self.cache)
         self.steps += 1
         self.row_steps += live
         self.peak_rows = max(self.peak_rows, live)
-        top_p = self.state.top_p[:live]
-        tokens = pick(
-            logits,
-            torch.from_numpy(self.state.seed[:live]).to(device),
-            torch.from_numpy(self.state.count[:live]).to(device),
-            torch.from_numpy(self.state.temperature[:live]).to(device),
-            torch.from_numpy(top_p).to(device) if (top_p < 1).any() else None,
-        )
-        return tokens.cpu().numpy()
+        temperatures = top_p = None
+        if (state.temperature[:live] > 0).any():
+            temperatures, top_p = self._on_device(state.temperature, state.top_p)
+        limited = (state.top_p[:live] < 1).any()
+        return pick(logits, seeds, counts, temperatures, top_p if limited else None).numpy()
+
+    def _on_device(self, *numbers: np.ndarray) -> torch.Tensor:
+        """These numbers of every live row, copied together: each copy makes a GPU wait."""
+        return torch.from_numpy(np.stack([each[: self.live] for each in numbers])).to(self.device)
 
     def _make_longer(self, longest: int) -> None:
         """Add columns; when memory does not hold them for all, the youngest rows go back to the queue."""

@@ -17,6 +17,7 @@ from evals.errors import ModelError
 _GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
 _MIX_1 = 0xBF58476D1CE4E5B9 - (1 << 64)
 _MIX_2 = 0x94D049BB133111EB - (1 << 64)
+_NONE = -1
 BLOCK = 256
 """Vocabulary entries that are added up at a time."""
 LIKELIEST = (64, 1_024)
@@ -77,54 +78,55 @@ def pick(
     logits: torch.Tensor,
     seeds: torch.Tensor,
     counts: torch.Tensor,
-    temperatures: torch.Tensor,
+    temperatures: torch.Tensor | None,
     top_p: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """The next token of every row.
+    """The next token of every row. Where no row restricts its nucleus, a GPU is waited for once, for the tokens.
 
     Args:
         logits: (R, V) of any float type.
         seeds: (R,) int64.
         counts: (R,) int64, tokens generated so far.
-        temperatures: (R,) float32; 0 is greedy.
+        temperatures: (R,) float32; 0 is greedy. None: every row is.
         top_p: (R,) float32, or None when no row restricts it.
 
     Returns:
-        (R,) int64 token ids.
+        (R,) int64 token ids, in the host's memory.
 
     Raises:
         ModelError: a row without a finite logit to choose (a model that has diverged).
     """
     numbers = uniform(seeds, counts)
     rows = max(1, ENTRIES // logits.shape[-1])
-    tokens, best = [], []
+    tokens = []
     for start in range(0, len(logits), rows):
         some = slice(start, start + rows)
         limit = None if top_p is None else top_p[some]
-        token, highest = _pick(logits[some].float(), numbers[some], temperatures[some], limit)
-        tokens.append(token)
-        best.append(highest)
-    if not bool(torch.isfinite(torch.cat(best)).all()):
+        warmth = None if temperatures is None else temperatures[some]
+        tokens.append(_pick(logits[some].float(), numbers[some], warmth, limit))
+    found = torch.cat(tokens).cpu()
+    if bool((found == _NONE).any()):
         raise ModelError(
             "the model's logits are not finite, so there is no next token",
             "Its training diverged, or --dtype is too narrow for it: try --dtype float32, or train it again.",
         )
-    return torch.cat(tokens)
+    return found
 
 
 def _pick(
-    scores: torch.Tensor, numbers: torch.Tensor, temperatures: torch.Tensor, top_p: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The next tokens, and each row's highest logit."""
+    scores: torch.Tensor, numbers: torch.Tensor, temperatures: torch.Tensor | None, top_p: torch.Tensor | None
+) -> torch.Tensor:
+    """The next tokens; `_NONE` for a row without a finite logit to choose."""
     best, token = scores.max(dim=-1)
+    finite = torch.isfinite(best)
+    if temperatures is None:
+        return token.where(finite, _NONE)
     greedy = temperatures <= 0
-    if bool(greedy.all()):
-        return token, best
     scores = (scores - best[:, None]).div_(torch.where(greedy, torch.ones_like(temperatures), temperatures)[:, None])
     weights = scores.exp()
     if top_p is not None:
         weights.masked_fill_(scores < least_kept(scores, top_p)[:, None], 0.0)
-    return torch.where(greedy, token, _drawn(weights, numbers)), best
+    return token.where(greedy, _drawn(weights, numbers)).where(finite, _NONE)
 
 
 def _drawn(weights: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:

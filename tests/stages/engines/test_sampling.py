@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from typing import Any
 
 import pytest
 import torch
@@ -204,3 +205,25 @@ def test_logits_that_are_no_numbers_are_an_error_and_not_the_first_token(tempera
     logits[1] = float("nan")
     with pytest.raises(ModelError, match="not finite"):
         pick(logits, torch.arange(3), torch.arange(3), torch.full((3,), temperature))
+
+
+class _Waits(torch.utils._python_dispatch.TorchDispatchMode):
+    """Counts what makes the host wait for a GPU: reading a number, looking for what is not zero, copying to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.name()
+        if name.startswith(("aten::_local_scalar_dense", "aten::nonzero", "aten::equal")):
+            self.seen.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_a_gpu_is_waited_for_once_a_step(warm: bool) -> None:
+    numbers = torch.arange(5)
+    with _Waits() as waits:
+        pick(torch.randn(5, 700), numbers, numbers, torch.tensor([0.0, 1, 1, 0.5, 2]) if warm else None)
+    assert waits.seen == ["aten::_local_scalar_dense"], "whether a row has no token: after all of them were copied"
