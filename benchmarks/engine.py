@@ -1,6 +1,7 @@
 """The hf engine against a plain `model.generate` loop, and against itself inside `simulate`.
 
     python benchmarks/engine.py [--model chain-base] [--prefixes 640] [--repeats 3] [--cpu-time]
+    python benchmarks/engine.py --model models/smollm2 --dtype bfloat16 --prefixes 24
 
 Both sides roll out the same real prefixes, 8 draws each, at temperature 1 with the same limits. Useful tokens are those
 up to and including the end of text; what a row computes after that is not counted. Prints medians and ratios. On a
@@ -103,11 +104,12 @@ def main() -> None:
     parser.add_argument("--prefixes", type=int, default=640)
     parser.add_argument("--rows", type=int)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--cpu-time", action="store_true", help="seconds of this process's CPU time, not of the clock")
     arguments = parser.parse_args()
     clock = time.process_time if arguments.cpu_time else time.perf_counter
-    engine = HFEngine(load_policy(arguments.model, device="cpu"), rows=arguments.rows)
-    lines = asyncio.run(sampled(engine, max(20, arguments.prefixes // 16), 6))
+    engine = HFEngine(load_policy(arguments.model, device="cpu", dtype=arguments.dtype), rows=arguments.rows)
+    lines = asyncio.run(sampled(engine, max(min(20, arguments.prefixes), arguments.prefixes // 16), 6))
     wanted = requests(lines, arguments.prefixes)
     lines = [line for line in lines if line.id in {request.problem.id for request in wanted}]
     print(f"{len(wanted)} prefixes, {DRAWS} draws each, {engine.loop.max_rows} rows")

@@ -1,6 +1,7 @@
 """The vllm engine against the hf engine on the same requests, and each of them inside `simulate`.
 
     make setup-vllm; OMP_NUM_THREADS=1 .venv-vllm/bin/python benchmarks/engines.py [--prefixes 400] [--repeats 3]
+    ... benchmarks/engines.py --model models/smollm2 --dtype bfloat16 --prefixes 24 --only "at once"
 
 All sides roll out the same real prefixes, 8 draws each at temperature 1 with the same limits. "at once" gives an engine
 every request at the same time; "in simulate" is `simulate --strategy brute` on the lines the prefixes come from, and
@@ -33,7 +34,7 @@ from stages.settings.model import EngineSettings
 from stages.settings.simulate import SimulateSettings
 from stages.simulate import Simulation
 
-CPU = EngineSettings(device="cpu", dtype="float32")
+FEEDS = ("at once", "in simulate", "exact")
 
 
 def at_once(wanted: list[Request]) -> Callable[[Any], Awaitable[None]]:
@@ -82,10 +83,10 @@ async def measure(
     return {feed: statistics.median(values) for feed, values in rates.items()}
 
 
-async def compare(model: str, prefixes: int, rows: int | None, repeats: int) -> None:
+async def compare(model: str, dtype: str, prefixes: int, rows: int | None, repeats: int, only: list[str]) -> None:
     """Run all sides, one engine after the other (vLLM allows one per process), and print the results."""
-    hf = HFEngine(load_policy(model, device="cpu", dtype="float32"), rows=rows)
-    lines = await sampled(hf, max(20, prefixes // 16), 6)
+    hf = HFEngine(load_policy(model, device="cpu", dtype=dtype), rows=rows)
+    lines = await sampled(hf, max(min(20, prefixes), prefixes // 16), 6)
     wanted = requests(lines, prefixes)
     ids = {request.problem.id for request in wanted}
     lines = [line for line in lines if line.id in ids]
@@ -93,10 +94,14 @@ async def compare(model: str, prefixes: int, rows: int | None, repeats: int) -> 
     whole = DRAWS * sum(map(len, encoded))
     print(f"{len(wanted)} prefixes, {DRAWS} draws each, {whole:,} prompt tokens if nothing were shared", flush=True)
     feeds = {"at once": at_once(wanted), "in simulate": inside(lines, "brute"), "exact": inside(lines, "exact")}
+    feeds = {name: feed for name, feed in feeds.items() if name in only}
     middle = {"hf": await measure("hf", hf, feeds, repeats)}
+    settings = vllm_start(EngineSettings(device="cpu", dtype=dtype), rows)
     for name, sharing in (("vllm", True), ("vllm, nothing shared", False)):
+        if not sharing and "at once" not in feeds:
+            continue
         began = time.perf_counter()
-        engine = VLLMEngine(model, replace(vllm_start(CPU, rows), prefix_caching=sharing))
+        engine = VLLMEngine(model, replace(settings, prefix_caching=sharing))
         print(f"{name}: started in {time.perf_counter() - began:.1f} s", flush=True)
         middle[name] = await measure(name, engine, feeds if sharing else {"at once": feeds["at once"]}, repeats)
     for name, found in middle.items():
@@ -104,10 +109,11 @@ async def compare(model: str, prefixes: int, rows: int | None, repeats: int) -> 
             print(f"{name:21} {feed:12} {value:9,.0f} tokens/s, median of {repeats}")
     for feed in feeds:
         print(f"hf / vllm, {feed}: {middle['hf'][feed] / middle['vllm'][feed]:.2f}")
-    for name in ("hf", "vllm"):
+    for name in ("hf", "vllm") if {"at once", "in simulate"} <= feeds.keys() else ():
         print(f"{name}: in simulate / at once: {middle[name]['in simulate'] / middle[name]['at once']:.2f}")
-    shared = middle["vllm"]["at once"] / middle["vllm, nothing shared"]["at once"]
-    print(f"vllm: prefixes shared / not shared: {shared:.2f}")
+    if "at once" in feeds:
+        shared = middle["vllm"]["at once"] / middle["vllm, nothing shared"]["at once"]
+        print(f"vllm: prefixes shared / not shared: {shared:.2f}")
 
 
 def main() -> None:
@@ -117,8 +123,10 @@ def main() -> None:
     parser.add_argument("--prefixes", type=int, default=400)
     parser.add_argument("--rows", type=int)
     parser.add_argument("--repeats", type=int, default=3)
-    arguments = parser.parse_args()
-    asyncio.run(compare(arguments.model, arguments.prefixes, arguments.rows, arguments.repeats))
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--only", nargs="+", choices=FEEDS, default=list(FEEDS), help="ways of asking")
+    given = parser.parse_args()
+    asyncio.run(compare(given.model, given.dtype, given.prefixes, given.rows, given.repeats, given.only))
 
 
 if __name__ == "__main__":
