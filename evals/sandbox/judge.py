@@ -14,6 +14,7 @@ import builtins
 import json
 import os
 import random
+import re
 import resource
 import socket
 import sys
@@ -32,6 +33,9 @@ HEAVY_MIB = 64
 CLEAN = ("passed", "wrong", "exception", "syntax", "crash")
 """Outcomes after which the same child continues."""
 ENDED = "the program's process ended"
+HANDLES_ERRORS = re.compile(r"\b(try|with|assertRaises\w*)\b")
+"""What test code that may catch an exception of the program has in it. Where nothing of this is, only the language can
+swallow one: `map` and `for` take a StopIteration for the end, `getattr` and `hasattr` an AttributeError for no."""
 OUT_OF_MEMORY = 112
 """Exit status if not even a verdict could be written."""
 
@@ -226,7 +230,14 @@ class Check:
         except TypeError:  # UnicodeDecodeError and similar ones need more than a message
             error = Exception(message)
         self.raised = error
+        if isinstance(error, StopIteration | StopAsyncIteration) or not self._handles_errors():
+            return self._end("exception", _text(error))
         return error
+
+    def _handles_errors(self) -> bool:
+        """Whether the test code may mean to catch what the program raises; `_run_inside` does."""
+        parts = (self.tests.get(part, "") for part in ("prelude", "code"))
+        return bool(self.tests.get("weak")) or any(HANDLES_ERRORS.search(part) for part in parts)
 
     def _end(self, outcome: str, message: str) -> _Final:
         self.over = self.over or _Final(outcome, message)

@@ -243,6 +243,24 @@ def test_an_exception_of_the_program_arrives_as_the_built_in_one(name: str, expe
     assert judged(answer, tests={"code": code, "names": ["solve"]}) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("StopIteration", "assert all(map(lambda x: solve(x) == x * x, [2, 3]))"),
+        ("StopIteration", "for got, want in zip(map(solve, [2, 3]), [4, 9]):\n    assert got == want"),
+        ("StopIteration", "try:\n    assert all(map(lambda x: solve(x) == x * x, [2, 3]))\nfinally:\n    pass"),
+        ("StopAsyncIteration", "try:\n    solve(2)\nexcept StopAsyncIteration:\n    pass"),
+        ("IndexError", "class Items:\n    def __getitem__(self, i): return solve(i) == i\nassert all(Items())"),
+        ("AttributeError", "class It:\n    ok = property(lambda it: solve(2) == 4)\nassert getattr(It(), 'ok', True)"),
+    ],
+)
+def test_an_exception_that_the_language_itself_swallows_does_not_pass(name: str, code: str) -> None:
+    def answer(number: int, request: Any) -> bytes:
+        return truthful(0, request) if number == 0 else frame(("raise", request[1], "exception", name, "text"))
+
+    assert judged(answer, tests={"code": code, "names": ["solve"]}) == "exception"
+
+
 @pytest.mark.parametrize("kind", ["end", "memory", "forbidden", "syntax", "value"])
 def test_what_ends_the_program_cannot_be_caught(kind: str) -> None:
     code = "try:\n    solve(1)\nexcept BaseException:\n    pass"

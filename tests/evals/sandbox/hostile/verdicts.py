@@ -22,6 +22,14 @@ VERDICT = {
     "an exception the tests may catch": case(
         solve("raise ValueError"), {"wrong"}, "try:\n    solve(2)\nexcept ValueError:\n    pass\nassert False"
     ),
+    "the end of a loop of the tests": case(
+        solve("raise StopIteration"), {"exception"}, "assert all(map(lambda x: solve(x) == x * x, [2, 3]))"
+    ),
+    "an attribute that the tests look for": case(
+        solve("raise AttributeError"),
+        {"exception"},
+        "class It:\n    ok = property(lambda it: solve(2) == 4)\nassert getattr(It(), 'ok', True)",
+    ),
     "an end the tests try to catch": case(
         solve("os._exit(0)"),
         ENDED,
