@@ -159,6 +159,27 @@ def test_tests_at_fault_are_a_data_error(checker: Checker, weak: bool) -> None:
     assert checker.check(RIGHT, ADD).passed
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "b'garbage\\n'", "b'[]\\n'", "b'{}\\n'", "b'[' * 10000 + b'\\n'", "b'\\xff\\n'", "b'9' * 5000 + b'\\n'",
+        "bytes(50000)",
+        "b'{\"outcome\": [], \"message\": \"\", \"last\": true}\\n'",
+    ],
+)  # fmt: skip
+def test_tests_that_write_to_the_host_are_at_fault_and_harm_nothing(checker: Checker, said: str) -> None:
+    tests = CodeTests(f"import os, time\nadd(1, 2)\nos.write(3, {said})\ntime.sleep(1)", ("add",))
+    with pytest.raises(DataError, match="tests: they wrote to the checker's own socket"):
+        checker.check(RIGHT, tests)
+    assert checker.check(RIGHT, ADD).passed
+
+
+def test_tests_that_end_their_process_are_at_fault(checker: Checker) -> None:
+    with pytest.raises(DataError, match="tests: they ended their own process, with status 3"):
+        checker.check(RIGHT, CodeTests("import os\nadd(1, 2)\nos._exit(3)", ("add",)))
+    assert checker.check(RIGHT, ADD).passed
+
+
 def test_weak_tests_hand_over_objects(checker: Checker) -> None:
     program = "class Node:\n    def __init__(self, n): self.n = n\ndef total(*nodes): return sum(x.n for x in nodes)"
     tests = CodeTests("assert total(Node(1), Node(2)) == 3", ("total", "Node"), weak=True)
