@@ -108,11 +108,11 @@ HOSTILE: dict[str, Callable[[Path], object]] = {
     "pickled weights alone": lambda folder: (folder / "model.safetensors").unlink(),
     "an index of pickled weights": lambda folder: (
         (folder / "model.safetensors").unlink(),
-        edit(folder / INDEX, weight_map={"lm_head.weight": "pytorch_model.bin"}),
+        edit(folder / INDEX, metadata={}, weight_map={"lm_head.weight": "pytorch_model.bin"}),
     ),
     "an index of another folder": lambda folder: (
         (folder / "model.safetensors").unlink(),
-        edit(folder / INDEX, weight_map={"lm_head.weight": "../x/model.safetensors"}),
+        edit(folder / INDEX, metadata={}, weight_map={"lm_head.weight": "../x/model.safetensors"}),
     ),
     "pickled weights by another name": lambda folder: os.replace(
         folder / "pytorch_model.bin", folder / "model.safetensors"
