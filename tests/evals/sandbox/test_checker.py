@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -19,7 +20,7 @@ from evals.errors import DataError, SandboxError
 from evals.programs.checks import CheckLimits, CodeTests
 from evals.sandbox import checker as checker_module
 from evals.sandbox import warm, worker
-from evals.sandbox.checker import Checker
+from evals.sandbox.checker import Checker, Layer
 from evals.sandbox.landlock import NOT_LIBRARY, abi, library_rules
 
 ADD = CodeTests("assert add(1, 2) == 3\nassert add(0, 0) == 0", ("add",))
@@ -255,9 +256,26 @@ def test_unsafe_still_prefers_a_sandbox() -> None:
         assert checker.layer == ("bubblewrap" if shutil.which("bwrap") else "landlock")
 
 
+@pytest.mark.parametrize("layer", ["bubblewrap", "landlock"])
+def test_no_process_of_the_sandbox_has_the_hosts_variables(layer: Layer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY", "sk-0123456789")
+    try:
+        made = Checker(workers=1, layer=layer)
+    except SandboxError as error:  # which test_hostile does not forgive in CI
+        pytest.skip(error.message)
+    with made as checker:
+        (idle,) = checker._idle
+        family = [psutil.Process(warm.process.pid) for warm in (idle.judge, idle.guest)]
+        family += [child for process in family for child in process.children(recursive=True)]
+        for process in family:
+            assert "sk-0123456789" not in " ".join(process.cmdline())
+            with suppress(psutil.AccessDenied):  # not even its own user may look
+                assert not process.environ().keys() - {"PYTHONHASHSEED", "PWD"}
+
+
 HOST = """
 import os, sys, threading, time
-from evals.sandbox.checker import Checker
+from evals.sandbox.checker import Checker, Layer
 from evals.programs.checks import CodeTests
 checker = Checker(workers=1, layer=sys.argv[1])
 threading.Thread(target=checker.check, args=("while True: pass", CodeTests("assert f()", ("f",))), daemon=True).start()
