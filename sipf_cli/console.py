@@ -231,7 +231,7 @@ def _cell(value: object) -> str:
         return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
     if isinstance(value, list | tuple):
         return ", ".join(_cell(part) for part in value)
-    return str(value)
+    return for_a_terminal(str(value))  # names of splits and subsets come from files
 
 
 def _flat(summary: Mapping[str, Any], above: str = "") -> dict[str, object]:
