@@ -17,8 +17,8 @@ What this does not cover:
 - Side channels. A program can measure time, and through it the caches and the load of the machine.
 - Knowledge. A program may return from memory what these tests expect, or recompute the answer in any way it likes.
 - Weak results (`CheckResult.weak`): program and tests share a process, so a program written for the purpose can pass.
-- Identity. What a program returns is a copy, so tests with `is` cannot tell a copy from the argument itself; and only
-  arguments that are lists, dicts, sets or deques themselves come back changed, not those inside a tuple.
+- Identity. What a program returns is a copy, except an argument itself, so tests with `is` on the parts of a result, or
+  on what a container that is no list holds, cannot tell a copy from the original.
 - A program can return values so large or so deep that the tests cannot hand them back to it; its problem is then
   reported as one whose tests are at fault.
 - An exception of the program ends the check, unless the tests have `try`, `with` or `assertRaises` in them; where they

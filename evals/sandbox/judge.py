@@ -21,7 +21,7 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from evals.sandbox.wire import MUTABLE, Channel, Closed, Refused, Violation
 
@@ -89,6 +89,12 @@ class Opaque:
 
     def __bool__(self) -> bool:
         return self.truth
+
+
+class _Given(NamedTuple):
+    """An argument, by its place, that the program has returned itself."""
+
+    place: int | str
 
 
 class Check:
@@ -178,9 +184,13 @@ class Check:
                 raise self._end("tests", f"{name} is called with {error}; mark the tests weak") from None
             given: dict[Any, Any] = {**dict(enumerate(args)), **kwargs}
             for place, now in changed.items():
-                if type(now) not in MUTABLE or not isinstance(given.get(place), type(now)):
+                if type(now) not in (*MUTABLE, tuple) or not isinstance(given.get(place), type(now)):
                     raise self._end("forbidden", "the program changed something other than its arguments")
                 _become(given[place], now)
+            if isinstance(value, _Given):
+                if not isinstance(given.get(value.place), MUTABLE):
+                    raise self._end("forbidden", "the program returned an argument that it was not given")
+                return given[value.place]
             return value
 
         proxy.__name__ = proxy.__qualname__ = name
@@ -205,6 +215,8 @@ class Check:
         match reply:
             case ("return", bytes() as answered, value, dict() as changed) if answered == identity:
                 return value, changed
+            case ("same", bytes() as answered, int() | str() as place, dict() as changed) if answered == identity:
+                return _Given(place), changed
             case ("object", bytes() as answered, str() as kind, bool() as truth, dict() as changed) if (
                 answered == identity
             ):
@@ -288,7 +300,13 @@ def _text(error: BaseException) -> str:
 
 
 def _become(old: Any, new: Any) -> None:
-    """Change a container in place to equal another of its type; inner lists that correspond stay the same objects."""
+    """Change a container in place to equal another of its type; inner lists that correspond stay the same objects. Of a
+    tuple only what it holds can change."""
+    if isinstance(old, tuple):
+        for was, now in zip(old, new, strict=False):
+            if type(was) is type(now) and type(was) in (*MUTABLE, tuple):
+                _become(was, now)
+        return
     if isinstance(old, list) and len(old) == len(new):
         for i, (was, now) in enumerate(zip(old, new, strict=True)):
             if type(was) is type(now) and type(was) in MUTABLE:

@@ -188,8 +188,12 @@ def _tree(folder: str) -> str:
 
 
 def _names(folders: list[Path]) -> set[str]:
+    """The names in these folders; of /tmp, where others work too, those that hostile programs write."""
     return {
-        str(path) for folder in folders for path in folder.glob("*") if "sipf" in path.name or folder != Path("/tmp")
+        str(path)
+        for folder in folders
+        for path in folder.glob("*")
+        if folder != Path("/tmp") or path.name.startswith(("sipf-probe", "sipf.")) or path.name == "sipf"
     }
 
 

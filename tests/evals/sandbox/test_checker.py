@@ -70,6 +70,24 @@ def test_each_outcome_has_a_message(checker: Checker, program: str, outcome: str
     assert len(result.message) <= 200
 
 
+@pytest.mark.parametrize(
+    ("program", "tests", "outcome"),
+    [
+        ("def copy(a): return a", "a = [1]\nassert copy(a) == a and copy(a) is not a", "wrong"),
+        ("def copy(a): return a[:]", "a = [1]\nassert copy(a) == a and copy(a) is not a", "passed"),
+        ("def copy(a): a.sort(); return a", "a = [2, 1]\nassert copy(a) is a == [1, 2]", "passed"),
+        ("def copy(a): return sorted(a)", "a = [2, 1]\nassert copy(a) is a", "wrong"),
+        ("def copy(a): return a", "a = {1}\ncopy(a=a).add(2)\nassert a == {1, 2}", "passed"),
+        ("def copy(a): a[0].append(1)", "a = ([1],)\ncopy(a)\nassert a == ([1],)", "wrong"),
+        ("def copy(a): a[1][0].append(1)", "a = (1, ([1],))\ncopy(a)\nassert a == (1, ([1, 1],))", "passed"),
+    ],
+)
+def test_whether_an_argument_is_returned_or_changed_is_told_as_it_is(
+    checker: Checker, program: str, tests: str, outcome: str
+) -> None:
+    assert checker.check(program, CodeTests(tests, ("copy",))).outcome == outcome
+
+
 def test_a_result_says_what_the_check_cost(checker: Checker) -> None:
     result = checker.check("x = bytearray(100 << 20)\nfor i in range(10**6): pass\n" + RIGHT, ADD)
     assert result.passed

@@ -124,7 +124,7 @@ def test_a_damaged_reply_passes_only_if_it_says_the_same(turn: int, place: int, 
 
 
 REPLIES = st.tuples(
-    st.sampled_from(["return", "raise", "object", "passed", "", None, True]),
+    st.sampled_from(["return", "raise", "object", "same", "passed", "", None, True]),
     st.sampled_from(["right", "wrong", "old", None, True]),
     st.one_of(st.none(), st.integers(5, 8), st.text(max_size=5), st.lists(st.integers(), max_size=2)),
     st.one_of(st.just({}), st.dictionaries(st.integers(), st.lists(st.integers(), max_size=2), min_size=1, max_size=2)),
@@ -214,6 +214,29 @@ assert inner == [9] and type(given[1]) is Kept and named == [4]
 
     def answer(number: int, request: Any) -> bytes:
         return truthful(0, request) if number == 0 else frame(("return", request[1], None, changed))
+
+    assert judged(answer, tests={"code": code, "names": ["solve"]}) == "passed"
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"), [(0, "passed"), ("key", "wrong"), (2, "forbidden"), ("no", "forbidden")]
+)
+def test_an_argument_that_is_returned_is_the_argument(place: int | str, expected: str) -> None:
+    code = "a, b = [3, 1], [2]\nassert solve(a, 7, 'x', key=b) is a and a == [1, 3]"
+
+    def answer(number: int, request: Any) -> bytes:
+        if number == 0:
+            return truthful(0, request)
+        return frame(("same", request[1], place, {0: [1, 3]}))
+
+    assert judged(answer, tests={"code": code, "names": ["solve"]}) == expected
+
+
+def test_what_a_tuple_holds_is_changed_in_place() -> None:
+    code = "inner = [1]\na = (inner, 5, ([2],))\nsolve(a)\nassert a == ([1, 4], 5, ([3],)) and inner == [1, 4]"
+
+    def answer(number: int, request: Any) -> bytes:
+        return truthful(0, request) if number == 0 else frame(("return", request[1], None, {0: ([1, 4], 6, ([3],))}))
 
     assert judged(answer, tests={"code": code, "names": ["solve"]}) == "passed"
 

@@ -164,6 +164,12 @@ FORGERIES = {
         "    os.write(3, struct.pack('>I', len(data)) + data)\n    while True: pass",
         {"forbidden"},
     ),
+    "an argument returned that is none": case(
+        FORGE + "def solve(x):\n    write(('same', own(1), 7, {}))\n    raise SystemExit", {"forbidden"}
+    ),
+    "an argument returned that cannot change": case(
+        FORGE + "def solve(x):\n    write(('same', own(1), 0, {}))\n    raise SystemExit", {"forbidden"}
+    ),
     "an argument that is none": case(
         FORGE + "def solve(x):\n    write(('return', own(1), 4, {7: [1]}))\n    raise SystemExit", {"forbidden"}
     ),
