@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from unicodedata import category
 
 _IN_A_URL = re.compile(r"://[^/@\s]*@")
 _NAMES = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS)$", re.IGNORECASE)
@@ -30,5 +31,7 @@ def is_secret(variable: str) -> bool:
 
 
 def for_a_terminal(text: str) -> str:
-    """The text without secrets and without what a terminal would obey; line breaks and tabs stay."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in without_secrets(text))
+    """The text without secrets and without what a terminal would obey; line breaks, tabs and other spaces stay."""
+    return "".join(
+        c if c.isprintable() or c in "\n\t" or category(c) == "Zs" else "\ufffd" for c in without_secrets(text)
+    )

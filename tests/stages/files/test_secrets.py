@@ -35,3 +35,6 @@ def test_a_short_value_may_be_a_word_and_stays(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_terminal_gets_nothing_that_it_obeys() -> None:
     assert for_a_terminal("a\x1b]0;x\x07\tb\r\n\x9bc\u202e") == "a\ufffd]0;x\ufffd\tb\ufffd\n\ufffdc\ufffd"
+    assert (
+        for_a_terminal("caf\u00e9\u00a0\u6c34\u3000\U0001f600\udc80") == "caf\u00e9\u00a0\u6c34\u3000\U0001f600\ufffd"
+    )
