@@ -41,6 +41,8 @@ def check_template(template: str, values: Mapping[str, Any], messages: Sequence[
     Raises:
         ModelError: it takes too much time or memory, or writes too much. Its other errors are told where it is used.
     """
+    if not template:
+        return
     request = {"template": template, "values": {**values, "messages": list(messages)}, "cpu_s": CPU_S}
     said = _tried(json.dumps(request, default=str))
     if said:

@@ -26,7 +26,7 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from evals.errors import ModelError, UsageError
@@ -207,6 +207,12 @@ class _NoTokenizer:
 
     def __call__(self, text: str, **_: Any) -> dict[str, list[int]]:
         return {"input_ids": []}  # so that no BOS is found, or put in front
+
+    special_tokens_map: ClassVar[dict[str, str]] = {}
+
+    def get_chat_template(self) -> str:
+        """None that runs here."""
+        return ""
 
     def apply_chat_template(self, messages: list[dict[str, str]], **_: Any) -> str:
         return json.dumps(messages)
