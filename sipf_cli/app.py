@@ -21,6 +21,7 @@ from typer.core import TyperCommand, TyperGroup
 from evals.errors import SipfError
 from sipf_cli.configuration import DEBUG, checked
 from stages.files.interrupts import signals_interrupt
+from stages.files.secrets import for_a_terminal
 
 COMMANDS = {
     "data": "Write problems, one per line: an embedded world, published sets, or a file of your own.",
@@ -97,11 +98,11 @@ def show_error(error: SipfError, *, debug: bool) -> None:
     if debug:
         import traceback
 
-        traceback.print_exception(error)
+        print(for_a_terminal("".join(traceback.format_exception(error))), file=sys.stderr)
     _show(error.message, error.advice)
 
 
 def _show(message: str, advice: str | None) -> None:
-    print(f"sipf: {message}", file=sys.stderr)
+    print(for_a_terminal(f"sipf: {message}"), file=sys.stderr)
     if advice:
-        print(f"      {advice}", file=sys.stderr)
+        print(for_a_terminal(f"      {advice}"), file=sys.stderr)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from stages.files.secrets import for_a_terminal
+
 if TYPE_CHECKING:
     from evals.errors import SipfError
     from stages.files.reading import BadLines
@@ -18,7 +20,7 @@ SHOWN = 20
 
 def named(fault: SipfError) -> None:
     """Report a skipped line on stderr."""
-    print(f"sipf: bad line skipped: {fault}", file=sys.stderr)
+    print(for_a_terminal(f"sipf: bad line skipped: {fault}"), file=sys.stderr)
 
 
 def skipping_bad_lines(*, strict: bool) -> BadLines:
@@ -43,7 +45,7 @@ def notes() -> Callable[[str], None]:
         nonlocal told
         told += 1
         if told <= SHOWN:
-            print(f"sipf: note: {text}", file=sys.stderr)
+            print(for_a_terminal(f"sipf: note: {text}"), file=sys.stderr)
         elif told == SHOWN + 1:
             print(f"sipf: more than {SHOWN} notes; further ones are counted, not shown", file=sys.stderr)
 

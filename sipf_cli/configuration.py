@@ -84,7 +84,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no TOML; no UTF-8; too many digits; too deep
         raise typer.BadParameter(f"{path} is not TOML ({error}).") from error
     except OSError as error:
         raise typer.BadParameter(f"{path}: {error.strerror}.") from error

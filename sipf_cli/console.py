@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from json import dumps
 from typing import Any, TextIO
 
+from stages.files.secrets import for_a_terminal
 from stages.runs.pace import Pace
 
 WIDTH = 80
@@ -77,6 +78,7 @@ class Reporter:
         """Print a warning without disturbing the bar."""
         if not self._speaks:
             return
+        text = for_a_terminal(text)
         if self._bar is not None:
             self._bar.console.print(f"sipf: warning: {text}", style="yellow", markup=False, highlight=False)
         else:
@@ -229,7 +231,7 @@ def _cell(value: object) -> str:
         return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
     if isinstance(value, list | tuple):
         return ", ".join(_cell(part) for part in value)
-    return str(value)
+    return for_a_terminal(str(value))  # names of splits and subsets come from files
 
 
 def _flat(summary: Mapping[str, Any], above: str = "") -> dict[str, object]:

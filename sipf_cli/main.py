@@ -10,12 +10,14 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from types import TracebackType
 from typing import Annotated
 
 import typer
 
 from sipf_cli.app import LazyGroup
 from sipf_cli.configuration import Config, Debug
+from stages.files.secrets import without_secrets
 
 
 def _print_version(wanted: bool) -> None:
@@ -65,12 +67,20 @@ itself, a thread looks for milliseconds, and where another process needs the cor
 get it: a decode step beside one busy process took 20 times as long (benchmarks/beside_others.py)."""
 
 
+def _show_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Python's own display of an exception that nobody expected, without secrets."""
+    import traceback
+
+    sys.stderr.write(without_secrets("".join(traceback.format_exception(kind, error, trace))))
+
+
 def main() -> None:
     """Run the command line; the process ends with its exit code."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))  # read once, when torch is imported
     gc.set_threshold(GARBAGE)
+    sys.excepthook = _show_bug
     try:
         app(prog_name="sipf")
     except SystemExit as ended:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ import typer
 from sipf_cli import costs
 from sipf_cli.bad_lines import end_after, skipping_bad_lines
 from sipf_cli.console import Reporter, Table, emit
+from stages.files.secrets import is_secret, without_secrets
 from stages.settings.replicas import ReplicaSettings
 
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ def execute(
 def _typed() -> tuple[str, ...]:
     """The words of this command, with the variables that options are taken from, without keys and passwords in URLs."""
     variables = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("SIPF_")]
-    variables = [one for one in variables if not one.partition("=")[0].endswith("_KEY")]
+    variables = [one for one in variables if not is_secret(one.partition("=")[0])]
     words = [*(["env", *variables] if variables else []), "sipf", *sys.argv[1:]]
-    return tuple(re.sub(r"://[^/@\s]*@", "://", word) for word in words)
+    return tuple(map(without_secrets, words))
 
 
 def show_summary(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -19,13 +20,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from evals.errors import ModelError, SandboxError
+from evals.errors import ModelError, SandboxError, UsageError
 from stages.engines.server.engine import key_from_environment
 from stages.engines.vllm.start import vllm_version
 from stages.models.naming import EMBEDDED
 
 GIB = 2**30
 OPTIONAL_EXTRAS = ("vllm", "ray")
+OPENERS = (
+    "accelerate", "datasets", "httpx2", "huggingface_hub", "jinja2", "numpy", "pyarrow", "safetensors", "sympy",
+    "tokenizers", "torch", "transformers",
+)  # fmt: skip
+"""Libraries that open what others made: weights, templates, tables, answers of a server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Everything that is worth knowing before a run, in the order to read it."""
-    found = [*versions(), *machine(), *devices(), *engines(), *sandboxes(), *privacy()]
+    found = [*versions(), *machine(), *devices(), *engines(), *sandboxes(), *security(), *privacy()]
     return [replace(finding, advice="") if finding.works else finding for finding in found]
 
 
@@ -153,8 +159,7 @@ def engines() -> Iterator[Finding]:
     yield Finding("engine", "scripted", True, False, "canned answers, needs nothing")
     yield _vllm()
     yield _ray()
-    key = "a key is set" if key_from_environment() else "SIPF_API_KEY is not set; many servers do not need it"
-    yield Finding("engine", "server", True, False, f"any OpenAI-compatible --url; {key}")
+    yield _server()
     four_bit = find_spec("bitsandbytes") is not None
     yield Finding(
         "engine", "4-bit", four_bit, False,
@@ -167,6 +172,15 @@ def engines() -> Iterator[Finding]:
             "engine", name, there, True, "it came with sipf" if there else "its files are missing",
             "install sipf again",
         )  # fmt: skip
+
+
+def _server() -> Finding:
+    """Whether there is a key for a server."""
+    try:
+        key = "a key is set" if key_from_environment() else "SIPF_API_KEY is not set; many servers do not need it"
+    except UsageError as error:
+        return Finding("engine", "server", False, False, error.message, error.advice)
+    return Finding("engine", "server", True, False, f"any OpenAI-compatible --url; {key}")
 
 
 def _vllm() -> Finding:
@@ -208,6 +222,19 @@ def sandboxes() -> Iterator[Finding]:
         yield Finding("sandbox", layer, not through, False, found, checker.advice())
     used = works[0] if works else "none: code tasks end with exit code 5"
     yield Finding("sandbox", "code tasks", bool(works), False, f"run in {used}" if works else used, checker.advice())
+
+
+def security() -> Iterator[Finding]:
+    """Versions of what guards the machine or opens foreign files, to be compared with lists of known holes."""
+    there = [f"{name} {metadata.version(name)}" for name in OPENERS if find_spec(name) is not None]
+    yield Finding("security", "opens foreign files", True, False, ", ".join(there))
+    bwrap = shutil.which("bwrap")
+    said = bwrap and subprocess.run([bwrap, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    yield Finding("security", "guards", True, False, f"{platform.system()} {platform.release()}, {said or 'no bwrap'}")
+    yield Finding(
+        "security", "known holes", True, False,
+        "not looked up, as no network is used; with one, pip-audit compares these versions with osv.dev",
+    )  # fmt: skip
 
 
 def privacy() -> Iterator[Finding]:

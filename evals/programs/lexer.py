@@ -12,19 +12,20 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_TOKEN = re.compile(
-    r"""
+_STRING = r"""(?P<string>(?i:[rbuf]{0,2})(?:"(?:[^"\\\n]|\\[\s\S])*+"|'(?:[^'\\\n]|\\[\s\S])*+'))"""
+_OTHERS = r"""
     (?P<space>[^\S\n]+|\\(?:\r?\n)?)
   | (?P<newline>\n)
   | (?P<comment>\#[^\n]*)
   | (?P<triple>(?i:[rbuf]{0,2})(?:\"{3}|'{3}))
-  | (?P<string>(?i:[rbuf]{0,2})(?:"(?:[^"\\\n]|\\[\s\S])*"|'(?:[^'\\\n]|\\[\s\S])*'))
   | (?P<open>[(\[{])
   | (?P<close>[)\]}])
   | (?P<other>\w+|\*\*=?|//=?|<<=?|>>=?|->|:=|[-+*/%&|^=<>!@]=|[\s\S])
-    """,
-    re.VERBOSE,
-)
+    """
+_NO_STRING = re.compile(_OTHERS, re.VERBOSE)
+_TOKEN = re.compile(_OTHERS.replace("| (?P<open>", f"| {_STRING} | (?P<open>"), re.VERBOSE)
+_QUOTE = re.compile(r"(?i:[rbuf]{0,2})([\"'])")
+_INSIDE = {'"': re.compile(r'(?:[^"\\\n]|\\[\s\S])*+'), "'": re.compile(r"(?:[^'\\\n]|\\[\s\S])*+")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,15 @@ def statements(code: str) -> list[Statement]:
     found: list[Statement] = []
     tokens: list[str] = []
     at = begun = line = end = depth = 0
+    unclosed = {'"': 0, "'": 0}  # up to where no string in such quotes is closed, so that no place is read twice
     while at < len(code):
-        token = _TOKEN.match(code, at)
+        quote = _QUOTE.match(code, at)
+        token = (_NO_STRING if quote and at < unclosed[quote[1]] else _TOKEN).match(code, at)
         assert token is not None, "the last alternative takes any character"
         kind, at = token.lastgroup, token.end()
+        if quote and kind not in ("triple", "string") and quote.end() > unclosed[quote[1]]:
+            rest = _INSIDE[quote[1]].match(code, quote.end())
+            unclosed[quote[1]] = rest.end() if rest else at
         if kind == "newline":
             line = at
             if tokens and not depth:

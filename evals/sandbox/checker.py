@@ -17,6 +17,13 @@ What this does not cover:
 - Side channels. A program can measure time, and through it the caches and the load of the machine.
 - Knowledge. A program may return from memory what these tests expect, or recompute the answer in any way it likes.
 - Weak results (`CheckResult.weak`): program and tests share a process, so a program written for the purpose can pass.
+- Identity. What a program returns is a copy, except an argument itself, so tests with `is` on the parts of a result, or
+  on what a container that is no list holds, cannot tell a copy from the original.
+- A program can return values so large or so deep that the tests cannot hand them back to it; its problem is then
+  reported as one whose tests are at fault.
+- An exception of the program ends the check, unless the tests have `try`, `with` or `assertRaises` in them; where they
+  have, Python itself may swallow it, as `getattr` with a default does.
+- In a container that has one user only, a program is root by name, without a capability.
 - Landlock alone does not hide that a file exists, how large it is or who owns it; bubblewrap does, and so does the root
   folder that processes started by root get. It guards signals and abstract sockets from Linux 6.12 on; on older kernels
   only the filter of system calls does.
@@ -25,8 +32,9 @@ What this does not cover:
   start more than the 64 threads it may have.
 - Programs may use the parts of Python's standard library that work without files, processes and network, and no
   installed package.
-- The test code is trusted to be honest about its verdict. It runs in the same kind of cage, so a file of problems from
-  elsewhere cannot harm the machine through its tests.
+- The test code is trusted to be honest about its verdict, and not to change the verdicts of the next tests: up to 16
+  checks share a process. It runs in the same kind of cage, so a file of problems from elsewhere cannot harm the machine
+  through its tests.
 """
 
 from __future__ import annotations

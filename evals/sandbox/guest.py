@@ -2,6 +2,7 @@
 
     ("program", id, source)             ->  ("return", id, None, {})
     ("call", id, name, args, kwargs)    ->  ("return", id, value, {0: [..the first argument, as it is now..]})
+                                        or  ("same", id, 0, {...}) for the first argument itself, where it can change
                                         or  ("object", id, type name, its truth, {...}) for what is not plain data
                                         or  ("raise", id, kind, type name, message)
     ("tests", id, prelude, code, entry) ->  the same, after running the tests in here (the weak way)
@@ -56,7 +57,7 @@ def _answer(module: ModuleType, message: Any) -> tuple[Any, ...]:
         return "return", identity, None, {}
     name, args, kwargs = rest
     given = {**dict(enumerate(args)), **kwargs}
-    before = {place: encode(value) for place, value in given.items() if isinstance(value, MUTABLE)}
+    before = {place: encode(value) for place, value in given.items() if isinstance(value, (*MUTABLE, tuple))}
     if name not in space:
         raise NameError(f"name {name!r} is not defined")
     value = space[name](*args, **kwargs)
@@ -65,6 +66,9 @@ def _answer(module: ModuleType, message: Any) -> tuple[Any, ...]:
         now = encode(given[place])
         if now != was:
             changed[place] = decode(now)
+    for place, item in given.items():
+        if item is value and isinstance(value, MUTABLE):
+            return "same", identity, place, changed
     if not is_plain(value):
         return "object", identity, type.__getattribute__(type(value), "__name__")[:100], bool(value), changed
     return "return", identity, value, changed

@@ -14,13 +14,14 @@ import builtins
 import json
 import os
 import random
+import re
 import resource
 import socket
 import sys
 import traceback
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from evals.sandbox.wire import MUTABLE, Channel, Closed, Refused, Violation
 
@@ -32,6 +33,9 @@ HEAVY_MIB = 64
 CLEAN = ("passed", "wrong", "exception", "syntax", "crash")
 """Outcomes after which the same child continues."""
 ENDED = "the program's process ended"
+HANDLES_ERRORS = re.compile(r"\b(try|with|assertRaises\w*)\b")
+"""What test code that may catch an exception of the program has in it. Where nothing of this is, only the language can
+swallow one: `map` and `for` take a StopIteration for the end, `getattr` and `hasattr` an AttributeError for no."""
 OUT_OF_MEMORY = 112
 """Exit status if not even a verdict could be written."""
 
@@ -85,6 +89,12 @@ class Opaque:
 
     def __bool__(self) -> bool:
         return self.truth
+
+
+class _Given(NamedTuple):
+    """An argument, by its place, that the program has returned itself."""
+
+    place: int | str
 
 
 class Check:
@@ -174,9 +184,13 @@ class Check:
                 raise self._end("tests", f"{name} is called with {error}; mark the tests weak") from None
             given: dict[Any, Any] = {**dict(enumerate(args)), **kwargs}
             for place, now in changed.items():
-                if type(now) not in MUTABLE or not isinstance(given.get(place), type(now)):
+                if type(now) not in (*MUTABLE, tuple) or not isinstance(given.get(place), type(now)):
                     raise self._end("forbidden", "the program changed something other than its arguments")
                 _become(given[place], now)
+            if isinstance(value, _Given):
+                if not isinstance(given.get(value.place), MUTABLE):
+                    raise self._end("forbidden", "the program returned an argument that it was not given")
+                return given[value.place]
             return value
 
         proxy.__name__ = proxy.__qualname__ = name
@@ -201,6 +215,8 @@ class Check:
         match reply:
             case ("return", bytes() as answered, value, dict() as changed) if answered == identity:
                 return value, changed
+            case ("same", bytes() as answered, int() | str() as place, dict() as changed) if answered == identity:
+                return _Given(place), changed
             case ("object", bytes() as answered, str() as kind, bool() as truth, dict() as changed) if (
                 answered == identity
             ):
@@ -226,7 +242,14 @@ class Check:
         except TypeError:  # UnicodeDecodeError and similar ones need more than a message
             error = Exception(message)
         self.raised = error
+        if isinstance(error, StopIteration | StopAsyncIteration) or not self._handles_errors():
+            return self._end("exception", _text(error))
         return error
+
+    def _handles_errors(self) -> bool:
+        """Whether the test code may mean to catch what the program raises; `_run_inside` does."""
+        parts = (self.tests.get(part, "") for part in ("prelude", "code"))
+        return bool(self.tests.get("weak")) or any(HANDLES_ERRORS.search(part) for part in parts)
 
     def _end(self, outcome: str, message: str) -> _Final:
         self.over = self.over or _Final(outcome, message)
@@ -277,7 +300,13 @@ def _text(error: BaseException) -> str:
 
 
 def _become(old: Any, new: Any) -> None:
-    """Change a container in place to equal another of its type; inner lists that correspond stay the same objects."""
+    """Change a container in place to equal another of its type; inner lists that correspond stay the same objects. Of a
+    tuple only what it holds can change."""
+    if isinstance(old, tuple):
+        for was, now in zip(old, new, strict=False):
+            if type(was) is type(now) and type(was) in (*MUTABLE, tuple):
+                _become(was, now)
+        return
     if isinstance(old, list) and len(old) == len(new):
         for i, (was, now) in enumerate(zip(old, new, strict=True)):
             if type(was) is type(now) and type(was) in MUTABLE:

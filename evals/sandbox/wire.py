@@ -25,7 +25,7 @@ MAX_BYTES = 4 << 20
 MAX_DEPTH = 100
 """How deep containers may nest."""
 MUTABLE = (list, dict, set, deque)
-"""Arguments of these types are sent back if the program has changed them."""
+"""Arguments of these types, and of what is in a tuple, are sent back if the program has changed them."""
 
 _LENGTH = struct.Struct(">I")
 _FLOAT = struct.Struct(">d")

@@ -25,14 +25,18 @@ from evals.errors import DataError, SandboxError
 from evals.programs.checks import CheckLimits, CheckResult, CodeTests, Outcome
 from evals.sandbox.judge import JOBS, OUT_OF_MEMORY
 from evals.sandbox.warm import Dead, Ended, Warm
+from evals.sandbox.zygote import BROKEN
 
 LOOK_EVERY = 0.02
 """Seconds between two readings of what a check has used."""
 MAX_THREADS = 64
 JUDGE_MIB = 256
 """Memory of the tests' side beyond the program's limit, because it holds both what it sends and what comes back."""
+MAX_VERDICT = 1 << 14
+"""Bytes; the judge's messages are far shorter."""
 LAST_WORDS = 0.5
 """Seconds a child has to end after its channel closed, before it is killed."""
+NOT_THEIRS = "they wrote to the checker's own socket"
 _TIMED = (signal.SIGXCPU, signal.SIGKILL)
 
 
@@ -193,7 +197,7 @@ class _Watch:
                 verdict = self._look(descriptor)
                 if verdict is not None:
                     return verdict
-            verdict = self._verdict()
+            verdict = _verdict(self.said)
             if verdict is not None:
                 grace = grace or now + LAST_WORDS
                 if verdict["outcome"] != "crash" or self.guest in self.ended or now >= grace:
@@ -245,12 +249,6 @@ class _Watch:
                 return {"outcome": "output-limit", "message": f"more than {self.limits.output_bytes} bytes of output"}
         return None
 
-    def _verdict(self) -> dict[str, Any] | None:
-        if not self.said.endswith(b"\n"):
-            return None
-        verdict: dict[str, Any] = json.loads(self.said)
-        return verdict
-
     def _used(self) -> dict[str, str] | None:
         """Whether the program, or the tests over what it returned, have used more than they may."""
         if not self.watching:
@@ -274,13 +272,31 @@ class _Watch:
         return None
 
 
+def _verdict(said: bytes) -> dict[str, Any] | None:
+    """The verdict in what came from the judge's child, where the tests may have written too; None if it is not all."""
+    if len(said) > MAX_VERDICT:
+        return {"outcome": "tests", "message": NOT_THEIRS}
+    if not said.endswith(b"\n"):
+        return None
+    try:
+        match json.loads(said):
+            case {"outcome": str(outcome), "message": str(message), "last": bool(last)}:
+                return {"outcome": outcome, "message": message, "last": last}
+    except (ValueError, RecursionError):
+        pass  # no JSON, so no verdict either
+    return {"outcome": "tests", "message": NOT_THEIRS}
+
+
 def _result(verdict: dict[str, Any] | None, judge: Ended | None, guest: Ended, limits: CheckLimits) -> CheckResult:
     if verdict is None:
         assert judge is not None
         if judge.exit == OUT_OF_MEMORY:
             return CheckResult("memory", message="the tests ran out of memory over what the program returned")
-        raise Dead(f"the tests' process ended with status {judge.exit}")
-    outcome, message = str(verdict.get("outcome")), str(verdict.get("message", ""))
+        if judge.signal or judge.exit == BROKEN:
+            raise Dead(f"the tests' process ended with status {judge.exit}")
+        outcome, message = "tests", f"they ended their own process, with status {judge.exit}"
+    else:
+        outcome, message = verdict["outcome"], verdict["message"]
     if outcome == "tests":
         raise DataError(f"tests: {message}", "Correct the test code, or the names that the program must define.")
     if outcome == "crash":

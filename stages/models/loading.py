@@ -26,6 +26,7 @@ from stages.models.naming import (
     policy_card,
     resolve,
 )
+from stages.models.safe_files import CONVERT
 from stages.settings.model import ModelSettings
 
 
@@ -169,12 +170,12 @@ def load_weights(
         if adapter:
             from peft import PeftConfig, PeftModel
 
-            learned = PeftConfig.from_pretrained(resolve(name))
+            folder = resolve(name, weights=True)
+            learned = PeftConfig.from_pretrained(folder)
             if learned.task_type == "CAUSAL_LM" and kind != "AutoModelForCausalLM":
                 # A policy's adapter on the backbone of a reward model: PEFT's class for policies would ask the model
                 # for what only a policy has.
                 learned.task_type = None
-            folder = resolve(name, weights=True)
             make_room(model, folder)
             with warnings.catch_warnings():
                 # what it warns of is what `merge_adapter` takes care of
@@ -293,15 +294,17 @@ def load_errors(name: str) -> Iterator[None]:
             f"{name} does not fit into the device's memory", "Try --load-in-4bit, --dtype bfloat16, or another device."
         ) from error
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"cannot load {name}: {_first_line(error)}", _advice(name)) from error
+        raise ModelError(f"cannot load {name}: {_first_line(error)}", _advice(name, error)) from error
 
 
-def _advice(name: str) -> str:
+def _advice(name: str, error: BaseException) -> str:
+    if "trust_remote_code" in str(error):
+        return "Read the code in its folder; --trust-remote-code runs it."
     folder = Path(resolve(name))
     if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
         return "The folder has no config.json; give the folder of a transformers model or a PEFT adapter."
     if not any(folder.glob("*.safetensors")):
-        return "The folder has no .safetensors weights; pickled ones are not read: convert them to safetensors."
+        return CONVERT
     return "Check that the folder is complete and that its model type is known to the pinned transformers."
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from evals.errors import DataError, ModelError, UsageError
 from stages.models.hub import pinned, snapshot
+from stages.models.safe_files import check_files
 
 EMBEDDED = {"chain-base": "base", "chain-teacher": "teacher", "functions-base": "functions"}
 """Aliases of the embedded models, and their folders in `stages/embedded`."""
@@ -40,11 +41,18 @@ def resolve(name: str, *, weights: bool = False) -> str:
     """The folder behind a model's name; of a hub name ("owner/model", or "owner/model@revision") its copy in the cache.
 
     Args:
-        weights: they are needed, so download them too; a folder of one's own has whatever it has.
+        weights: they are needed, so download them too; and they are safetensors alone (`stages.models.safe_files`).
 
     Raises:
         ModelError: something that looks like a folder and is not there; a hub name that cannot be resolved.
     """
+    folder = _folder(name, weights)
+    if weights:
+        check_files(name, Path(folder))
+    return folder
+
+
+def _folder(name: str, weights: bool) -> str:
     if name in EMBEDDED:
         embedded = resources.files("stages") / "embedded" / EMBEDDED[name]
         if not (embedded / "config.json").is_file():

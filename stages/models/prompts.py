@@ -19,11 +19,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from evals.errors import DataError, ModelError
+from evals.errors import DataError, ModelError, SipfError
 from evals.records import Problem, Prompting
 from evals.tasks import task_of
 from evals.tasks.base import ProgramTask
 from evals.tasks.prompts import CHAT, plain_prompt, turns
+from stages.models.template_trial import check_template
 
 # A completion tokenised alone gets a space of its own in front from some tokenizers; behind this it does not.
 ANCHOR = "\n"
@@ -90,6 +91,7 @@ class Prompter:
 
         Raises:
             DataError: the chat template refuses the question.
+            ModelError: it takes too much time or memory.
         """
         if self.text is None:
             text, arguments = self._chat(turns(FIXED_QUESTION)), dict(self.chat_args)
@@ -211,12 +213,14 @@ class Prompter:
             )
 
     def _chat(self, messages: list[dict[str, Any]]) -> str:
-        from jinja2 import TemplateError
-
-        how = {**self.chat_args, "tokenize": False, "add_generation_prompt": True}
+        how = {**self.chat_args, "add_generation_prompt": True}
         try:
-            return str(self.tokenizer.apply_chat_template(messages, **how))
-        except (TemplateError, TypeError, ValueError, KeyError) as error:  # a template is a program of its own
+            template, tokens = self.tokenizer.get_chat_template(), self.tokenizer.special_tokens_map
+            check_template(template, {**tokens, **how}, turns(FIXED_QUESTION))
+            return str(self.tokenizer.apply_chat_template(messages, tokenize=False, **how))
+        except SipfError:
+            raise
+        except Exception as error:  # a template is a program of its own
             said = " ".join(str(error).split())[:200] or type(error).__name__
             raise DataError(
                 f"prompt: the model's chat template refuses it ({said})",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -255,7 +256,7 @@ def expected_ends(trainer: Any, folder: ModelFolder | None, lr: float) -> Iterat
         lr: the learning rate, for the advice.
 
     Raises:
-        ModelError: a loss or gradient was not finite, or memory ran out.
+        ModelError: a loss or gradient was not finite, memory ran out, or a checkpoint holds more than tensors.
         Interrupted: another process of the run has ended.
     """
     try:
@@ -276,6 +277,11 @@ def expected_ends(trainer: Any, folder: ModelFolder | None, lr: float) -> Iterat
         raise ModelError(
             f"the device's memory ran out at step {trainer.state.global_step + 1}",
             "Try a smaller --batch with more --accumulation, --max-length, --gradient-checkpointing or --lora.",
+        ) from error
+    except pickle.UnpicklingError as error:  # with `weights_only`, torch opens nothing that could run code
+        raise ModelError(
+            f"the checkpoint {None if folder is None else folder.checkpoint()} holds something that is no tensor",
+            "It was not written by sipf. Delete it, and the run resumes from the one before, or begins again.",
         ) from error
     except RuntimeError as error:
         if not lost_another(error):

@@ -196,3 +196,7 @@ def test_figures_are_computed_when_they_are_shown_only() -> None:
     assert not asked
     reporter.finish()
     assert len(asked) == 1
+
+
+def test_a_name_from_a_file_cannot_command_the_terminal() -> None:
+    assert "\x1b" not in render(Table(("\n", ""), [("split \x1b[2J", 1), (["\x1b"], 2)]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from importlib import metadata
 from typing import Any
 
@@ -37,7 +38,7 @@ def test_the_report_is_one_json_object_and_agrees_with_the_exit_code(sipf: Any) 
     report = json.loads(result.stdout)
     assert result.returncode == (0 if report["works"] else 4)
     areas = {finding["area"] for finding in report["findings"]}
-    assert areas == {"version", "machine", "device", "engine", "sandbox", "privacy"}
+    assert areas == {"version", "machine", "device", "engine", "sandbox", "security", "privacy"}
 
 
 def test_a_broken_core_ends_with_4(sipf: Any, tmp_path: Any) -> None:
@@ -91,3 +92,18 @@ def test_the_engines_that_can_be_had_are_named(sipf: Any) -> None:
     assert "a key is set" in engines["server"]["found"]
     assert "secret-key" not in json.dumps(said)
     assert engines["vllm"]["works"] or "make setup-vllm" in engines["vllm"]["advice"]
+
+
+def test_what_opens_foreign_files_is_named_with_its_version_and_where_to_look_for_holes() -> None:
+    found = {finding.name: finding.found for finding in doctor.security()}
+    assert f"torch {metadata.version('torch')}" in found["opens foreign files"]
+    assert f"jinja2 {metadata.version('jinja2')}" in found["opens foreign files"]
+    assert "pip-audit" in found["known holes"]
+    assert platform.release() in found["guards"]
+
+
+def test_a_key_that_cannot_be_sent_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIPF_API_KEY", "sk-\u00e9")
+    (server,) = [finding for finding in doctor.engines() if finding.name == "server"]
+    assert not server.works
+    assert "\u00e9" not in server.found

@@ -12,7 +12,10 @@ import pytest
 from sipf_cli.app import COMMANDS, LazyCommand
 
 HEAVY = ("pydantic", "torch", "transformers", "trl", "peft", "datasets", "numpy", "rich", "asyncio")
-LIGHT = {"stages", "stages.files", "stages.files.interrupts", "stages.settings", "stages.settings.declare"}
+LIGHT = {
+    "stages", "stages.files", "stages.files.interrupts", "stages.files.secrets", "stages.settings",
+    "stages.settings.declare",
+}  # fmt: skip
 """What the root needs of the middle floor: how signals are caught, and the panels of a help."""
 LOADED = """
 import atexit, sys

@@ -89,6 +89,7 @@ class RetryingClient:
         key: str | None = None,
     ) -> None:
         self.url, self.concurrency, self.retries = url, concurrency, retries
+        self._key = key
         self.tried_again = 0
         self.dialect = Dialect()
         self._gate = asyncio.Semaphore(concurrency)
@@ -158,10 +159,10 @@ class RetryingClient:
         except httpx2.TimeoutException as error:
             return _Trouble(f"no answer in time ({type(error).__name__})")
         except httpx2.TransportError as error:
-            return _Trouble(str(error) or type(error).__name__)
+            return _Trouble(self._without_key(str(error)) or type(error).__name__)
         status = response.status_code
         if status in RETRIED or status >= 500:
-            return _Trouble(f"HTTP {status}{_said(response)}", status == 429, _retry_after(response))
+            return _Trouble(f"HTTP {status}{self._said(response)}", status == 429, _retry_after(response))
         if status in (400, 422) and self.dialect.learn(sent, _json(response)):
             return await self._try(path, body, read)
         if status != 200:
@@ -173,8 +174,14 @@ class RetryingClient:
         self._served, self._reached = time.monotonic(), max(self._reached, when)
         return answer
 
+    def _said(self, response: httpx2.Response) -> str:
+        return self._without_key(_said(response))  # some servers show the key that they refuse
+
+    def _without_key(self, text: str) -> str:
+        return text.replace(self._key, "[key]") if self._key else text
+
     def _refusal(self, status: int, path: str, response: httpx2.Response) -> ModelError | ProblemFailed:
-        said = f"HTTP {status}{_said(response)}"
+        said = f"HTTP {status}{self._said(response)}"
         if status in (401, 403):
             return ModelError(
                 f"{self.url} lets nobody in without a valid key: {said}", "Set SIPF_API_KEY (or OPENAI_API_KEY)."

@@ -26,7 +26,7 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from evals.errors import ModelError, UsageError
@@ -208,6 +208,12 @@ class _NoTokenizer:
     def __call__(self, text: str, **_: Any) -> dict[str, list[int]]:
         return {"input_ids": []}  # so that no BOS is found, or put in front
 
+    special_tokens_map: ClassVar[dict[str, str]] = {}
+
+    def get_chat_template(self) -> str:
+        """None that runs here."""
+        return ""
+
     def apply_chat_template(self, messages: list[dict[str, str]], **_: Any) -> str:
         return json.dumps(messages)
 
@@ -224,21 +230,37 @@ def base_url(url: str) -> str:
     """What stands before "/completions": the URL as given, with "/v1" where it has no path.
 
     Raises:
-        UsageError: no http(s) URL, or one with a password in it.
+        UsageError: no http(s) URL, or one with a password or a query in it, where keys may be.
     """
     try:
         parts = urlsplit(url)
-        named = parts.scheme in ("http", "https") and bool(parts.hostname)
+        named = (parts.port is None or parts.port > 0) and parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
         named = False
     if not named:
-        raise UsageError(f"--url {url!r} is no http or https address", "For example http://localhost:8000/v1.")
-    if parts.username or parts.password:
-        raise UsageError("--url must not hold a key", "Put it into the variable SIPF_API_KEY.")
+        shown = f"...{url[url.rindex('@') :]}" if "@" in url else url
+        raise UsageError(
+            f"--url {shown.partition('?')[0]!r} is no http or https address", "For example http://localhost:8000/v1."
+        )
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise UsageError(
+            "--url must not hold a key, nor anything else before an @ or after a ? or #",
+            "Put it into the variable SIPF_API_KEY.",
+        )
     whole = url.rstrip("/")
     return whole if parts.path.strip("/") else f"{whole}/v1"
 
 
 def key_from_environment() -> str | None:
-    """The key for the server: SIPF_API_KEY, else OPENAI_API_KEY."""
-    return next((os.environ[name] for name in KEYS if os.environ.get(name)), None)
+    """The key for the server: SIPF_API_KEY, else OPENAI_API_KEY; white space around it is none of it.
+
+    Raises:
+        UsageError: what cannot be sent as a key. (The HTTP library would show it.)
+    """
+    for name in KEYS:
+        key = os.environ.get(name, "").strip()
+        if not (key.isascii() and key.isprintable()):
+            raise UsageError(f"{name} holds characters that no key has", "Set it again, without line breaks in it.")
+        if key:
+            return key
+    return None

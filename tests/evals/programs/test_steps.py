@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import tokenize
 from collections.abc import Iterator
 
@@ -219,3 +220,12 @@ def test_a_long_hostile_text_takes_no_time() -> None:
     for piece in ("(", '"""', "'", "\\", '"""\\', "@a\n", "if x:\n ", "'''\n", 'rb"', "\\\n"):
         text = piece * (20_000 // len(piece))
         assert split(text, "blocks").ends == split(text, "blocks").ends
+
+
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_quotes_that_never_close_are_looked_at_once(quote: str) -> None:
+    """In the time that a model's answer deserves: reading the rest of the line again for each would take seconds."""
+    began = time.process_time()
+    found = statements(f"f(x)\n{(chr(92) + quote) * 15_000}\ng(x)")
+    assert [statement.tokens for statement in found] == [tuple("f(x)"), (quote,) * 15_000, tuple("g(x)")]
+    assert time.process_time() - began < 0.5

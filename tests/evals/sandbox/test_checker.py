@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -19,7 +20,7 @@ from evals.errors import DataError, SandboxError
 from evals.programs.checks import CheckLimits, CodeTests
 from evals.sandbox import checker as checker_module
 from evals.sandbox import warm, worker
-from evals.sandbox.checker import Checker
+from evals.sandbox.checker import Checker, Layer
 from evals.sandbox.landlock import NOT_LIBRARY, abi, library_rules
 
 ADD = CodeTests("assert add(1, 2) == 3\nassert add(0, 0) == 0", ("add",))
@@ -67,6 +68,24 @@ def test_each_outcome_has_a_message(checker: Checker, program: str, outcome: str
     assert not result.rerun
     assert "\n" not in result.message
     assert len(result.message) <= 200
+
+
+@pytest.mark.parametrize(
+    ("program", "tests", "outcome"),
+    [
+        ("def copy(a): return a", "a = [1]\nassert copy(a) == a and copy(a) is not a", "wrong"),
+        ("def copy(a): return a[:]", "a = [1]\nassert copy(a) == a and copy(a) is not a", "passed"),
+        ("def copy(a): a.sort(); return a", "a = [2, 1]\nassert copy(a) is a == [1, 2]", "passed"),
+        ("def copy(a): return sorted(a)", "a = [2, 1]\nassert copy(a) is a", "wrong"),
+        ("def copy(a): return a", "a = {1}\ncopy(a=a).add(2)\nassert a == {1, 2}", "passed"),
+        ("def copy(a): a[0].append(1)", "a = ([1],)\ncopy(a)\nassert a == ([1],)", "wrong"),
+        ("def copy(a): a[1][0].append(1)", "a = (1, ([1],))\ncopy(a)\nassert a == (1, ([1, 1],))", "passed"),
+    ],
+)
+def test_whether_an_argument_is_returned_or_changed_is_told_as_it_is(
+    checker: Checker, program: str, tests: str, outcome: str
+) -> None:
+    assert checker.check(program, CodeTests(tests, ("copy",))).outcome == outcome
 
 
 def test_a_result_says_what_the_check_cost(checker: Checker) -> None:
@@ -159,6 +178,27 @@ def test_tests_at_fault_are_a_data_error(checker: Checker, weak: bool) -> None:
     assert checker.check(RIGHT, ADD).passed
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "b'garbage\\n'", "b'[]\\n'", "b'{}\\n'", "b'[' * 10000 + b'\\n'", "b'\\xff\\n'", "b'9' * 5000 + b'\\n'",
+        "bytes(50000)",
+        "b'{\"outcome\": [], \"message\": \"\", \"last\": true}\\n'",
+    ],
+)  # fmt: skip
+def test_tests_that_write_to_the_host_are_at_fault_and_harm_nothing(checker: Checker, said: str) -> None:
+    tests = CodeTests(f"import os, time\nadd(1, 2)\nos.write(3, {said})\ntime.sleep(1)", ("add",))
+    with pytest.raises(DataError, match="tests: they wrote to the checker's own socket"):
+        checker.check(RIGHT, tests)
+    assert checker.check(RIGHT, ADD).passed
+
+
+def test_tests_that_end_their_process_are_at_fault(checker: Checker) -> None:
+    with pytest.raises(DataError, match="tests: they ended their own process, with status 3"):
+        checker.check(RIGHT, CodeTests("import os\nadd(1, 2)\nos._exit(3)", ("add",)))
+    assert checker.check(RIGHT, ADD).passed
+
+
 def test_weak_tests_hand_over_objects(checker: Checker) -> None:
     program = "class Node:\n    def __init__(self, n): self.n = n\ndef total(*nodes): return sum(x.n for x in nodes)"
     tests = CodeTests("assert total(Node(1), Node(2)) == 3", ("total", "Node"), weak=True)
@@ -234,9 +274,26 @@ def test_unsafe_still_prefers_a_sandbox() -> None:
         assert checker.layer == ("bubblewrap" if shutil.which("bwrap") else "landlock")
 
 
+@pytest.mark.parametrize("layer", ["bubblewrap", "landlock"])
+def test_no_process_of_the_sandbox_has_the_hosts_variables(layer: Layer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY", "sk-0123456789")
+    try:
+        made = Checker(workers=1, layer=layer)
+    except SandboxError as error:  # which test_hostile does not forgive in CI
+        pytest.skip(error.message)
+    with made as checker:
+        (idle,) = checker._idle
+        family = [psutil.Process(warm.process.pid) for warm in (idle.judge, idle.guest)]
+        family += [child for process in family for child in process.children(recursive=True)]
+        for process in family:
+            assert "sk-0123456789" not in " ".join(process.cmdline())
+            with suppress(psutil.AccessDenied):  # not even its own user may look
+                assert not process.environ().keys() - {"PYTHONHASHSEED", "PWD"}
+
+
 HOST = """
 import os, sys, threading, time
-from evals.sandbox.checker import Checker
+from evals.sandbox.checker import Checker, Layer
 from evals.programs.checks import CodeTests
 checker = Checker(workers=1, layer=sys.argv[1])
 threading.Thread(target=checker.check, args=("while True: pass", CodeTests("assert f()", ("f",))), daemon=True).start()

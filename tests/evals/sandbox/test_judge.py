@@ -124,7 +124,7 @@ def test_a_damaged_reply_passes_only_if_it_says_the_same(turn: int, place: int, 
 
 
 REPLIES = st.tuples(
-    st.sampled_from(["return", "raise", "object", "passed", "", None, True]),
+    st.sampled_from(["return", "raise", "object", "same", "passed", "", None, True]),
     st.sampled_from(["right", "wrong", "old", None, True]),
     st.one_of(st.none(), st.integers(5, 8), st.text(max_size=5), st.lists(st.integers(), max_size=2)),
     st.one_of(st.just({}), st.dictionaries(st.integers(), st.lists(st.integers(), max_size=2), min_size=1, max_size=2)),
@@ -218,6 +218,29 @@ assert inner == [9] and type(given[1]) is Kept and named == [4]
     assert judged(answer, tests={"code": code, "names": ["solve"]}) == "passed"
 
 
+@pytest.mark.parametrize(
+    ("place", "expected"), [(0, "passed"), ("key", "wrong"), (2, "forbidden"), ("no", "forbidden")]
+)
+def test_an_argument_that_is_returned_is_the_argument(place: int | str, expected: str) -> None:
+    code = "a, b = [3, 1], [2]\nassert solve(a, 7, 'x', key=b) is a and a == [1, 3]"
+
+    def answer(number: int, request: Any) -> bytes:
+        if number == 0:
+            return truthful(0, request)
+        return frame(("same", request[1], place, {0: [1, 3]}))
+
+    assert judged(answer, tests={"code": code, "names": ["solve"]}) == expected
+
+
+def test_what_a_tuple_holds_is_changed_in_place() -> None:
+    code = "inner = [1]\na = (inner, 5, ([2],))\nsolve(a)\nassert a == ([1, 4], 5, ([3],)) and inner == [1, 4]"
+
+    def answer(number: int, request: Any) -> bytes:
+        return truthful(0, request) if number == 0 else frame(("return", request[1], None, {0: ([1, 4], 6, ([3],))}))
+
+    assert judged(answer, tests={"code": code, "names": ["solve"]}) == "passed"
+
+
 @pytest.mark.parametrize("changed", [{0: 5}, {1: [1]}, {-1: [1]}, {"x": [1]}, {0: (1,)}, {None: [1]}, {0: {1}}])
 def test_only_containers_that_were_given_can_be_changed(changed: dict[Any, Any]) -> None:
     def answer(number: int, request: Any) -> bytes:
@@ -241,6 +264,24 @@ def test_an_exception_of_the_program_arrives_as_the_built_in_one(name: str, expe
 
     # UnicodeDecodeError is a ValueError, but cannot be made from a message alone.
     assert judged(answer, tests={"code": code, "names": ["solve"]}) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("StopIteration", "assert all(map(lambda x: solve(x) == x * x, [2, 3]))"),
+        ("StopIteration", "for got, want in zip(map(solve, [2, 3]), [4, 9]):\n    assert got == want"),
+        ("StopIteration", "try:\n    assert all(map(lambda x: solve(x) == x * x, [2, 3]))\nfinally:\n    pass"),
+        ("StopAsyncIteration", "try:\n    solve(2)\nexcept StopAsyncIteration:\n    pass"),
+        ("IndexError", "class Items:\n    def __getitem__(self, i): return solve(i) == i\nassert all(Items())"),
+        ("AttributeError", "class It:\n    ok = property(lambda it: solve(2) == 4)\nassert getattr(It(), 'ok', True)"),
+    ],
+)
+def test_an_exception_that_the_language_itself_swallows_does_not_pass(name: str, code: str) -> None:
+    def answer(number: int, request: Any) -> bytes:
+        return truthful(0, request) if number == 0 else frame(("raise", request[1], "exception", name, "text"))
+
+    assert judged(answer, tests={"code": code, "names": ["solve"]}) == "exception"
 
 
 @pytest.mark.parametrize("kind", ["end", "memory", "forbidden", "syntax", "value"])

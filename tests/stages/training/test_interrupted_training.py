@@ -24,6 +24,7 @@ from stages.settings.training import TrainSettings
 from stages.sft import run_sft
 from stages.training.failed_writes import failed_write, failed_writes_interrupt
 from stages.training.model_folder import ModelFolder
+from tests.code_that_runs import Mark
 from tests.lines import labelled_problem
 from tests.models import build_model
 
@@ -228,3 +229,22 @@ def test_a_calibration_ends_after_an_update_though_a_library_has_swallowed_the_s
         train(base, tmp_path / "model", stop=flag, calibrate=6)
     assert updates == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("file", ["rng_state.pth", "optimizer.pt", "scheduler.pt", "training_args.bin"])
+def test_a_checkpoint_that_holds_code_is_not_run(
+    tmp_path: Path, base: str, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    with monkeypatch.context() as patch:
+        at(patch, "stages.training.trainer.Guarded._get_grad_norm", send, 3)
+        with pytest.raises(Interrupted), catching_signals() as flag, flag.at_once():
+            train(base, tmp_path / "model", stop=flag)
+    checkpoint = max(tmp_path.glob("model.part/checkpoints/checkpoint-*"))
+    mark = Mark(tmp_path)
+    (checkpoint / file).write_bytes(mark.pickled())
+    if file == "training_args.bin":  # nobody reads it
+        train(base, tmp_path / "model")
+    else:
+        with pytest.raises(ModelError, match=f"{checkpoint.name} holds something that is no tensor"):
+            train(base, tmp_path / "model")
+    assert not mark.left

@@ -31,6 +31,7 @@ REACHING = {
     "O_TMPFILE": case(done("os.open('/tmp', os.O_TMPFILE | os.O_RDONLY)"), DENIED, DONE),
     "write to the system": case(done("open('/etc/sipf', 'w')"), DENIED, DONE),
     "write to a temporary folder": case(done("import tempfile\ntempfile.NamedTemporaryFile()"), DENIED, DONE),
+    "write to /tmp": case(done("open('/tmp/sipf', 'w')"), DENIED, DONE),
     "write to shared memory": case(done("open('/dev/shm/sipf', 'w')"), DENIED, DONE),
     "write to the current folder": case(done("open('sipf', 'w')"), DENIED, DONE),
     "write beside the checker's own code": case(done("open('CODE/sipf.py', 'w')"), DENIED, DONE),

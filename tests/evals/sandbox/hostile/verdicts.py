@@ -22,6 +22,14 @@ VERDICT = {
     "an exception the tests may catch": case(
         solve("raise ValueError"), {"wrong"}, "try:\n    solve(2)\nexcept ValueError:\n    pass\nassert False"
     ),
+    "the end of a loop of the tests": case(
+        solve("raise StopIteration"), {"exception"}, "assert all(map(lambda x: solve(x) == x * x, [2, 3]))"
+    ),
+    "an attribute that the tests look for": case(
+        solve("raise AttributeError"),
+        {"exception"},
+        "class It:\n    ok = property(lambda it: solve(2) == 4)\nassert getattr(It(), 'ok', True)",
+    ),
     "an end the tests try to catch": case(
         solve("os._exit(0)"),
         ENDED,
@@ -155,6 +163,12 @@ FORGERIES = {
         FORGE + "def solve(x):\n    data = (b'l' + struct.pack('>I', 1)) * 100000 + b'N'\n"
         "    os.write(3, struct.pack('>I', len(data)) + data)\n    while True: pass",
         {"forbidden"},
+    ),
+    "an argument returned that is none": case(
+        FORGE + "def solve(x):\n    write(('same', own(1), 7, {}))\n    raise SystemExit", {"forbidden"}
+    ),
+    "an argument returned that cannot change": case(
+        FORGE + "def solve(x):\n    write(('same', own(1), 0, {}))\n    raise SystemExit", {"forbidden"}
     ),
     "an argument that is none": case(
         FORGE + "def solve(x):\n    write(('return', own(1), 4, {7: [1]}))\n    raise SystemExit", {"forbidden"}
