@@ -97,3 +97,12 @@ def test_the_second_manifest_is_written_when_the_command_is_run_again(
     assert not second.exists()
     command(tmp_path, manifest=str(second))
     assert json.loads(second.read_text()) == read_manifest(str(tmp_path / "out.jsonl"))
+
+
+def test_an_older_manifest_never_stands_beside_a_newer_second_file(tmp_path: Path) -> None:
+    whole(tmp_path, beside=True)
+    killed_at(".why.jsonl", lambda: whole(tmp_path, 2, beside=True, overwrite=True), after=True)
+    assert json.loads((tmp_path / "out.jsonl.why.jsonl").read_text()) == {"because": 2}
+    assert read_manifest(str(tmp_path / "out.jsonl")) is None
+    whole(tmp_path, 2, beside=True, overwrite=True)
+    assert json.loads((tmp_path / "out.jsonl").read_text()) == {"value": 2}
