@@ -41,8 +41,17 @@ def journal_matches(path: str, header: Mapping[str, Any], *, remove: bool = Fals
     except (OSError, ValueError, AttributeError):
         return False
     if same and remove:
-        os.unlink(path)
+        _remove(path)
     return same
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 class Journal:
@@ -241,6 +250,9 @@ class Journal:
             os.close(fd)
 
     def remove(self) -> None:
-        """Delete the `.part` file: the output is complete."""
-        with suppress(FileNotFoundError):
-            os.unlink(self.path)
+        """Delete the `.part` file: the output is complete.
+
+        Raises:
+            Interrupted: it cannot be deleted.
+        """
+        _remove(self.path)

@@ -106,3 +106,23 @@ def test_an_older_manifest_never_stands_beside_a_newer_second_file(tmp_path: Pat
     assert read_manifest(str(tmp_path / "out.jsonl")) is None
     whole(tmp_path, 2, beside=True, overwrite=True)
     assert json.loads((tmp_path / "out.jsonl").read_text()) == {"value": 2}
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_journal_that_cannot_be_deleted_is_an_interruption(
+    again: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.unlink
+
+    def unlink(path: Any, **how: Any) -> None:
+        if str(path).endswith(".part"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        real(path, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", unlink)
+        for _ in range(1 + again):
+            with pytest.raises(Interrupted, match=r"out\.jsonl\.part: cannot be written"):
+                lines(tmp_path)
+    assert lines(tmp_path).already
+    assert not (tmp_path / "out.jsonl.part").exists()
