@@ -126,3 +126,21 @@ def test_a_journal_that_cannot_be_deleted_is_an_interruption(
                 lines(tmp_path)
     assert lines(tmp_path).already
     assert not (tmp_path / "out.jsonl.part").exists()
+
+
+@pytest.mark.parametrize("damaged", [0, 1, 2])
+def test_an_entry_that_was_damaged_after_it_was_written_is_done_again(damaged: int, tmp_path: Path) -> None:
+    path = str(tmp_path / "out.jsonl.part")
+    journal = Journal(path, HEADER)
+    for n in range(3):
+        journal.add(n, f"{n:016x}", {"tokens": 1}, ["x" * 600])
+    journal.close()
+    with open(path, "rb") as file:
+        starts = [len(file.readline()) for _ in range(3)]
+    with open(path, "r+b") as file:  # what a power cut leaves of a page that was not written
+        file.seek(sum(starts[: damaged + 1]) + 300)
+        file.write(b"\0" * 40)
+    journal = Journal(path, HEADER)
+    assert journal.done == damaged
+    assert journal.cut > 0
+    journal.close()
