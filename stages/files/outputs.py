@@ -28,6 +28,7 @@ from stages.files.manifest import (
     prepare_manifest,
     publish_manifest,
     surroundings,
+    sync_folder,
     toolkit_version,
     write_manifest,
 )
@@ -167,6 +168,7 @@ def atomic_lines(
         def prepare() -> None:
             data.update(made(lines))
             prepare_manifest(manifest_path(path), data)
+            sync_folder(path)  # a power cut must not keep the output and take the prepared manifest
 
         # prepared before the output appears: a kill between the two leaves an output that the next run knows
         try:
