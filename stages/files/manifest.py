@@ -63,6 +63,19 @@ def sync_folder(path: str) -> None:
             os.close(fd)
 
 
+def sync_tree(folder: str | os.PathLike[str]) -> None:
+    """Bring all files below a folder, and their names, to the disk. A quota on a network disk may only be told of here.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(place, name), "rb") as file:
+                os.fsync(file.fileno())
+        sync_folder(os.path.join(place, "any"))
+
+
 def write_manifest(path: str, data: Mapping[str, Any]) -> None:
     """Write a manifest whole or not at all.
 

@@ -1,4 +1,4 @@
-"""A server that answers by what it is asked alone, and misbehaves now and then: errors, broken connections, nonsense."""
+"""A server that answers by what it is asked alone, and misbehaves now and then: errors, broken connections."""
 
 from __future__ import annotations
 

@@ -76,7 +76,13 @@ class Disk:
         return number
 
     def take(self, call: Call) -> None:
-        """Follow one call."""
+        """Follow one call. A rename that was not recorded (Rust's libraries ask the kernel themselves) is inferred from
+        the file's number."""
+        number = self._by_inode.get(call.inode)
+        if call.name in ("fsync", "write", "pwrite") and number is not None and call.path not in self._names:
+            before = [path for path, one in self._names.items() if one == number]
+            if before:
+                self._change(_Name(call.path, number, before[0]))
         match call.name:
             case "create":
                 number = self._new(bytearray())
