@@ -5,9 +5,9 @@
     python benchmarks/long_runs.py --stage relabel
 
 For each number of lines the command runs twice: once undisturbed, and once killed (SIGKILL) when nine tenths of the
-lines are in its journal, then run again. Memory, descriptors and threads are read from /proc four times a second;
-the table has them after a tenth of the run and at the end. "until it works" is the time from the start of the second command to
-its first new line in the journal: what a resume costs, besides the libraries.
+lines are in its journal, then run again. Memory, descriptors and threads are read from /proc four times a second; the
+table has them after a tenth of the run and at the end. "until it works" is the time from the start of the second
+command to its first new line in the journal: what a resume costs, besides the libraries.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
     python -m tests.torture --seed 7 --minutes 10 --results torture.jsonl
     python -m tests.torture --seed 7 --group scripted --case 31       # one case again, as a failure says
 
-Every finished case is one line of the results; run again with the same file, they are not repeated. At the end there is
-a table of what was hit where. A case that is wrong keeps its folder, and prints how to repeat it.
+Every finished case is one line of the results; run again with the same file, they are not repeated, and the seed is
+theirs. At the end there is a table of what was hit where. A case that is wrong prints how to repeat it, and keeps its
+files in --folder, if one is given.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from tests.torture.recipes import GROUPS
 def main() -> None:
     """Run what is left, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--seed", type=int, default=None, help="by default that of the results, or a new one")
     parser.add_argument("--group", nargs="+", choices=GROUPS, default=["scripted", "server"])
     parser.add_argument("--cases", type=int, default=100, help="cases per group")
     parser.add_argument("--minutes", type=float, default=None, help="end after so long, between two cases")
@@ -37,10 +38,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=None, help="where cases run; what is wrong stays there")
     parser.add_argument("--keep-going", action="store_true", help="continue after a case that is wrong")
     given = parser.parse_args()
-    seed = random.SystemRandom().randrange(1 << 30) if given.seed is None else given.seed
+    rows = read(given.results)
+    seed = given.seed
+    if seed is None:
+        seed = rows[-1]["seed"] if rows else random.SystemRandom().randrange(1 << 30)
     print(f"seed {seed}", flush=True)
     end = time.monotonic() + (60 * given.minutes if given.minutes is not None else 1e9)
-    rows = read(given.results)
     with tempfile.TemporaryDirectory(prefix="torture-") as name, misbehaving(seed) as server:
         folder = given.folder or Path(name)
         attacker = Attacker(folder, server.url)

@@ -132,7 +132,7 @@ class Attacker:
         begun, attacks, wrong = time.monotonic(), [], []
         try:
             whole = self._whole(recipe, place)
-            attacks.extend(self._attacked(recipe, whole, place, draws, kills, group == "faults"))
+            attacks.extend(self._attacked(recipe, whole, place, draws, kills, group.endswith("faults")))
         except Wrong as error:
             wrong.append(str(error))
         row = {

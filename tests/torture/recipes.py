@@ -266,6 +266,7 @@ GROUPS: dict[str, tuple[Draw, ...]] = {
     "server": (_server,),
     "hf": tuple(_hf(stage) for stage in ("sample", "simulate", "score", "eval")),
     "train": tuple(_train(stage) for stage in ("sft", "train-prm", "orpo", "dpo")),
+    "train-faults": tuple(_train(stage) for stage in ("sft", "train-prm", "orpo", "dpo")),
     "ray": (_ray,),
 }  # fmt: skip
 
