@@ -39,8 +39,8 @@ from tests.torture.shim import calls, preloaded, variables
 
 LONGEST = 240
 """Seconds until a command is taken to hang."""
-SOON = 20
-"""Seconds in which what a killed command has started must have ended."""
+SOON, RAY_SOON = 20, 120
+"""Seconds in which what a killed command has started must have ended; Ray's own processes look for their parent seldom."""
 SIGNALS = {"SIGKILL": 55, "SIGTERM": 20, "SIGINT": 15, "SIGSTOP": 10}
 """How often each is sent; a stopped process is continued after a while."""
 ERRORS = {"ENOSPC": 30, "EDQUOT": 15, "EIO": 40, "EROFS": 15}
@@ -291,10 +291,10 @@ class Attacker:
         else:
             share = float(attack.at)
             time.sleep(share if attack.kind == "start" else share * whole.seconds[number])
-            self._send(process, attack, draws)
+            self._send(recipe, process, attack, draws)
         attack.code = self._wait(process)
         self._judge(whole, number, attack)
-        self._no_leftovers()
+        self._no_leftovers("ray" in recipe.stage)
         for file in run.glob("*.manifest.json"):
             complete(file)
         if recipe.piped and not whole.said.startswith(self._stdout.read_bytes()):
@@ -334,7 +334,7 @@ class Attacker:
         if code not in (0, 3) and not (code == 2 and "is being written by another run" in text):
             raise Wrong(f"a second writer ended with {code}: {text[-2000:]}")
 
-    def _send(self, process: subprocess.Popen[bytes], attack: Attack, draws: random.Random) -> None:
+    def _send(self, recipe: Recipe, process: subprocess.Popen[bytes], attack: Attack, draws: random.Random) -> None:
         sort = signal.Signals[attack.signal]
         if process.poll() is not None:
             return
@@ -343,6 +343,8 @@ class Attacker:
             found = []
             with suppress(psutil.Error):
                 found = psutil.Process(process.pid).children(recursive=True)
+            if "--ray" in recipe.stage:  # the rest is Ray's own, without which there is no cluster
+                found = [one for one in found if _named(one, "ray::Replica")]
             if not found:
                 return
             chosen = draws.choice(found)
@@ -378,8 +380,9 @@ class Attacker:
         if "Traceback" in text and attack.kind not in ("start", "child") and attack.code not in (usual, -2):
             raise Wrong(f"after {attack.signal} {attack.moment} there is a traceback: {text[-3000:]}")
 
-    def _no_leftovers(self) -> None:
-        end = time.monotonic() + SOON
+    def _no_leftovers(self, is_ray: bool) -> None:
+        soon = RAY_SOON if is_ray else SOON
+        end = time.monotonic() + soon
         while True:
             left = []
             for child in psutil.Process().children(recursive=True):
@@ -396,7 +399,7 @@ class Attacker:
                 for pid, _ in left:
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
-                raise Wrong(f"processes are left {SOON} seconds after the command: {left}")
+                raise Wrong(f"processes are left {soon} seconds after the command: {left}")
             time.sleep(0.02)
 
     def _again(self, recipe: Recipe, whole: Whole, number: int, run: Path, place: Path) -> None:
@@ -407,7 +410,7 @@ class Attacker:
             code = self._wait()
             if code != 6:
                 break
-        self._no_leftovers()
+        self._no_leftovers("ray" in recipe.stage)
         if code != whole.codes[number]:
             raise Wrong(f"run again, it ended with {code}, not {whole.codes[number]}: {self._said()[-3000:]}")
         left = set(_tree(place / "tmp")) - before
@@ -477,6 +480,12 @@ def _tree(folder: Path) -> set[str]:
 def _generic(path: str, run: Path) -> str:
     name = str(Path(path).relative_to(run)) if Path(path) != run else "the folder"
     return re.sub(r"shard\.\d", "shard.N", re.sub(r"-\d+", "-N", name))
+
+
+def _named(process: psutil.Process, name: str) -> bool:
+    with suppress(psutil.Error):
+        return bool(process.cmdline()) and process.cmdline()[0].startswith(name)
+    return False
 
 
 def _is_stopped(pid: int) -> bool:
