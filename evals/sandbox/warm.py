@@ -199,7 +199,7 @@ class Warm:
             self.process.stderr.close()
 
     def _kill_all(self) -> None:
-        """Kill it and what it has started: bubblewrap's inner process waits for ever if the outer one dies too early."""
+        """Kill it and what it has started: bubblewrap's inner process waits for ever if the outer one dies early."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 

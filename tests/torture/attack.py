@@ -40,7 +40,7 @@ from tests.torture.shim import calls, preloaded, variables
 LONGEST = 240
 """Seconds until a command is taken to hang."""
 SOON, RAY_SOON = 20, 120
-"""Seconds in which what a killed command has started must have ended; Ray's own processes look for their parent seldom."""
+"""Seconds in which what a killed command has started must have ended. Ray's processes seldom look for their parent."""
 SIGNALS = {"SIGKILL": 55, "SIGTERM": 20, "SIGINT": 15, "SIGSTOP": 10}
 """How often each is sent; a stopped process is continued after a while."""
 ERRORS = {"ENOSPC": 30, "EDQUOT": 15, "EIO": 40, "EROFS": 15}
