@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tests.torture.attack import SIGNALS, Attacker
+from tests.torture.attack import Attacker
 from tests.torture.misbehaving import misbehaving
 from tests.torture.recipes import GROUPS
 
@@ -36,9 +36,13 @@ def main() -> None:
     parser.add_argument("--case", type=int, default=None, help="this one alone")
     parser.add_argument("--results", type=Path, default=None)
     parser.add_argument("--folder", type=Path, default=None, help="where cases run; what is wrong stays there")
+    parser.add_argument("--table", action="store_true", help="print the table of the results, and do nothing else")
     parser.add_argument("--keep-going", action="store_true", help="continue after a case that is wrong")
     given = parser.parse_args()
     rows = read(given.results)
+    if given.table:
+        print(table(rows))
+        return
     seed = given.seed
     if seed is None:
         seed = rows[-1]["seed"] if rows else random.SystemRandom().randrange(1 << 30)
@@ -74,39 +78,37 @@ def read(results: Path | None) -> list[dict[str, Any]]:
     return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
 
 
+ALL_ALONG = ("at the start", "at any time", "a child", "all along")
+"""Moments that are no call."""
+
+
 def place(attack: dict[str, Any]) -> str:
     """A moment's column."""
     moment = str(attack["moment"])
-    if not moment.startswith(("before", "after")):
+    if moment in ALL_ALONG:
         return moment
     return "in the journal" if ".part" in moment and "pwrite" in moment else "publishing"
 
 
 def table(rows: Iterable[dict[str, Any]]) -> str:
-    """How many attacks hit, by stage, signal and moment."""
+    """How many attacks hit, by stage, signal (or error) and moment."""
     rows = list(rows)
-    columns = ["at the start", "at any time", "in the journal", "publishing", "a child"]
-    counts: Counter[tuple[str, str]] = Counter()
-    signals: Counter[tuple[str, str]] = Counter()
+    by_stage: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        for attack in row["attacks"]:
-            if attack["moment"]:
-                counts[row["stage"], place(attack)] += 1
-                signals[row["stage"], attack["signal"]] += 1
-    stages = sorted({row["stage"] for row in rows})
-    lines = [
-        f"| stage | cases | {' | '.join([*SIGNALS, *columns])} | wrong |",
-        f"|{'---|' * (len(SIGNALS) + len(columns) + 3)}",
-    ]
-    for stage in [*stages, "all"]:
-        those = [row for row in rows if stage in (row["stage"], "all")]
-        names = stages if stage == "all" else [stage]
-        cells = [sum(signals[name, sort] for name in names) for sort in SIGNALS]
-        cells += [sum(counts[name, column] for name in names) for column in columns]
-        lines.append(
-            f"| {stage} | {len(those)} | {' | '.join(map(str, cells))} | {sum(bool(row['wrong']) for row in those)} |"
-        )
+        by_stage.setdefault(row["stage"], []).append(row)
     hits = [attack for row in rows for attack in row["attacks"] if attack["moment"]]
+    signals = sorted({attack["signal"] for attack in hits})
+    places = sorted({place(attack) for attack in hits})
+    lines = [
+        f"| {' | '.join(['stage', 'cases', *signals, *places, 'wrong'])} |",
+        "|---" * (3 + len(signals + places)) + "|",
+    ]
+    for stage, those in [*sorted(by_stage.items()), ("all", rows)]:
+        found = [attack for row in those for attack in row["attacks"] if attack["moment"]]
+        by_signal = Counter(attack["signal"] for attack in found)
+        by_place = Counter(place(attack) for attack in found)
+        cells = [len(those), *(by_signal[name] for name in signals), *(by_place[name] for name in places)]
+        lines.append(f"| {' | '.join(map(str, [stage, *cells, sum(bool(row['wrong']) for row in those)]))} |")
     warm = sum(attack["warm"] for attack in hits)
     lines.append(f"\n{len(hits)} attacks hit, {warm} of them forked commands, the rest real starts.")
     return "\n".join(lines)
