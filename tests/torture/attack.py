@@ -188,7 +188,7 @@ class Attacker:
         run = place / "run"
         run.mkdir()
         before = _shared_memory()
-        most = draws.choice([1, 1, 2, 3]) if kills is None else kills
+        most = draws.choice([3] if "--ray" in recipe.stage else [1, 1, 2, 3]) if kills is None else kills
         hit = draws.randrange(len(recipe.lines))
         for number in range(len(recipe.lines)):
             for _ in range(most if number == hit else draws.choice([0, 1]) if len(recipe.lines) > 1 else 0):
@@ -340,11 +340,7 @@ class Attacker:
             return
         target = process.pid
         if attack.kind == "child":
-            found = []
-            with suppress(psutil.Error):
-                found = psutil.Process(process.pid).children(recursive=True)
-            if "--ray" in recipe.stage:  # the rest is Ray's own, without which there is no cluster
-                found = [one for one in found if _named(one, "ray::Replica")]
+            found = self._children(process, "ray::Replica" if "--ray" in recipe.stage else "")
             if not found:
                 return
             chosen = draws.choice(found)
@@ -357,6 +353,19 @@ class Attacker:
             if attack.signal == "SIGSTOP":
                 time.sleep(draws.random() * 0.3)
                 os.kill(target, signal.SIGCONT)
+
+    def _children(self, process: subprocess.Popen[bytes], name: str) -> list[psutil.Process]:
+        """The children of a command; with a name, those of that name, which are waited for: the others are Ray's own,
+        without which there is no cluster."""
+        found: list[psutil.Process] = []
+        while process.poll() is None:
+            with suppress(psutil.Error):
+                every = psutil.Process(process.pid).children(recursive=True)
+                found = [one for one in every if _named(one, name)]
+            if found or not name:
+                break
+            time.sleep(0.05)
+        return found
 
     def _judge(self, whole: Whole, number: int, attack: Attack) -> None:
         """Whether the command ended as it may after this attack."""

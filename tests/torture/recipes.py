@@ -208,7 +208,7 @@ def _workers(draws: random.Random, inputs: Inputs) -> Recipe:
 
 def _ray(draws: random.Random, inputs: Inputs) -> Recipe:
     line = ["sample", str(inputs.some("problems", 60)), "--engine", "scripted", "--script", "gold:0.5", "-n", "4"]
-    line += ["--script-delay", "50", "--batch-rows", "4", "--ray", "local", "--replicas", "2"]
+    line += ["--script-delay", "100", "--batch-rows", "4", "--ray", "local", "--replicas", "2"]
     return Recipe("sample --ray", [[*line, "-o", "out.jsonl"]], slow=True)
 
 
