@@ -23,7 +23,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -176,6 +176,18 @@ class Attacker:
         if self._wait() != whole.codes[last]:
             raise Wrong(f"the recorded run ended otherwise: {self._said()[-2000:]}")
         return log, before, whole
+
+    def killed_after_each(self, recipe: Recipe, place: Path, names: Sequence[str]) -> list[Attack]:
+        """A recipe of one command, killed right after each of its calls of these names, and run again each time."""
+        whole, run, attacks = self._whole(recipe, place), place / "run", []
+        for name in names:
+            for nth in range(1, whole.calls[0][name] + 1):
+                shutil.rmtree(run, ignore_errors=True)
+                run.mkdir()
+                attacks.append(Attack("call", "SIGKILL", f"{name}:{nth}:after:9"))
+                self._suffer(recipe, whole, 0, run, place, attacks[-1], random.Random(nth))
+                self.finish(recipe, whole, 0, run, place)
+        return attacks
 
     def finish(self, recipe: Recipe, whole: Whole, number: int, run: Path, place: Path) -> None:
         """Run a command again; all must be as in the undisturbed run."""

@@ -15,6 +15,7 @@ from tests.sipf_cli.commands import environment
 from tests.torture.attack import Attacker, Wrong, complete
 from tests.torture.cuts import cut, lay, states
 from tests.torture.power import Disk
+from tests.torture.recipes import Recipe
 from tests.torture.shim import Call, calls, can_preload, preloaded, variables
 
 pytestmark = pytest.mark.skipif(not can_preload(), reason="no gcc, or no LD_PRELOAD")
@@ -26,12 +27,24 @@ def attacker(tmp_path_factory: pytest.TempPathFactory) -> Attacker:
     return Attacker(tmp_path_factory.mktemp("torture"))
 
 
-@pytest.mark.parametrize(("group", "cases"), [("scripted", 10), ("faults", 6)])
+@pytest.mark.parametrize(("group", "cases"), [("scripted", 8), ("faults", 5)])
 def test_attacked_commands_end_in_the_files_of_undisturbed_ones(group: str, cases: int, attacker: Attacker) -> None:
     rows = [attacker.case(group, SEED, number) for number in range(cases)]
     wrong = [(row["case"], row["wrong"], row["lines"]) for row in rows if row["wrong"]]
     assert not wrong, f"python -m tests.torture --seed {SEED} --group {group} --case N: {wrong}"
     assert sum(bool(attack["moment"]) for row in rows for attack in row["attacks"]) > cases // 2
+
+
+@pytest.mark.parametrize(
+    "line", ["data chain --split train -n 9", "eval {problems} --engine scripted --script gold:0.5"]
+)
+def test_a_command_survives_a_kill_after_every_change_of_names(line: str, attacker: Attacker, tmp_path: Path) -> None:
+    words = line.format(problems=attacker.inputs.some("problems", 3)).split()
+    recipe = Recipe(words[0], [[*words, "-o", "out.jsonl"]])
+    attacks = attacker.killed_after_each(recipe, tmp_path, ("create", "rename", "unlink"))
+    hits = [attack.moment for attack in attacks if attack.code == -9]  # not those of a call that failed
+    assert len(hits) >= 6
+    assert {f"after rename {name}.tmp" for name in ("out.jsonl", "out.jsonl.manifest.json")} <= set(hits)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
