@@ -181,7 +181,7 @@ class Attacker:
         """A recipe of one command, killed right after each of its calls of these names, and run again each time."""
         whole, run, attacks = self._whole(recipe, place), place / "run", []
         for name in names:
-            for nth in range(1, whole.calls[0][name] + 1):
+            for nth in range(1, whole.calls[0][name] + 2):  # one more: a call that fails is counted, not recorded
                 shutil.rmtree(run, ignore_errors=True)
                 run.mkdir()
                 attacks.append(Attack("call", "SIGKILL", f"{name}:{nth}:after:9"))
