@@ -302,7 +302,8 @@ class Attacker:
             self._watch(recipe, number, run, place, process, attack, said, draws)
         else:
             share = float(attack.at)
-            time.sleep(share if attack.kind == "start" else share * whole.seconds[number])
+            if attack.kind != "child" or "--ray" not in recipe.stage:  # whose actors come late, and are waited for
+                time.sleep(share if attack.kind == "start" else share * whole.seconds[number])
             self._send(recipe, process, attack, draws)
         attack.code = self._wait(process)
         self._judge(whole, number, attack)
@@ -355,6 +356,8 @@ class Attacker:
             found = self._children(process, "ray::Replica" if "--ray" in recipe.stage else "")
             if not found:
                 return
+            if "--ray" in recipe.stage:
+                time.sleep(2 * float(attack.at))
             chosen = draws.choice(found)
             with suppress(psutil.Error):
                 attack.victim = " ".join(chosen.cmdline())[:60]
