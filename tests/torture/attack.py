@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import hashlib
-import json
 import os
 import random
 import re
@@ -33,6 +31,7 @@ import psutil
 
 from tests.sipf_cli.commands import PROGRAM, environment
 from tests.sipf_cli.warm import SUBREAPER, begin, keep_warm
+from tests.torture.outcome import Wrong, complete, difference, mapped, shared_memory, tree
 from tests.torture.power import State
 from tests.torture.recipes import Inputs, Recipe, draw
 from tests.torture.shim import calls, preloaded, variables
@@ -46,23 +45,6 @@ SIGNALS = {"SIGKILL": 55, "SIGTERM": 20, "SIGINT": 15, "SIGSTOP": 10}
 ERRORS = {"ENOSPC": 30, "EDQUOT": 15, "EIO": 40, "EROFS": 15}
 """How often a call fails with each."""
 AT_CALLS = ("rename", "fsync", "unlink", "create", "empty", "truncate", "write", "pwrite", "mkdir", "rmdir", "any")
-KEPT = (
-    "complete",
-    "stage",
-    "options",
-    "facts",
-    "shard",
-    "input",
-    "output",
-    "counts",
-    "bad_lines",
-    "gaps",
-    "failed",
-    "beside",
-)
-"""What a manifest must say in the same words however often the run was killed."""
-SPENT = re.compile(r'"(seconds|started|finished)": [^,}\n]*')
-"""What differs from run to run in the files of a model's folder."""
 
 
 @dataclass
@@ -82,10 +64,6 @@ class Attack:
     code: int | None = None
     victim: str = ""
     """The child that was attacked."""
-
-
-class Wrong(Exception):
-    """Something that the README promises did not hold."""
 
 
 @dataclass
@@ -199,7 +177,7 @@ class Attacker:
     ) -> Iterator[Attack]:
         run = place / "run"
         run.mkdir()
-        before = _shared_memory()
+        before = shared_memory()
         most = draws.choice([3] if "--ray" in recipe.stage else [1, 1, 2, 3]) if kills is None else kills
         hit = draws.randrange(len(recipe.lines))
         for number in range(len(recipe.lines)):
@@ -211,7 +189,7 @@ class Attacker:
                     return
             self._again(recipe, whole, number, run, place)
         self._compare(recipe, whole, run)
-        new = [name for name in _shared_memory() - before if not _mapped(name)]
+        new = [name for name in shared_memory() - before if not mapped(name)]
         if new:
             raise Wrong(f"left in shared memory: {new}")
 
@@ -428,7 +406,7 @@ class Attacker:
 
     def _again(self, recipe: Recipe, whole: Whole, number: int, run: Path, place: Path) -> None:
         tries = 5 if "server" in recipe.stage else 1
-        before = set(_tree(place / "tmp")) if (place / "tmp").exists() else set()
+        before = set(tree(place / "tmp")) if (place / "tmp").exists() else set()
         for _ in range(tries):
             self._begin(recipe, number, run, place)
             code = self._wait()
@@ -437,7 +415,7 @@ class Attacker:
         self._no_leftovers("ray" in recipe.stage)
         if code != whole.codes[number]:
             raise Wrong(f"run again, it ended with {code}, not {whole.codes[number]}: {self._said()[-3000:]}")
-        left = set(_tree(place / "tmp")) - before
+        left = set(tree(place / "tmp")) - before
         if left and "ray" not in recipe.stage:
             raise Wrong(f"left in the folder for temporary files by a run that was left alone: {sorted(left)}")
 
@@ -446,35 +424,13 @@ class Attacker:
             if self._stdout.read_bytes() != whole.said:
                 raise Wrong("stdout differs from the undisturbed run's")
             return
-        made, wanted = _tree(run), _tree(whole.folder)
+        made, wanted = tree(run), tree(whole.folder)
         if made != wanted:
             raise Wrong(f"files differ: there are {sorted(made ^ wanted)}")
         for name in sorted(made):
             differs = (run / name).is_file() and difference(run / name, whole.folder / name)
             if differs:
                 raise Wrong(f"{name} differs from the undisturbed run's: {differs}")
-
-
-def complete(manifest: Path) -> None:
-    """Refuse a manifest beside an output that it does not describe."""
-    output = Path(str(manifest).removesuffix(".manifest.json"))
-    said = json.loads(manifest.read_text(encoding="utf-8"))["output"]["sha256"]
-    found = hashlib.sha256(output.read_bytes()).hexdigest() if output.exists() else "no file"
-    if said != found:
-        raise Wrong(f"{manifest.name} stands beside an output that it does not describe")
-
-
-def difference(made: Path, wanted: Path) -> str:
-    """What differs between two files; in a manifest or a history that is not times and costs."""
-    if made.name.endswith("manifest.json") or made.name == "beside.json":
-        one, two = (json.loads(path.read_text(encoding="utf-8")) for path in (made, wanted))
-        keys = KEPT if "identity" not in one else sorted({*one, *two} - {"seconds", "started", "finished", "usage"})
-        found = [key for key in keys if one.get(key) != two.get(key)]
-        return ", ".join(f"{key}: {one.get(key)} and not {two.get(key)}"[:300] for key in found)
-    one, two = made.read_bytes(), wanted.read_bytes()
-    if made.suffix in (".json", ".jsonl", ".md") and one != two:
-        one, two = (SPENT.sub("", part.decode()).encode() for part in (one, two))
-    return "" if one == two else f"{len(one)} and {len(two)} bytes"
 
 
 def _fault(whole: Whole, number: int, draws: random.Random) -> Attack:
@@ -497,10 +453,6 @@ def _where(said: Path, run: Path) -> str:
     return f"{when} {name} {_generic(path, run)}"
 
 
-def _tree(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
-
-
 def _generic(path: str, run: Path) -> str:
     name = str(Path(path).relative_to(run)) if Path(path) != run else "the folder"
     return re.sub(r"shard\.\d", "shard.N", re.sub(r"-\d+", "-N", name))
@@ -515,19 +467,4 @@ def _named(process: psutil.Process, name: str) -> bool:
 def _is_stopped(pid: int) -> bool:
     with suppress(psutil.Error):
         return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
-    return False
-
-
-def _shared_memory() -> set[str]:
-    return set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set()
-
-
-def _mapped(name: str) -> bool:
-    """Whether a process that lives uses it: it may belong to another program of this machine."""
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            maps = Path(f"/proc/{process.pid}/maps").read_text()
-            held = [os.readlink(fd) for fd in Path(f"/proc/{process.pid}/fd").iterdir()]
-            if name in maps or any(name in target for target in held):
-                return True
     return False

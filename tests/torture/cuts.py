@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.torture.attack import Attacker, Wrong, complete
+from tests.torture.attack import Attacker
+from tests.torture.outcome import Wrong, complete
 from tests.torture.power import Disk, State
 from tests.torture.recipes import GROUPS, draw
 from tests.torture.shim import calls

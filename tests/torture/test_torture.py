@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.sipf_cli.commands import environment
-from tests.torture.attack import Attacker, Wrong, complete
+from tests.torture.attack import Attacker
 from tests.torture.cuts import cut, lay, states
+from tests.torture.outcome import Wrong, complete
 from tests.torture.power import Disk
 from tests.torture.recipes import Recipe
 from tests.torture.shim import Call, calls, can_preload, preloaded, variables
