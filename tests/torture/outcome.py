@@ -16,7 +16,8 @@ from pathlib import Path
 import psutil
 
 KEPT = (
-    "complete", "stage", "options", "facts", "shard", "input", "output", "counts", "bad_lines", "gaps", "failed", "beside",
+    "complete", "stage", "options", "facts", "shard", "input", "output", "counts", "bad_lines", "gaps", "failed",
+    "beside",
 )  # fmt: skip
 """What a manifest must say in the same words however often the run was killed."""
 SPENT = re.compile(r'"(seconds|started|finished)": [^,}\n]*')
