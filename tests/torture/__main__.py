@@ -87,7 +87,7 @@ def place(attack: dict[str, Any]) -> str:
     moment = str(attack["moment"])
     if moment in ALL_ALONG:
         return moment
-    return "in the journal" if ".part" in moment and "pwrite" in moment else "publishing"
+    return "in the journal" if ".part" in moment and "pwrite" in moment else "at another call"
 
 
 def table(rows: Iterable[dict[str, Any]]) -> str:
