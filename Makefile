@@ -9,7 +9,7 @@ VLLM_STAMP := $(VLLM_VENV)/.installed
 DEEPSPEED := $(CURDIR)/.deepspeed
 DEEPSPEED_STAMP := $(DEEPSPEED)/.installed
 
-.PHONY: setup test setup-vllm test-vllm setup-deepspeed test-deepspeed models test-models bench demo reproduce docs looks lint types floors pins clean
+.PHONY: setup test setup-vllm test-vllm setup-deepspeed test-deepspeed models test-models bench torture demo reproduce docs looks lint types floors pins clean
 
 setup: $(STAMP)
 
@@ -57,6 +57,17 @@ models: setup
 # The tests of those models; CI_MODELS names the ones that have to be there. A minute or two.
 test-models: setup
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/real
+
+# Attacks commands with signals, failing calls and power cuts, and compares what they end in (tests/torture). N cases per
+# group, at most MINUTES; the seed is printed, SEED=... repeats it. What is done is in RESULTS, so it resumes. GROUP: what
+# is attacked: scripted server faults (failing calls), hf, train, ray.
+N ?= 100
+MINUTES ?= 30
+GROUP ?= scripted faults server
+RESULTS ?= torture.jsonl
+torture: setup
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m tests.torture --cases $(N) --minutes $(MINUTES) --group $(GROUP) --results $(RESULTS) $(if $(SEED),--seed $(SEED))
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m tests.torture.cuts --cases 10 --states 60 $(if $(SEED),--seed $(SEED))
 
 demo: setup
 	PATH="$(BIN):$$PATH" bash examples/demo.sh

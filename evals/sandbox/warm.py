@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,7 @@ class Warm:
             said = "it ended at once"
         except OSError as error:
             said = str(error)
-        self.process.kill()
+        self._kill_all()  # or what it has started would keep its stderr open, and reading would never end
         told = self.process.stderr.read(1 << 16).decode(errors="replace").strip().splitlines()
         self.close()
         raise SandboxError(f"{layer}: {told[-1] if told else said}")
@@ -188,12 +189,19 @@ class Warm:
         self._forget()
         self.link.close()
         try:
-            self.process.wait(timeout=1)
+            killed = self.process.wait(timeout=1) < 0
         except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            killed = True
+        if killed:
+            self._kill_all()
             self.process.wait()
         if self.process.stderr is not None:
             self.process.stderr.close()
+
+    def _kill_all(self) -> None:
+        """Kill it and what it has started: bubblewrap's inner process waits for ever if the outer one dies early."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
 
 def _command(role: str, layer: str, control: int) -> list[str]:

@@ -13,13 +13,13 @@ import os
 import select
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 from evals.errors import Interrupted, SipfError
 from stages.files.interrupts import RUN_AGAIN, StopFlag
-from stages.files.manifest import manifest_path, sync_folder
+from stages.files.manifest import remove_manifest, sync_folder
 
 _CHUNK = 1 << 16
 PARQUET = ".parquet"
@@ -122,15 +122,19 @@ class _Tap:
 
 
 @contextmanager
-def atomic_file(path: str) -> Iterator[AtomicFile]:
-    """Write `path` as a whole: it appears under its name if the block ends without an error, else not at all."""
+def atomic_file(path: str, ready: Callable[[], None] = lambda: None) -> Iterator[AtomicFile]:
+    """Write `path` as a whole: it appears under its name if the block ends without an error, else not at all.
+
+    Args:
+        ready: called when all bytes are on the disk, before the file appears; an OSError is one of writing.
+    """
     sink = AtomicFile(f"{path}.tmp", path.endswith(".gz"), path.endswith(PARQUET))
     try:
         yield sink
         sink.close()
         try:
-            with suppress(FileNotFoundError):  # a manifest must never lie beside data that it does not describe
-                os.unlink(manifest_path(path))
+            ready()
+            remove_manifest(path)
             os.replace(f"{path}.tmp", path)
         except OSError as error:
             raise cannot_write(path, error) from error

@@ -16,7 +16,7 @@ from typing import Any
 
 from evals.errors import UsageError
 from stages.files.atomic import NO_ROOM, cannot_write
-from stages.files.manifest import differences, read_manifest
+from stages.files.manifest import differences, read_manifest, recover_manifest
 
 CHOOSE_ANOTHER = "Choose another -o, or --overwrite to start over."
 
@@ -91,11 +91,18 @@ def standing(path: str, identity: Mapping[str, Any], overwrite: bool) -> dict[st
 
     Raises:
         UsageError: the output exists and is something else; every difference is named.
+        Interrupted: the manifest that a kill kept from appearing cannot be written.
     """
     if overwrite:
         return None
     made = read_manifest(path)
     size = os.path.getsize(path) if os.path.exists(path) else None
+    if made is None and size is not None:
+        try:
+            recover_manifest(path)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        made = read_manifest(path)
     if made is None:
         if size and not os.path.exists(f"{path}.part"):
             raise UsageError(f"{path} already exists, and no manifest says how it was made", CHOOSE_ANOTHER)

@@ -63,25 +63,96 @@ def sync_folder(path: str) -> None:
             os.close(fd)
 
 
+def sync_tree(folder: str | os.PathLike[str]) -> None:
+    """Bring all files below a folder, and their names, to the disk. A quota on a network disk may only be told of here.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(place, name), "rb") as file:
+                os.fsync(file.fileno())
+        sync_folder(os.path.join(place, "any"))
+
+
 def write_manifest(path: str, data: Mapping[str, Any]) -> None:
     """Write a manifest whole or not at all.
 
     Raises:
         OSError: it cannot be written.
     """
-    temporary = f"{path}.tmp"
+    prepare_manifest(path, data)
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
+        publish_manifest(path)
+    except BaseException:
+        discard_prepared(path)
+        raise
+
+
+def prepare_manifest(path: str, data: Mapping[str, Any]) -> None:
+    """Bring a manifest to the disk beside the place where it will appear; see `publish_manifest`.
+
+    Raises:
+        OSError: it cannot be written; nothing is left of it.
+    """
+    try:
+        with open(_prepared(path), "w", encoding="utf-8") as file:
             json.dump(data, file, ensure_ascii=False, allow_nan=False, indent=1)
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
     except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
+        discard_prepared(path)
         raise
+
+
+def publish_manifest(path: str) -> None:
+    """Have a prepared manifest appear.
+
+    Raises:
+        OSError: it cannot; it stays as it is prepared.
+    """
+    os.replace(_prepared(path), path)
     sync_folder(path)
+
+
+def discard_prepared(path: str) -> None:
+    """Delete a prepared manifest that will not appear."""
+    with suppress(OSError):
+        os.unlink(_prepared(path))
+
+
+def remove_manifest(output: str) -> None:
+    """Delete the manifest of an output that is about to change. It must never lie beside data that it does not
+    describe, not even after a power cut, which may keep a later change of names and not this one.
+
+    Raises:
+        OSError: it cannot be deleted.
+    """
+    with suppress(FileNotFoundError):
+        os.unlink(manifest_path(output))
+        sync_folder(output)
+
+
+def recover_manifest(output: str) -> None:
+    """Publish the prepared manifest of an output that a kill has left without one, if it describes the output.
+
+    Raises:
+        OSError: it cannot be published.
+    """
+    path = manifest_path(output)
+    try:
+        with open(_prepared(path), encoding="utf-8") as file:
+            described = json.load(file)["output"]["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if described == hash_file(output):
+        publish_manifest(path)
+
+
+def _prepared(path: str) -> str:
+    return f"{path}.tmp"
 
 
 def read_manifest(output: str) -> dict[str, Any] | None:

@@ -20,7 +20,18 @@ from evals.records import Record
 from stages.files.atomic import AtomicFile, StreamOutput, atomic_file, cannot_write
 from stages.files.interrupts import StopFlag
 from stages.files.locks import CHOOSE_ANOTHER, output_lock, place_of, standing
-from stages.files.manifest import manifest_path, now, plain, surroundings, toolkit_version, write_manifest
+from stages.files.manifest import (
+    discard_prepared,
+    manifest_path,
+    now,
+    plain,
+    prepare_manifest,
+    publish_manifest,
+    surroundings,
+    sync_folder,
+    toolkit_version,
+    write_manifest,
+)
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
@@ -78,6 +89,23 @@ def save_manifest(paths: list[str], data: Mapping[str, Any]) -> None:
             raise cannot_write(path, error) from error
 
 
+def copy_manifest(made: Mapping[str, Any], path: str | None) -> None:
+    """Have an output's manifest under another path as well, if one is wanted; a kill may have come before that.
+
+    Raises:
+        Interrupted: it cannot be written.
+    """
+    if path is None:
+        return
+    try:
+        with open(path, encoding="utf-8") as file:
+            if json.load(file) == made:
+                return
+    except (OSError, ValueError):
+        pass  # it is not there, or half there: written now
+    save_manifest([path], made)
+
+
 @contextmanager
 def atomic_lines(
     output: str | os.PathLike[str],
@@ -106,13 +134,12 @@ def atomic_lines(
     path = place_of(output)
     started, begun = now(), time.monotonic()
 
-    def complete(lines: Lines, paths: list[str]) -> None:
-        if wanted is None or not paths:
-            return
+    def made(lines: Lines) -> dict[str, Any]:
+        assert wanted is not None, "without an identity there is no manifest"
         empty: dict[str, Any] = {"stage": None, "options": {}, "facts": {}, "shard": None, "input": None}
         data = {"sipf": toolkit_version(), **empty, **wanted, "complete": True, "output": lines.facts()}
         data |= {"seconds": round(time.monotonic() - begun, 3), "started": started, "finished": now()}
-        save_manifest(paths, {**data, "platform": surroundings(), **lines.extra, **describe()})
+        return {**data, "platform": surroundings(), **lines.extra, **describe()}
 
     if path is None:
         stream = StreamOutput(output, flag)
@@ -121,16 +148,38 @@ def atomic_lines(
             yield lines
         finally:
             stream.close()
-        complete(lines, [manifest] if manifest else [])
+        if manifest and wanted is not None:
+            save_manifest([manifest], made(lines))
         return
     with output_lock(path):
         if wanted is None and os.path.exists(path) and os.path.getsize(path) and not overwrite:
             raise UsageError(f"{output} already exists", CHOOSE_ANOTHER)
         already = None if wanted is None else standing(path, wanted, overwrite)
         if already is not None:
+            copy_manifest(already, manifest)
             yield Lines(None, flag, already)
             return
-        with atomic_file(path) as file:
-            lines = Lines(file, flag)
-            yield lines
-        complete(lines, [manifest_path(path), *([manifest] if manifest else [])])
+        if wanted is None:
+            with atomic_file(path) as file:
+                yield Lines(file, flag)
+            return
+        data: dict[str, Any] = {}
+
+        def prepare() -> None:
+            data.update(made(lines))
+            prepare_manifest(manifest_path(path), data)
+            sync_folder(path)  # a power cut must not keep the output and take the prepared manifest
+
+        # prepared before the output appears: a kill between the two leaves an output that the next run knows
+        try:
+            with atomic_file(path, prepare) as file:
+                lines = Lines(file, flag)
+                yield lines
+        except BaseException:
+            discard_prepared(manifest_path(path))
+            raise
+        try:
+            publish_manifest(manifest_path(path))
+        except OSError as error:
+            raise cannot_write(manifest_path(path), error) from error
+        copy_manifest(data, manifest)

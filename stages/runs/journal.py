@@ -2,11 +2,15 @@
 
     OUT.part
     {"stage": "sample", "options": {...}, "input": {...}, "started": "..."}   the header: what decides the data
-    17 \\t <digest of input line 17> \\t {"tokens": 118} \\t <output lines, joined by \\x1e> \\n  one line per problem
-    # \\t {"attempt": 0, "seconds": 12.5, "usage": {...}} \\n                 spent so far; an attempt's last one counts
+    17 \\t <digest of input line 17> \\t <checksum> \\t {"tokens": 118} \\t <output lines, joined by \\x1e> \\n
+    # \\t {"attempt": 0, "seconds": 12.5, "usage": {...}} \\n
 
-JSON escapes control characters, so tabs and \\x1e occur nowhere else. Lines are in the order in which the problems
-finished; an index on disk (24 bytes per line, by position) gives them back in input order.
+There is one line of the first kind per problem; one of the second says what was spent so far, and an attempt's last one
+counts. JSON escapes control characters, so tabs and \\x1e occur nowhere else. Lines are in the order in which the
+problems finished; an index on disk (24 bytes per line, by position) gives them back in input order.
+
+The header is synced, the rest is not: a power cut may take the last lines, or leave zeros in the middle of one. By its
+checksum such a line is known, and it and all after it are done again.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import json
 import os
 import struct
 import tempfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -24,7 +29,7 @@ from evals.errors import DataError, UsageError
 from stages.files.atomic import cannot_write
 from stages.files.interrupts import RUN_AGAIN
 from stages.files.locks import CHOOSE_ANOTHER
-from stages.files.manifest import differences
+from stages.files.manifest import differences, sync_folder
 
 _SLOT = struct.Struct("<QQ8s")  # offset of the payload, its length + 1 (0: empty slot), digest of the input line
 _BLOCK = 1024  # slots read at once
@@ -41,8 +46,21 @@ def journal_matches(path: str, header: Mapping[str, Any], *, remove: bool = Fals
     except (OSError, ValueError, AttributeError):
         return False
     if same and remove:
-        os.unlink(path)
+        _remove(path)
     return same
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def _checksum(number: bytes, digest: bytes, tally: bytes, payload: bytes) -> bytes:
+    return b"%08x" % zlib.crc32(payload, zlib.crc32(b"\t".join((number, digest, tally))))
 
 
 class Journal:
@@ -94,6 +112,7 @@ class Journal:
                 self.header = dict(header)
                 if not self._read_only:
                     self._append(json.dumps(self.header, ensure_ascii=False).encode() + b"\n")
+                    self._sync()
             else:
                 self.header = known
                 self.size = self._scan(file, len(first))
@@ -138,7 +157,9 @@ class Journal:
                 note = json.loads(raw[2:])
                 self._spent[note["attempt"]] = note
                 return True
-            number, digest, tally, payload = raw[:-1].split(b"\t", 3)
+            number, digest, checksum, tally, payload = raw[:-1].split(b"\t", 4)
+            if checksum != _checksum(number, digest, tally, payload):
+                return False
             counts = json.loads(tally)
             position, mark = int(number) // self._step, bytes.fromhex(digest.decode())
         except (ValueError, KeyError, TypeError):
@@ -157,6 +178,13 @@ class Journal:
             self._block_at = -1
         self.done += 1
         self.highest = max(self.highest, position)
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        sync_folder(self.path)
 
     def _shorten(self) -> None:
         if self._read_only:
@@ -198,7 +226,8 @@ class Journal:
             Interrupted: it cannot be written; the journal is left as it was.
         """
         data = SEPARATOR.join(line.encode() for line in payload)
-        head = f"{n}\t{digest}\t{_encode(counts)}\t".encode()
+        number, mark, tally = str(n).encode(), digest.encode(), _encode(counts).encode()
+        head = b"\t".join((number, mark, _checksum(number, mark, tally, data), tally, b""))
         offset = self.size + len(head)
         self._append(head + data + b"\n")
         self._place(n // self._step, offset, len(data), bytes.fromhex(digest))
@@ -241,6 +270,9 @@ class Journal:
             os.close(fd)
 
     def remove(self) -> None:
-        """Delete the `.part` file: the output is complete."""
-        with suppress(FileNotFoundError):
-            os.unlink(self.path)
+        """Delete the `.part` file: the output is complete.
+
+        Raises:
+            Interrupted: it cannot be deleted.
+        """
+        _remove(self.path)

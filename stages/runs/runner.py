@@ -23,7 +23,7 @@ from stages.files.inputs import check_source, file_fingerprint
 from stages.files.interrupts import StopFlag
 from stages.files.locks import CHOOSE_ANOTHER, output_lock, place_of, standing
 from stages.files.manifest import manifest_path
-from stages.files.outputs import save_manifest
+from stages.files.outputs import copy_manifest, save_manifest
 from stages.files.problems import problem_reader
 from stages.files.records import RecordReader
 from stages.runs.delivery import JournalDelivery, StreamDelivery
@@ -77,6 +77,7 @@ async def run_lines(
             made = standing(path, record.identity, run.overwrite)
             if made is not None:
                 summary = await _already(run, made, path, reader, flag)
+                copy_manifest(made, run.manifest)
                 journal_matches(f"{path}.part", record.header, remove=True)  # killed just before it was removed
                 return summary
             return await _to_file(record, path, reader, work, hungry, reporter, flag)

@@ -18,7 +18,7 @@ from stages.files.atomic import atomic_file
 from stages.files.inputs import is_file
 from stages.files.interrupts import catching_signals
 from stages.files.locks import place_of
-from stages.files.manifest import hash_file, parent_of
+from stages.files.manifest import hash_file, parent_of, remove_manifest
 from stages.files.outputs import atomic_lines, to_line
 from stages.files.reading import BadLines
 
@@ -103,7 +103,8 @@ class WholeFile:
             out.extra["counts"] = {**counts, **({} if bad is None else {"bad lines": bad.count})}
             out.extra |= more()
             if beside is not None and place is not None:
-                with atomic_file(place + beside.ending) as second:  # it appears first: the output is never without it
+                # it appears first, so the output is never without it, and never with an older manifest beside it
+                with atomic_file(place + beside.ending, lambda: remove_manifest(place)) as second:
                     for line in beside.rows():
                         flag.check()
                         second.write(f"{to_line(line)}\n".encode())

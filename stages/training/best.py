@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.errors import UsageError
+from stages.files.manifest import sync_tree
 from stages.files.outputs import save_manifest
 from stages.training.processes import is_main_process, wait_for_all
 
@@ -55,6 +56,7 @@ class BestWeights:
         wait_for_all()
         trainer.save_model(str(place))
         if is_main_process():
+            sync_tree(place)
             save_manifest([str(place / _COMPLETE)], asdict(best))
             for other in self._folder.iterdir():
                 if other != place:

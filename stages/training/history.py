@@ -18,6 +18,7 @@ from typing import Any
 import jsonlines
 
 from stages.files.atomic import cannot_write
+from stages.files.manifest import sync_folder
 
 HISTORY = "history.jsonl"
 HELD_OUT = "held_out_"
@@ -46,6 +47,21 @@ class History:
                 history.write(line)
         except OSError as error:
             raise cannot_write(str(self.file), error) from error
+
+    def sync(self) -> None:
+        """Bring what there is to the disk.
+
+        Raises:
+            Interrupted: there is no room.
+        """
+        if not self.file.exists():
+            return
+        try:
+            with self.file.open("rb") as history:
+                os.fsync(history.fileno())
+        except OSError as error:
+            raise cannot_write(str(self.file), error) from error
+        sync_folder(str(self.file))
 
     def measured_at(self, step: int) -> bool:
         """Whether the held-out problems were measured after this step."""

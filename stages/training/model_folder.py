@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -25,7 +24,7 @@ from typing import Any, Self
 from evals.errors import UsageError
 from stages.files.atomic import NO_ROOM, cannot_write
 from stages.files.locks import CHOOSE_ANOTHER, output_lock
-from stages.files.manifest import MODEL_MANIFEST, differences, now, plain, sync_folder
+from stages.files.manifest import MODEL_MANIFEST, differences, now, plain, sync_folder, sync_tree
 from stages.files.outputs import save_manifest
 from stages.models.naming import CARD
 from stages.runs.tracking import TENSORBOARD
@@ -118,9 +117,10 @@ class ModelFolder:
         return 0 if checkpoint is None else _step(checkpoint)
 
     def mark_complete(self, step: int) -> None:
-        """Say of a checkpoint that all of its files are written."""
+        """Say of a checkpoint that all of its files are written, and with them the history up to it."""
         folder = self.checkpoints / f"checkpoint-{step}"
-        _sync_files(folder)
+        sync_tree(folder)
+        self.history.sync()
         (folder / COMPLETE).touch()
 
     def seconds(self) -> float:
@@ -161,7 +161,7 @@ class ModelFolder:
             shutil.copyfile(self.history.file, self.final / HISTORY)
         if self.tensorboard.is_dir():
             shutil.copytree(self.tensorboard, self.final / TENSORBOARD, dirs_exist_ok=True)
-        _sync_files(self.final)
+        sync_tree(self.final)
         full = {**manifest, "seconds": round(self.seconds(), 1), "finished": now(), "identity": self.identity}
         self.keep(MODEL_MANIFEST, full)
         self._publish()
@@ -260,14 +260,6 @@ def _make_parent(out: Path) -> None:
         raise UsageError(
             f"the output's folder {out.parent} cannot be made ({error.strerror})", "Choose another -o."
         ) from error
-
-
-def _sync_files(folder: Path) -> None:
-    """Bring a folder's files to the disk; a quota on a network's disk may only be told of here."""
-    for file in folder.rglob("*"):
-        if file.is_file():
-            with file.open("rb") as stream:
-                os.fsync(stream.fileno())
 
 
 def _step(checkpoint: Path) -> int:

@@ -20,6 +20,9 @@ from stages.training.processes import wait_for_all
 
 _NO_FIGURES = {"runtime", "samples_per_second", "steps_per_second", "model_preparation_time", "num_tokens"}
 
+TOKENS = "_total_train_tokens"
+"""Where TRL's trainers count the tokens that they have trained on."""
+
 
 class MeasuringBrokenOffError(Exception):
     """The run was asked to stop while it measured its held-out rows."""
@@ -59,6 +62,8 @@ class Watch(transformers.TrainerCallback):
             UsageError: the model is not wrapped in what was asked for.
         """
         check_wrapper(self._trainer)
+        if hasattr(self._trainer, TOKENS):  # TRL counts from where a run resumes; the state is part of the checkpoint
+            setattr(self._trainer, TOKENS, int(state.num_input_tokens_seen))
         self._looking.enter_context(self._stop.at_leisure())
         # Over several processes, a loader that skips the batches before a checkpoint does not pass the epoch on.
         self._trainer.order.set_epoch(int(state.epoch or 0))
@@ -68,6 +73,7 @@ class Watch(transformers.TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Ask for the last log line, for the held-out figures, and for an early end."""
+        state.num_input_tokens_seen = getattr(self._trainer, TOKENS, 0)
         last = state.global_step >= state.max_steps
         if last:
             control.should_log = True

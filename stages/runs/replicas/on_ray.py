@@ -21,7 +21,8 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
-from evals.errors import ModelError, UsageError
+from evals.errors import Interrupted, ModelError, UsageError
+from stages.files.interrupts import RUN_AGAIN
 from stages.runs.replicas.host import Host
 from stages.runs.replicas.links import ReplicaDied
 from stages.runs.replicas.messages import Broken, Order, Reply, portable
@@ -68,7 +69,8 @@ class Cluster:
         """Connect.
 
         Raises:
-            ModelError: there is no such cluster.
+            ModelError: there is no such cluster, or none can be started.
+            Interrupted: SIGTERM was received.
         """
         if self._open:
             return
@@ -85,8 +87,14 @@ class Cluster:
             ray.init(
                 self.address, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR, **more,
             )  # fmt: skip
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except SystemExit as error:  # ray's own answer to SIGTERM while it starts
+            raise Interrupted("stopped by SIGTERM", RUN_AGAIN) from error
+        except Exception as error:  # ray raises plain ones too, where a node of its own does not come up
             first = (str(error) or type(error).__name__).splitlines()[0]
+            if self.address == LOCAL:
+                raise ModelError(
+                    f"Ray cannot be started here ({first})", f"{RUN_AGAIN} --workers needs no Ray."
+                ) from error
             raise ModelError(
                 f"there is no Ray cluster at {self.address!r} ({first})",
                 "Start one (ray start --head), or --ray local.",

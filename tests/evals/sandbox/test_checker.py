@@ -34,6 +34,21 @@ def checker() -> Iterator[Checker]:
         yield made
 
 
+def test_a_warm_process_that_dies_while_it_starts_leaves_nothing_and_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # as bubblewrap's two processes: the outer one is killed before the inner one knows that it has a parent
+    inner = f"sleep 60.{os.getpid()}"
+    monkeypatch.setattr(warm, "_command", lambda *_: ["sh", "-c", f"{inner} & kill -9 $$"])
+    monkeypatch.setattr(warm, "STARTED_IN", 0.2)
+    begun = time.monotonic()
+    with pytest.raises(SandboxError):
+        warm.Warm("guest", "bubblewrap").await_ready()
+    assert time.monotonic() - begun < 30
+    lines = [one.info["cmdline"] for one in psutil.process_iter(["cmdline"])]  # None of a zombie
+    assert inner.split() not in lines
+
+
 @pytest.mark.parametrize(
     ("program", "outcome", "message"),
     [

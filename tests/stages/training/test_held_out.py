@@ -45,8 +45,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def history(model: Path) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in (model / "history.jsonl").read_text().splitlines()]
-    # TRL counts the tokens from where a run resumes
-    return [{name: line[name] for name in line if name not in ("seconds", "num_tokens")} for line in lines]
+    return [{name: line[name] for name in line if name != "seconds"} for line in lines]
 
 
 def measured(model: Path) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from evals.errors import Interrupted, ModelError, UsageError
 from stages.files.interrupts import catching_signals
 from stages.settings.training import TrainSettings
 from stages.sft import run_sft
+from stages.training.best import BestWeights
 from stages.training.failed_writes import failed_write, failed_writes_interrupt
 from stages.training.model_folder import ModelFolder
 from tests.code_that_runs import Mark
@@ -248,3 +249,50 @@ def test_a_checkpoint_that_holds_code_is_not_run(
         with pytest.raises(ModelError, match=f"{checkpoint.name} holds something that is no tensor"):
             train(base, tmp_path / "model")
     assert not mark.left
+
+
+class Synced:
+    """Which files and folders were synced before a name appeared."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, mark: Path) -> None:
+        self.before: set[int] = set()
+        real = os.fsync
+
+        def fsync(fd: int) -> None:
+            if not mark.exists():
+                self.before.add(os.fstat(fd).st_ino)
+            real(fd)
+
+        monkeypatch.setattr(os, "fsync", fsync)
+
+    def holds(self, *places: Path) -> bool:
+        return {place.stat().st_ino for place in places} <= self.before
+
+
+def test_a_power_cut_leaves_no_checkpoint_that_is_called_complete_and_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ModelFolder(str(tmp_path / "out"), {"stage": "sft"}) as folder:
+        inner = folder.checkpoints / "checkpoint-2" / "inner"
+        inner.mkdir(parents=True)
+        (inner / "weights").write_bytes(b"1")
+        folder.log({"step": 2})
+        synced = Synced(monkeypatch, inner.parent / "complete")
+        folder.mark_complete(2)
+        assert (inner.parent / "complete").exists()
+        assert synced.holds(inner / "weights", inner, inner.parent, folder.history.file, folder.part)
+
+
+def test_a_power_cut_leaves_no_best_weights_that_are_called_complete_and_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Saver:
+        def save_model(self, place: str) -> None:
+            Path(place).mkdir(parents=True)
+            Path(place, "weights").write_bytes(b"1")
+
+    place = tmp_path / "best" / "step-2"
+    synced = Synced(monkeypatch, place / "best.json")
+    BestWeights(tmp_path / "best").consider(Saver(), 2, 0.5)
+    assert (place / "best.json").exists()
+    assert synced.holds(place / "weights", place)
