@@ -115,6 +115,8 @@ class JoinedStep:
         """See `Step`."""
         live, heads, kv_heads, size = len(last), self.heads, self.kv_heads, self.size
         hidden = self.embed(last)
+        if hidden.dtype == torch.bfloat16 and last.device.type == "cpu":
+            longest = cache.columns  # torch copies a slice before it multiplies bfloat16
         cos, sin = self._angles(position, hidden.dtype)
         columns = torch.arange(longest, device=last.device)
         unseen = (columns > position[:, None])[:, None]
