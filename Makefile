@@ -75,6 +75,7 @@ demo: setup
 # The quick benchmarks, each of which runs its sides in turn and prints ratios (docs/performance.md). Ten minutes.
 bench: setup
 	PYTHONPATH=$(CURDIR) HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/decode.py --questions 200 --rows 256
+	PYTHONPATH=$(CURDIR) OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/trainers.py
 	PYTHONPATH=$(CURDIR) $(BIN)/python benchmarks/sampler.py --repeats 3
 	PYTHONPATH=$(CURDIR) HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/beside_others.py --problems 100
 	PYTHONPATH=$(CURDIR) OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/busy.py --problems 100
