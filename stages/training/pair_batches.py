@@ -28,6 +28,8 @@ SIDES = ("chosen", "rejected")
 _ANY_MASK = ("eager", "sdpa", "sipf_whole")
 """Kinds of attention that take a mask of any pattern."""
 _SHARED, _PADDING = 0, -1
+TRIED = [1, 2, 3, 1, 4, 5], [1, 2, 3, 6, 2, 1, 7]
+"""The two sides that a model is tried out on."""
 _CLOSE = {torch.float32: 1e-4, torch.float64: 1e-4}
 """How near logits must be, relatively and absolutely, for the two ways to be the same; other formats: `_ROUNDED`."""
 _ROUNDED = 0.05
@@ -168,7 +170,7 @@ def can_share(model: Any, rows: Sequence[Row], additive: bool) -> bool:
         return False  # a router's loss looks for padding in a mask of (lines, tokens)
     if getattr(config, "_attn_implementation", None) not in _ANY_MASK:
         return False
-    chosen, rejected = [1, 2, 3, 1, 4, 5], [1, 2, 3, 6, 2, 1, 7]
+    chosen, rejected = TRIED
     pair = {
         "prompt_input_ids": chosen[:3], "chosen_input_ids": chosen, "chosen_labels": chosen,
         "rejected_input_ids": rejected, "rejected_labels": rejected,

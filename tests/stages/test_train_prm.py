@@ -77,7 +77,7 @@ def test_accumulated_batches_weigh_every_step_alike(tmp_path: Path) -> None:
     results = []
     for batch, accumulation in ((16, 1), (4, 4)):
         options = TrainSettings(
-            epochs=1, batch=batch, accumulation=accumulation, lr=1e-3, device="cpu", logging_steps=1
+            epochs=1, batch=batch, accumulation=accumulation, lr=1e-3, device="cpu", logging_steps=1, dtype="float32"
         )
         manifest = run_train_prm(
             problems, model=base, out=str(tmp_path / str(batch)), options=options, held_out_share=0, labels="soft"

@@ -39,6 +39,7 @@ from stages.settings.training import TrainSettings
 from stages.sft import run_sft
 from stages.simulate import Simulation
 from stages.train_prm import run_train_prm
+from stages.training.pair_batches import TRIED
 from stages.training.pair_rows import read_pairs
 from stages.training.step_rows import read_examples
 from tests.models import Family, build_model
@@ -54,6 +55,7 @@ COMBINATIONS: list[tuple[Family, bool, bool, bool]] = [
 ]
 CLASSES = {"llama": "Llama", "qwen2": "Qwen2", "gemma2": "Gemma2"}
 Seen = dict[str, list[list[int]]]
+PAD = 0
 TRIAL = list(range(8))
 """What `stages.training.token_scores` tries a model out with, before it trains."""
 
@@ -71,8 +73,13 @@ def watch(monkeypatch: pytest.MonkeyPatch, family: Family, seen: Seen) -> Callab
         ids: Any = kwargs.get("input_ids", args[0] if args else None)
         mask: Any = kwargs.get("attention_mask")
         if ids.shape[1] > 1:
-            rows = ids.tolist() if mask is None else [r[m].tolist() for r, m in zip(ids, mask.bool(), strict=True)]
-            seen[stage[0]] += [row for row in rows if len(row) > 1 and row != TRIAL]
+            if mask is None:
+                rows = ids.tolist()
+            elif mask.dim() == 4:
+                rows = [row for line, of_line in zip(ids, mask[:, 0], strict=True) for row in branches(line, of_line)]
+            else:
+                rows = [r[m].tolist() for r, m in zip(ids, mask.bool(), strict=True)]
+            seen[stage[0]] += [row for row in rows if len(row) > 1 and row not in (TRIAL, *TRIED)]
         return forward(self, *args, **kwargs)
 
     monkeypatch.setattr(model, "forward", recording)
@@ -81,6 +88,12 @@ def watch(monkeypatch: pytest.MonkeyPatch, family: Family, seen: Seen) -> Callab
         stage[0] = text
 
     return name
+
+
+def branches(ids: Any, mask: Any) -> list[list[int]]:
+    """What each token sees that no other token sees, from a line of (tokens) and its mask; padding aside."""
+    last = [at for at in range(len(ids)) if not mask[at + 1 :, at].any() and ids[at] != PAD]
+    return [ids[mask[at]].tolist() for at in last]
 
 
 def lines(stage: str, source: Path, output: Path, opened: Any, work: Any, check: Any = check_problem) -> Summary:
