@@ -9,7 +9,7 @@ VLLM_STAMP := $(VLLM_VENV)/.installed
 DEEPSPEED := $(CURDIR)/.deepspeed
 DEEPSPEED_STAMP := $(DEEPSPEED)/.installed
 
-.PHONY: setup test setup-vllm test-vllm setup-deepspeed test-deepspeed models test-models bench torture demo reproduce docs looks lint types floors pins clean
+.PHONY: setup test fuzz setup-vllm test-vllm setup-deepspeed test-deepspeed models test-models bench torture demo reproduce docs looks lint types floors pins clean
 
 setup: $(STAMP)
 
@@ -68,6 +68,11 @@ RESULTS ?= torture.jsonl
 torture: setup
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m tests.torture --cases $(N) --minutes $(MINUTES) --group $(GROUP) --results $(RESULTS) $(if $(SEED),--seed $(SEED))
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m tests.torture.cuts --cases 10 --states 60 $(if $(SEED),--seed $(SEED))
+
+# Feeds INPUTS nearly right lines, pairs, labels, answers and settings to what reads them (tests/fuzz).
+INPUTS ?= 100000
+fuzz: setup
+	PYTHONPATH=$(CURDIR) OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m tests.fuzz --n $(INPUTS) $(if $(SEED),--seed $(SEED))
 
 demo: setup
 	PATH="$(BIN):$$PATH" bash examples/demo.sh

@@ -64,7 +64,8 @@ def demonstration(row: Mapping[str, Any]) -> Demonstration:
     if found is not None:
         return _of_conversation(found)
     refuse_system(row)
-    first, then = ("prompt", "completion") if row.get("prompt") is not None else ("input", "output")
+    named = row.get("prompt") is not None and row.get("completion") is not None
+    first, then = ("prompt", "completion") if named else ("input", "output")
     prompt, completion = row[first], row[then]
     if is_conversation(completion):
         answered = messages(completion, then)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evals.errors import ModelError
+from evals.errors import ModelError, SipfError
 from stages.models.devices import choose_device, choose_dtype, four_bit
 from stages.models.naming import (
     adapter_base,
@@ -72,6 +72,7 @@ def load_tokenizer(name: str, trust_remote_code: bool = False) -> Any:
             where if has_own or not is_adapter(name) else resolve(adapter_base(name)),
             trust_remote_code=trust_remote_code,
         )
+        tokenizer("1")  # an odd setting, such as a length that is no number, shows when it is used
     if tokenizer.eos_token_id is None:
         raise ModelError(f"{name}: the tokenizer has no EOS token, so nothing it writes could end", "Set eos_token.")
     if tokenizer.pad_token_id is None:
@@ -285,7 +286,6 @@ def _changes_one_of_two(model: Any) -> bool:
 def load_errors(name: str) -> Iterator[None]:
     """Turn what the libraries raise about a model that cannot be loaded into one line with advice."""
     import torch
-    from safetensors import SafetensorError
 
     try:
         yield
@@ -293,7 +293,9 @@ def load_errors(name: str) -> Iterator[None]:
         raise ModelError(
             f"{name} does not fit into the device's memory", "Try --load-in-4bit, --dtype bfloat16, or another device."
         ) from error
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+    except SipfError:
+        raise
+    except Exception as error:  # the libraries raise what they like of an odd file, tokenizers plain ones
         raise ModelError(f"cannot load {name}: {_first_line(error)}", _advice(name, error)) from error
 
 

@@ -20,6 +20,11 @@ from evals.errors import DataError, ModelError, UsageError
 from stages.models.hub import pinned, snapshot
 from stages.models.safe_files import check_files
 
+REPAIR = "Train the model again, or delete the file."
+FIELDS: dict[str, type[str] | type[dict[str, Any]]] = {
+    "kind": str, "template": str, "chat_args": dict, "head": dict, "labels": str,
+}  # fmt: skip
+"""What of a card is read, and its type."""
 EMBEDDED = {"chain-base": "base", "chain-teacher": "teacher", "functions-base": "functions"}
 """Aliases of the embedded models, and their folders in `stages/embedded`."""
 CARD = "sipf.json"
@@ -187,17 +192,20 @@ def read_card(name: str) -> dict[str, Any]:
     """The folder's `sipf.json`; empty for a model that was not written by this toolkit.
 
     Raises:
-        DataError: it is there but is not a JSON object.
+        DataError: it is there but is not a JSON object, or a field that is read from it is of another type.
     """
     file = Path(resolve(name)) / CARD
     if not file.is_file():
         return {}
     try:
         card = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{file}: not JSON ({error})", "Train the model again, or delete the file.") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file}: not JSON ({error})", REPAIR) from error
     if not isinstance(card, dict):
-        raise DataError(f"{file}: not a JSON object", "Train the model again, or delete the file.")
+        raise DataError(f"{file}: not a JSON object", REPAIR)
+    for name_, kind in FIELDS.items():
+        if not isinstance(card.get(name_, kind()), kind):
+            raise DataError(f"{file}: {name_}: must be {'text' if kind is str else 'an object'}", REPAIR)
     return card
 
 

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from evals.errors import DataError, UsageError
 from evals.records import Problem, parse_json
 from evals.tasks import task_of
 from evals.tasks.prompts import CHAT, SLOT
+from stages.models.naming import CARD
 from stages.models.prompts import CHAT_ARGS, Prompter
 from stages.settings.model import ModelSettings
 
@@ -86,6 +88,8 @@ def make_prompter(
     elif SLOT in template:
         names = [name for name, text in task_templates.items() if text == template]
         name, text = names[0] if names else "recorded", template
+    elif template == recorded:  # a model's folder does not choose files to read
+        raise UsageError(f"the model's {CARD} names no known template ({template[:100]!r})", "Give --template.")
     else:
         name, text = Path(template).name, _template_file(template, task_templates)
     return Prompter(tokenizer, name, text, chat_args or {})  # the messages of a pair go through the chat template
@@ -138,7 +142,7 @@ def _json_or_text(value: str) -> Any:
 
 
 def _template_file(path: str, task_templates: Mapping[str, str]) -> str:
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         known = ", ".join([CHAT, *task_templates])
         raise UsageError(f"no template {path!r}", f"Give one of {known}, or a text file with {SLOT} in it.")
     try:

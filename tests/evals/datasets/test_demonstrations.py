@@ -81,3 +81,9 @@ def test_what_cannot_be_learnt_is_refused_by_its_field(row: dict[str, Any], mess
 )
 def test_rows_of_another_kind_are_none(row: dict[str, Any]) -> None:
     assert not is_demonstration(row)
+
+
+def test_a_prompt_without_a_completion_beside_an_input_and_an_output_is_no_pair() -> None:
+    row = {"prompt": "Add:", "input": "1+1?", "output": "2"}
+    assert is_demonstration(row)
+    assert demonstration(row).turns == (("1+1?", "2"),)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import resource
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from evals.errors import DataError, ModelError
+from evals.errors import DataError, ModelError, UsageError
 from stages.models import template_trial
 from stages.models.loading import load_tokenizer
+from stages.models.naming import read_card
 from stages.models.prompts import Prompter
+from stages.models.templates import make_prompter
 from tests.code_that_runs import Mark
 from tests.models import CHAT, build_tokenizer
 
@@ -131,3 +134,18 @@ def test_a_usual_template_is_tried_once() -> None:
     for _ in range(3):
         assert chat._chat(MESSAGES).startswith("<bos><|user|>\nhi\n")
     assert template_trial._tried.cache_info().misses == 1
+
+
+@pytest.mark.parametrize(("field", "value"), [("template", 3), ("chat_args", [1]), ("head", "x"), ("kind", {})])
+def test_a_card_with_a_field_of_another_type_is_named(tmp_path: Path, field: str, value: Any) -> None:
+    (tmp_path / "sipf.json").write_text(json.dumps({field: value}), encoding="utf-8")
+    with pytest.raises(DataError, match=f"sipf.json: {field}: must be"):
+        read_card(str(tmp_path))
+
+
+def test_a_card_does_not_choose_a_file_to_read(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("token 12345678 {question}", encoding="utf-8")
+    with pytest.raises(UsageError, match="names no known template"):
+        make_prompter(None, {"plain": "Q: {question}"}, "auto", str(secret))
+    assert make_prompter(build_tokenizer(), {"plain": "Q: {question}"}, str(secret)).text == secret.read_text()

@@ -1,0 +1,43 @@
+"""A small dose of `python -m tests.fuzz`, and that it would find something."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.__main__ import feed
+from tests.fuzz.model_folders import MODELS, forget
+from tests.fuzz.mutations import mutated
+from tests.fuzz.targets import TARGETS, Target
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_what_is_nearly_right_is_read_or_refused_in_one_line(target: Target, tmp_path: Path) -> None:
+    for seed in range(6):
+        count, fault = feed(target, seed, tmp_path)
+        assert not fault
+        assert count > 0
+
+
+def test_a_model_folder_with_one_odd_file_is_loaded_or_refused_in_one_line(tmp_path: Path) -> None:
+    for seed in range(40):
+        assert not feed(MODELS, seed, tmp_path)[1]
+    forget()
+
+
+def test_a_reader_that_trips_is_found(tmp_path: Path) -> None:
+    rows = [{"id": "a", "answer": "2"}]
+
+    def read(file: Path) -> None:
+        for line in file.read_bytes().splitlines():
+            if b'"answer": "2"' not in line:
+                raise KeyError(line)
+
+    assert feed(Target("careless", lambda: rows, read), 0, tmp_path)[1].startswith("Traceback")
+
+
+def test_a_seed_makes_the_same_inputs_again() -> None:
+    first, second, other = ([mutated(random.Random(seed), {"a": [1, "b"]}) for _ in range(2)] for seed in (1, 1, 2))
+    assert first == second != other
