@@ -123,7 +123,7 @@ def _steps() -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _lessons() -> list[dict[str, Any]]:
+def _demonstrations() -> list[dict[str, Any]]:
     return [
         *_problems(), {"question": "1+1?", "answer": "1+1 = <<1+1=2>>2\n#### 2"}, {"prompt": "1+1?", "completion": "2"},
         {"messages": [USER, {"role": "assistant", "content": "2"}]},
@@ -170,7 +170,7 @@ def _use_steps(file: Path) -> None:
         step_rows(found, _prompters().of(labelled_problem(0)), LabelKind.parse(kind), 300, bad=BadLines())
 
 
-def _use_lessons(file: Path) -> None:
+def _use_demonstrations(file: Path) -> None:
     found, _ = read_lines(str(file))
     sft_rows(found, _prompters().of(labelled_problem(0)), 300, loss="all", bad=BadLines())
 
@@ -234,7 +234,7 @@ TARGETS: tuple[Target, ...] = (
     Target("scored", _scored, _use_problems),
     Target("pairs", _pairs, _use_pairs),
     Target("steps", _steps, _use_steps),
-    Target("lessons", _lessons, _use_lessons),
+    Target("demonstrations", _demonstrations, _use_demonstrations),
     Target("results", _results, lambda file: read_results(str(file), (1,))),
     Target("answers", _answers, _use_answers),
     Configuration("configuration", list, _use_configuration),
