@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.__main__ import feed
+from tests.fuzz.environment import ENVIRONMENT
 from tests.fuzz.model_folders import MODELS, forget
 from tests.fuzz.mutations import mutated
 from tests.fuzz.targets import TARGETS, Target
@@ -25,6 +26,11 @@ def test_a_model_folder_with_one_odd_file_is_loaded_or_refused_in_one_line(tmp_p
     for seed in range(40):
         assert not feed(MODELS, seed, tmp_path)[1]
     forget()
+
+
+def test_odd_variables_end_in_a_known_exit_code(tmp_path: Path) -> None:
+    for seed in range(60):
+        assert not feed(ENVIRONMENT, seed, tmp_path)[1]
 
 
 def test_a_reader_that_trips_is_found(tmp_path: Path) -> None:
