@@ -25,10 +25,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from files import GOLD, make_block, repeated
 
-from benchmarks.files import GOLD, make_block, repeated  # noqa: E402 (the tree's own modules, wherever this is run)
+ROOT = Path(__file__).resolve().parents[1]
 
 STAGES = {"sample": ("problems", (*GOLD, "-n", "2")), "relabel": ("labelled", ("--k", "3"))}
 """What each stage is given: the kind of lines, and its options."""

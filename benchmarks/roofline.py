@@ -24,10 +24,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from decode import median_of
 from engine import all_at_once, plain, requests, sampled
 from files import COMMANDS, ROOT, make_inputs, run_once, sipf
 from trainers import chain_rows
@@ -61,14 +63,8 @@ class Reached:
 
 
 def spent(call: Callable[[], object], repeats: int = 5) -> float:
-    """Median CPU seconds of a call, after one that is not counted."""
-    call()
-    taken = []
-    for _ in range(repeats):
-        began = time.process_time()
-        call()
-        taken.append(time.process_time() - began)
-    return statistics.median(taken)
+    """Median CPU seconds of a call."""
+    return median_of(repeats, call, time.process_time)
 
 
 @dataclass(frozen=True)
@@ -116,7 +112,7 @@ def decode(machine: Machine, repeats: int) -> list[Reached]:
 
 
 def with_model(machine: Machine, repeats: int) -> list[Reached]:
-    """`score` and the trainers; each side of each in a process of its own."""
+    """`score` and the trainers; each side of each in its own process."""
     tokenizer = load_tokenizer("chain-base")
     config = load_policy("chain-base", device="cpu").model.config
     rows = chain_rows(tokenizer, "chain-base", BATCH * STEPS)
@@ -158,14 +154,23 @@ def on_files(lines: int, repeats: int) -> list[Reached]:
             taken += [run_once(ROOT, folder, command)[0].cpu for _ in range(repeats - 1)]
             if command == "merge":  # it copies lines as they are, and hashes what it reads and writes
                 whole = "\n".join(read + written).encode()
-                limit = len(read) / spent(lambda whole=whole: hashlib.sha256(whole).digest(), 3)  # type: ignore[misc]  # mypy does not know the default's type
+                limit = len(read) / spent(partial(hashlib.sha256, whole), 3)
                 found.append(Reached(command, "lines", "SHA-256", limit, len(read) / statistics.median(taken)))
                 continue
-            seconds = spent(lambda read=read: [json.loads(text) for text in read], 3)  # type: ignore[misc]  # mypy does not know the default's type
-            rows = [json.loads(text) for text in written]
-            seconds += spent(lambda rows=rows: [json.dumps(row) for row in rows], 3)  # type: ignore[misc]  # likewise
+            seconds = spent(partial(parsed, read), 3)
+            seconds += spent(partial(dumped, parsed(written)), 3)
             found.append(Reached(command, "lines", "JSON", len(read) / seconds, len(read) / statistics.median(taken)))
     return found
+
+
+def parsed(texts: list[str]) -> list[Any]:
+    """Values of lines of JSON."""
+    return [json.loads(text) for text in texts]
+
+
+def dumped(rows: list[Any]) -> list[str]:
+    """Lines of JSON of values."""
+    return [json.dumps(row) for row in rows]
 
 
 def json_lines(places: list[Path]) -> list[str]:

