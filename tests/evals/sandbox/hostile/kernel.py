@@ -115,7 +115,8 @@ FILES = {
         "/proc/1/environ", "/proc/kcore", "/proc/keys", "/proc/net/tcp", "/proc/sys/kernel/core_pattern",
         "/dev/userfaultfd", "/dev/mem", "/dev/kmsg", "/dev/tty", "/dev/fd/3", "/dev/random", "/dev/vsock", "/dev/kvm",
         "/sys/kernel/debug", "/sys/fs/cgroup/cgroup.procs", "/sys/fs/bpf", "/run/docker.sock",
-        "{os.sep}root{os.sep}.ssh/id_rsa", "/var/run/secrets/kubernetes.io/serviceaccount/token", "/etc/shadow", "/etc/hostname",
+        "{os.sep}root{os.sep}.ssh/id_rsa", "/var/run/secrets/kubernetes.io/serviceaccount/token",
+        "/etc/shadow", "/etc/hostname",
     )
 }  # fmt: skip
 SIGNALS = {
