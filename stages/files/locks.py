@@ -16,7 +16,7 @@ from typing import Any
 
 from evals.errors import UsageError
 from stages.files.atomic import NO_ROOM, cannot_write
-from stages.files.manifest import differences, read_manifest, recover_manifest
+from stages.files.manifest import differences, hash_file, read_manifest, recover_manifest
 
 CHOOSE_ANOTHER = "Choose another -o, or --overwrite to start over."
 
@@ -112,8 +112,13 @@ def standing(path: str, identity: Mapping[str, Any], overwrite: bool) -> dict[st
     found = differences(made, identity)
     if found:
         raise UsageError(f"{path} is complete, but was made differently: {'; '.join(found)}", CHOOSE_ANOTHER)
-    if size != made["output"]["bytes"]:
-        raise UsageError(
-            f"{path} was changed after it was made ({size} bytes, not {made['output']['bytes']})", CHOOSE_ANOTHER
-        )
+    wanted = made["output"]
+    if size != wanted["bytes"]:
+        raise UsageError(f"{path} was changed after it was made ({size} bytes, not {wanted['bytes']})", CHOOSE_ANOTHER)
+    try:
+        found_hash = hash_file(path)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror or error})", CHOOSE_ANOTHER) from error
+    if found_hash != wanted["sha256"]:
+        raise UsageError(f"{path} was changed after it was made (as long as before, but other bytes)", CHOOSE_ANOTHER)
     return made

@@ -125,9 +125,14 @@ def test_second_time_touches_nothing_and_other_settings_are_refused(tmp_path: Pa
 def test_changed_output_is_noticed_and_a_foreign_file_kept(tmp_path: Path, source: Path) -> None:
     output = tmp_path / "out.jsonl"
     go(source, output)
-    output.write_text("gone\n")
-    with pytest.raises(UsageError, match="was changed after it was made"):
-        go(source, output)
+    made = output.read_bytes()
+    for edited in (b"gone\n", made[:-2] + b" \n"):  # the second one of the same size
+        output.write_bytes(edited)
+        with pytest.raises(UsageError, match="was changed after it was made"):
+            go(source, output)
+        assert output.read_bytes() == edited
+    go(source, output, overwrite=True)
+    assert output.read_bytes() == made
     other = tmp_path / "mine.jsonl"
     other.write_text("precious\n")
     with pytest.raises(UsageError, match="already exists"):
