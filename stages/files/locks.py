@@ -87,7 +87,8 @@ def output_lock(path: str) -> Iterator[None]:
 
 
 def standing(path: str, identity: Mapping[str, Any], overwrite: bool) -> dict[str, Any] | None:
-    """The manifest of an output that is complete and exactly what is asked for; None if there is work to do.
+    """The manifest of an output that is complete and exactly what is asked for; None if there is work to do. There is
+    as well where only the file beside it is missing.
 
     Raises:
         UsageError: the output exists and is something else; every difference is named.
@@ -112,13 +113,21 @@ def standing(path: str, identity: Mapping[str, Any], overwrite: bool) -> dict[st
     found = differences(made, identity)
     if found:
         raise UsageError(f"{path} is complete, but was made differently: {'; '.join(found)}", CHOOSE_ANOTHER)
-    wanted = made["output"]
-    if size != wanted["bytes"]:
-        raise UsageError(f"{path} was changed after it was made ({size} bytes, not {wanted['bytes']})", CHOOSE_ANOTHER)
+    _refuse_changed(path, made["output"])
+    for ending, facts in made.get("beside", {}).items():
+        if not os.path.exists(f"{path}{ending}"):
+            return None
+        _refuse_changed(f"{path}{ending}", facts)
+    return made
+
+
+def _refuse_changed(path: str, made: Mapping[str, Any]) -> None:
+    """Refuse a file that is not as its manifest says it was made."""
     try:
-        found_hash = hash_file(path)
+        size = os.path.getsize(path)
+        found = "other bytes" if size == made["bytes"] else f"{size} bytes, not {made['bytes']}"
+        if size == made["bytes"] and hash_file(path) == made["sha256"]:
+            return
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})", CHOOSE_ANOTHER) from error
-    if found_hash != wanted["sha256"]:
-        raise UsageError(f"{path} was changed after it was made (as long as before, but other bytes)", CHOOSE_ANOTHER)
-    return made
+    raise UsageError(f"{path} was changed after it was made ({found})", CHOOSE_ANOTHER)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from evals.errors import DataError
+from evals.errors import DataError, UsageError
 from evals.records import Problem
 from stages.files.manifest import hash_file, read_manifest
 from stages.files.reading import BadLines
@@ -348,6 +348,31 @@ def test_the_lines_of_reasons_are_what_the_summary_counts_one_by_one(tmp_path: P
 
 
 KINDS = ("problems without a pair: ", "paths left out: ", "pairs left out: ")
+
+
+def test_reasons_that_are_gone_are_written_again_and_edited_ones_are_kept(tmp_path: Path) -> None:
+    source, output, beside = (tmp_path / name for name in ("scored.jsonl", "out.jsonl", "out.jsonl.reasons.jsonl"))
+    problems = [
+        chain_problem(
+            id=f"p{seed}", paths=[{**path, "id": f"p{seed}#{i}"} for i, path in enumerate(any_question(seed))]
+        )
+        for seed in range(40)
+    ]
+    source.write_text("".join(f"{problem.to_json()}\n" for problem in problems))
+
+    def make() -> dict[str, Any]:
+        return write_pairs(str(source), str(output), PairSettings(rule=("outcome",)), BadLines())
+
+    make()
+    whole = beside.read_bytes()
+    beside.unlink()
+    assert "already complete" not in make()
+    assert beside.read_bytes() == whole
+    assert "already complete" in make()
+    beside.write_bytes(b"X" + whole[1:])
+    with pytest.raises(UsageError, match="was changed after it was made"):
+        make()
+    assert beside.read_bytes() == b"X" + whole[1:]
 
 
 def test_reasons_are_not_written_on_a_dry_run_nor_beside_a_pipe(

@@ -64,6 +64,7 @@ def main() -> None:
                     print(json.dumps(rows[-1]), file=file)
             if rows[-1]["wrong"]:
                 print(f"WRONG: {rows[-1]['stage']}: {rows[-1]['wrong'][0]}\n  {rows[-1]['lines']}")
+                print(f"  {rows[-1]['attacks']}")
                 print(f"  again: python -m tests.torture --seed {seed} --group {group} --case {number}", flush=True)
                 if not given.keep_going:
                     break

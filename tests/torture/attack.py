@@ -11,8 +11,6 @@ as the last rename.
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import os
 import random
 import re
@@ -23,47 +21,24 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from tests.sipf_cli.commands import PROGRAM, environment
-from tests.sipf_cli.warm import SUBREAPER, begin, keep_warm
+from tests.sipf_cli.warm import begin, keep_warm
+from tests.torture.attacks import Attack, before_an_edit, failing, signalled
+from tests.torture.edits import edit
 from tests.torture.outcome import Wrong, complete, difference, mapped, shared_memory, tree
 from tests.torture.power import State
+from tests.torture.processes import adopt, children, is_stopped, no_leftovers
 from tests.torture.recipes import Inputs, Recipe, draw
 from tests.torture.shim import calls, preloaded, variables
 
 LONGEST = 240
 """Seconds until a command is taken to hang."""
-SOON, RAY_SOON = 20, 120
-"""Seconds in which what a killed command has started must have ended. Ray's processes seldom look for their parent."""
-SIGNALS = {"SIGKILL": 55, "SIGTERM": 20, "SIGINT": 15, "SIGSTOP": 10}
-"""How often each is sent; a stopped process is continued after a while."""
-ERRORS = {"ENOSPC": 30, "EDQUOT": 15, "EIO": 40, "EROFS": 15}
-"""How often a call fails with each."""
-AT_CALLS = ("rename", "fsync", "unlink", "create", "empty", "truncate", "write", "pwrite", "mkdir", "rmdir", "any")
-
-
-@dataclass
-class Attack:
-    """What is done to one run of a command, and what came of it."""
-
-    kind: str
-    """call (a signal at a call of shim.c), time, start or child; fault (a call fails), short or clock."""
-    signal: str
-    """Its name, or that of the error."""
-    at: str = ""
-    """The call as shim.c takes it, or a share of the undisturbed run's seconds."""
-    warm: bool = True
-    """Whether the command was forked from a process that has the libraries imported."""
-    moment: str = ""
-    """Where it hit, in words; empty if the command was over before."""
-    code: int | None = None
-    victim: str = ""
-    """The child that was attacked."""
 
 
 @dataclass
@@ -87,15 +62,10 @@ class Attacker:
 
     def __init__(self, folder: Path, url: str = "") -> None:
         self.folder, self.url = folder, url
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self._adopt()
+        adopt()
         keep_warm(self._environment(folder, {}))
         self.inputs = Inputs(folder / "inputs", self._environment(folder, {}))
         self._known = {child.pid for child in psutil.Process().children(recursive=True)}
-
-    def _adopt(self) -> None:
-        """Orphans become children of this process, so that none escapes the search for leftovers."""
-        self._libc.prctl(SUBREAPER, 1, 0, 0, 0)
 
     def _environment(self, temporary: Path, more: dict[str, str]) -> dict[str, str]:
         found = environment(LD_PRELOAD=preloaded(), TMPDIR=str(temporary), **more)
@@ -110,7 +80,7 @@ class Attacker:
         begun, attacks, wrong = time.monotonic(), [], []
         try:
             whole = self._whole(recipe, place)
-            attacks.extend(self._attacked(recipe, whole, place, draws, kills, group.endswith("faults")))
+            attacks.extend(self._attacked(recipe, whole, place, draws, kills, group))
         except Wrong as error:
             wrong.append(str(error))
         row = {
@@ -124,7 +94,7 @@ class Attacker:
 
     def _whole(self, recipe: Recipe, place: Path) -> Whole:
         run, codes, seconds, counts = place / "whole", [], [], []
-        run.mkdir(parents=True)
+        _empty(run, recipe)
         for number, line in enumerate(recipe.lines):
             log, begun = place / f"log.{number}", time.monotonic()
             self._begin(recipe, number, run, place, log=log)
@@ -145,7 +115,7 @@ class Attacker:
         """
         run, log = place / "run", place / "log"
         whole = self._whole(recipe, place)
-        run.mkdir()
+        _empty(run, recipe)
         last = len(recipe.lines) - 1
         for number in range(last):
             self._again(recipe, whole, number, run, place)
@@ -160,8 +130,7 @@ class Attacker:
         whole, run, attacks = self._whole(recipe, place), place / "run", []
         for name in names:
             for nth in range(1, whole.calls[0][name] + 2):  # one more: a call that fails is counted, not recorded
-                shutil.rmtree(run, ignore_errors=True)
-                run.mkdir()
+                _empty(run, recipe)
                 attacks.append(Attack("call", "SIGKILL", f"{name}:{nth}:after:9"))
                 self._suffer(recipe, whole, 0, run, place, attacks[-1], random.Random(nth))
                 self.finish(recipe, whole, 0, run, place)
@@ -173,43 +142,29 @@ class Attacker:
         self._compare(recipe, whole, run)
 
     def _attacked(
-        self, recipe: Recipe, whole: Whole, place: Path, draws: random.Random, kills: int | None, is_faults: bool
+        self, recipe: Recipe, whole: Whole, place: Path, draws: random.Random, kills: int | None, group: str
     ) -> Iterator[Attack]:
         run = place / "run"
-        run.mkdir()
+        _empty(run, recipe)
         before = shared_memory()
-        most = draws.choice([3] if "--ray" in recipe.stage else [1, 1, 2, 3]) if kills is None else kills
+        often = [3] if "--ray" in recipe.stage else [1] if group == "edits" else [1, 1, 2, 3]
+        most = draws.choice(often) if kills is None else kills
         hit = draws.randrange(len(recipe.lines))
         for number in range(len(recipe.lines)):
             for _ in range(most if number == hit else draws.choice([0, 1]) if len(recipe.lines) > 1 else 0):
-                attack = _fault(whole, number, draws) if is_faults else self._draw(recipe, whole, number, draws)
+                attack = _drawn(group, recipe, whole.calls[number], draws)
                 yield attack
                 self._suffer(recipe, whole, number, run, place, attack, draws)
                 if recipe.piped and attack.moment:
                     return
-            self._again(recipe, whole, number, run, place)
+            if group == "edits":
+                self._after_an_edit(recipe, whole, number, run, place)
+            else:
+                self._again(recipe, whole, number, run, place)
         self._compare(recipe, whole, run)
         new = [name for name in shared_memory() - before if not mapped(name)]
         if new:
             raise Wrong(f"left in shared memory: {new}")
-
-    def _draw(self, recipe: Recipe, whole: Whole, number: int, draws: random.Random) -> Attack:
-        sort = draws.choices(list(SIGNALS), list(SIGNALS.values()))[0]
-        is_shared = any(word in recipe.stage for word in ("workers", "ray", "code"))
-        kinds = {"call": 60, "time": 20, "start": 5, "child": 80 if is_shared else 0}
-        kind = draws.choices(list(kinds), list(kinds.values()))[0]
-        warm = draws.random() > (0.3 if kind == "start" else 0.03)
-        if kind == "call":
-            names = [name for name in AT_CALLS if whole.calls[number][name]]
-            if not names:
-                return Attack("time", sort, f"{draws.random():.3f}", warm)
-            name = draws.choice(names)
-            nth = draws.randint(1, whole.calls[number][name])
-            when = draws.choice(["before", "after"])
-            return Attack("call", sort, f"{name}:{nth}:{when}:{int(signal.Signals[sort])}", warm)
-        if kind == "start":
-            return Attack("start", sort, f"{draws.random() * (0.05 if warm else 2):.4f}", warm)
-        return Attack(kind, sort, f"{draws.random():.3f}", warm)
 
     def _begin(
         self,
@@ -238,7 +193,7 @@ class Attacker:
                 self._process = begin(["sipf", *words], env=env, **how)
             else:
                 self._process = subprocess.Popen([*PROGRAM, *words], env=env, **how)
-            self._adopt()
+            adopt()
             if fed is not None:
                 assert fed.stdout is not None
                 fed.stdout.close()
@@ -269,14 +224,15 @@ class Attacker:
         """Run the command with the attack; check what it leaves at once."""
         said = place / "hit"
         said.unlink(missing_ok=True)
-        shim: dict[str, object] = {"said": said, **({"kill": attack.at} if attack.kind == "call" else {})}
+        is_killed = attack.kind == "call" or (attack.kind == "edit" and attack.at)
+        shim: dict[str, object] = {"said": said, **({"kill": attack.at} if is_killed else {})}
         if attack.kind in ("fault", "short", "clock"):
             shim[attack.kind.replace("fault", "fail")] = attack.at
         process = self._begin(recipe, number, run, place, warm=attack.warm, **shim)
         if attack.kind in ("fault", "short", "clock"):
             self._wait(process)
             attack.moment = _where(said, run) if attack.kind == "fault" else "all along"
-        elif attack.kind == "call":
+        elif attack.kind in ("call", "edit"):
             self._watch(recipe, number, run, place, process, attack, said, draws)
         else:
             share = float(attack.at)
@@ -285,11 +241,14 @@ class Attacker:
             self._send(recipe, process, attack, draws)
         attack.code = self._wait(process)
         self._judge(whole, number, attack)
-        self._no_leftovers("ray" in recipe.stage)
+        self._no_leftovers(recipe)
         for file in run.glob("*.manifest.json"):
             complete(file)
         if recipe.piped and not whole.said.startswith(self._stdout.read_bytes()):
             raise Wrong("what it wrote to stdout is not the beginning of the undisturbed run's")
+        if attack.kind == "edit":
+            attack.moment = attack.moment or "when it was done"
+            attack.victim = edit(run, draws)
 
     def _watch(
         self,
@@ -305,7 +264,7 @@ class Attacker:
         """Until the attack has hit or the process is over. While it is stopped, another writer may come."""
         end = time.monotonic() + LONGEST
         while process.poll() is None and time.monotonic() < end:
-            if attack.signal == "SIGSTOP" and said.exists() and _is_stopped(process.pid):
+            if attack.signal == "SIGSTOP" and said.exists() and is_stopped(process.pid):
                 if draws.random() < 0.5 and not recipe.piped and recipe.stdin is None:
                     self._another_writer(recipe, number, run, place)
                     self._process = process
@@ -331,7 +290,7 @@ class Attacker:
             return
         target = process.pid
         if attack.kind == "child":
-            found = self._children(process, "ray::Replica" if "--ray" in recipe.stage else "")
+            found = children(process, "ray::Replica" if "--ray" in recipe.stage else "")
             if not found:
                 return
             if "--ray" in recipe.stage:
@@ -347,19 +306,6 @@ class Attacker:
                 time.sleep(draws.random() * 0.3)
                 os.kill(target, signal.SIGCONT)
 
-    def _children(self, process: subprocess.Popen[bytes], name: str) -> list[psutil.Process]:
-        """The children of a command; with a name, those of that name, which are waited for: the others are Ray's own,
-        without which there is no cluster."""
-        found: list[psutil.Process] = []
-        while process.poll() is None:
-            with suppress(psutil.Error):
-                every = psutil.Process(process.pid).children(recursive=True)
-                found = [one for one in every if _named(one, name)]
-            if found or not name:
-                break
-            time.sleep(0.05)
-        return found
-
     def _judge(self, whole: Whole, number: int, attack: Attack) -> None:
         """Whether the command ended as it may after this attack."""
         usual = whole.codes[number]
@@ -372,7 +318,7 @@ class Attacker:
             allowed |= {4, 5, 6, 75}
         elif attack.moment:
             allowed |= {
-                "SIGKILL": {-9}, "SIGSTOP": set(), "SIGTERM": {75, -15}, "SIGINT": {130, -2},
+                "SIGKILL": {-9}, "edited": {-9}, "SIGSTOP": set(), "SIGTERM": {75, -15}, "SIGINT": {130, -2},
             }[attack.signal]  # fmt: skip
         text = self._said()
         if attack.kind == "start" and attack.signal == "SIGINT" and text.rstrip().endswith("KeyboardInterrupt"):
@@ -382,27 +328,22 @@ class Attacker:
         if "Traceback" in text and attack.kind not in ("start", "child") and attack.code not in (usual, -2):
             raise Wrong(f"after {attack.signal} {attack.moment} there is a traceback: {text[-3000:]}")
 
-    def _no_leftovers(self, is_ray: bool) -> None:
-        soon = RAY_SOON if is_ray else SOON
-        end = time.monotonic() + soon
-        while True:
-            left = []
-            for child in psutil.Process().children(recursive=True):
-                if child.pid in self._known:
-                    continue
-                with suppress(psutil.Error, ChildProcessError):
-                    if child.status() == psutil.STATUS_ZOMBIE and child.ppid() == os.getpid():
-                        os.waitpid(child.pid, os.WNOHANG)
-                    elif child.status() != psutil.STATUS_ZOMBIE:
-                        left.append((child.pid, " ".join(child.cmdline())[:200]))
-            if not left:
-                return
-            if time.monotonic() > end:
-                for pid, _ in left:
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
-                raise Wrong(f"processes are left {soon} seconds after the command: {left}")
-            time.sleep(0.02)
+    def _no_leftovers(self, recipe: Recipe) -> None:
+        no_leftovers(self._known.__contains__, "ray" in recipe.stage)
+
+    def _after_an_edit(self, recipe: Recipe, whole: Whole, number: int, run: Path, place: Path) -> None:
+        """Run a command again after its files were edited. It may refuse, but must leave them as they are then."""
+        before = _contents(run)
+        self._begin(recipe, number, run, place)
+        code, text = self._wait(), self._said()
+        after = _contents(run)
+        if code == whole.codes[number] and (code == 0 or before != after):
+            return
+        if code not in (2, 3) or "Traceback" in text:
+            raise Wrong(f"after an edit it ended with {code}: {text[-3000:]}")
+        if before != after:
+            raise Wrong(f"it refused and changed {[name for name in before if after.get(name) != before[name]]}")
+        self._again(replace(recipe, lines=[[*line, "--overwrite"] for line in recipe.lines]), whole, number, run, place)
 
     def _again(self, recipe: Recipe, whole: Whole, number: int, run: Path, place: Path) -> None:
         tries = 5 if "server" in recipe.stage else 1
@@ -412,7 +353,7 @@ class Attacker:
             code = self._wait()
             if code != 6:
                 break
-        self._no_leftovers("ray" in recipe.stage)
+        self._no_leftovers(recipe)
         if code != whole.codes[number]:
             raise Wrong(f"run again, it ended with {code}, not {whole.codes[number]}: {self._said()[-3000:]}")
         left = set(tree(place / "tmp")) - before
@@ -433,16 +374,24 @@ class Attacker:
                 raise Wrong(f"{name} differs from the undisturbed run's: {differs}")
 
 
-def _fault(whole: Whole, number: int, draws: random.Random) -> Attack:
-    kind = draws.choices(["fault", "short", "clock"], [80, 10, 10])[0]
-    if kind == "short":
-        return Attack(kind, "short writes", "1")
-    if kind == "clock":
-        return Attack(kind, "clock set back", str(-draws.choice([1, 3600, 86400 * 400])))
-    name = draws.choice([name for name in AT_CALLS if whole.calls[number][name]])
-    nth = draws.randint(1, whole.calls[number][name])
-    sort = draws.choices(list(ERRORS), list(ERRORS.values()))[0]
-    return Attack(kind, sort, f"{name}:{nth}:{getattr(errno, sort)}:{draws.choice([0, 1])}")
+def _contents(run: Path) -> dict[str, bytes]:
+    """Of all files but locks, which end with a process."""
+    return {name: (run / name).read_bytes() for name in tree(run) if not name.endswith(".lock")}
+
+
+def _empty(run: Path, recipe: Recipe) -> None:
+    """A folder with nothing in it but what the recipe begins with."""
+    shutil.rmtree(run, ignore_errors=True)
+    if recipe.begins is None:
+        run.mkdir(parents=True)
+    else:
+        shutil.copytree(recipe.begins, run)
+
+
+def _drawn(group: str, recipe: Recipe, found: Counter[str], draws: random.Random) -> Attack:
+    if group == "edits":
+        return before_an_edit(found, draws)
+    return failing(found, draws) if group.endswith("faults") else signalled(recipe, found, draws)
 
 
 def _where(said: Path, run: Path) -> str:
@@ -456,15 +405,3 @@ def _where(said: Path, run: Path) -> str:
 def _generic(path: str, run: Path) -> str:
     name = str(Path(path).relative_to(run)) if Path(path) != run else "the folder"
     return re.sub(r"shard\.\d", "shard.N", re.sub(r"-\d+", "-N", name))
-
-
-def _named(process: psutil.Process, name: str) -> bool:
-    with suppress(psutil.Error):
-        return bool(process.cmdline()) and process.cmdline()[0].startswith(name)
-    return False
-
-
-def _is_stopped(pid: int) -> bool:
-    with suppress(psutil.Error):
-        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
-    return False

@@ -40,7 +40,10 @@ def complete(manifest: Path) -> None:
 def difference(made: Path, wanted: Path) -> str:
     """What differs between two files; in a manifest or a history that is not times and costs."""
     if made.name.endswith("manifest.json") or made.name == "beside.json":
-        one, two = (json.loads(path.read_text(encoding="utf-8")) for path in (made, wanted))
+        try:
+            one, two = (json.loads(path.read_text(encoding="utf-8")) for path in (made, wanted))
+        except ValueError as error:
+            return f"no JSON ({error})"
         keys = KEPT if "identity" not in one else sorted({*one, *two} - {"seconds", "started", "finished", "usage"})
         found = [key for key in keys if one.get(key) != two.get(key)]
         return ", ".join(f"{key}: {one.get(key)} and not {two.get(key)}"[:300] for key in found)

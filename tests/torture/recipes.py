@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
@@ -30,10 +31,8 @@ class Recipe:
     lines: list[list[str]]
     stdin: Path | None = None
     piped: bool = False
-    slow: bool = False
-    """It loads libraries or trains, and takes seconds."""
-    files: dict[str, str] = field(default_factory=dict)
-    """Files that the folder holds before, by name."""
+    begins: Path | None = None
+    """A folder whose files are there before."""
 
 
 class Inputs:
@@ -76,6 +75,22 @@ class Inputs:
             self._prm = self.folder / "prm"
             self._run("train-prm", self.some("labels", 12), "-m", "chain-base", *TRAIN, "-o", self._prm)
         return self._prm
+
+    def loop(self) -> Path:
+        """The folder of a loop of two rounds, of which no model is left."""
+        folder = self.folder / "loop"
+        if not folder.exists():
+            run(self.folder, "data", "chain", "--split", "test", "-n", 40, "-o", "test.jsonl", env=self._environment)
+            (folder / "eval").mkdir(parents=True)
+            for policy, share in (("sft", 0.4), ("round1", 0.5), ("round2", 0.6)):
+                how = ("--engine", "scripted", "--script", f"gold:{share}", "-o", f"loop/eval/{policy}.jsonl")
+                self._run("eval", "test.jsonl", *how)
+            for number in (0, 1):
+                (folder / f"r{number}").mkdir()
+                for name in ("paths", "labels", "scored", "pairs"):
+                    for file in self.folder.glob(f"{name}.jsonl*"):
+                        shutil.copy(file, folder / f"r{number}")
+        return folder
 
     def some(self, name: str, n: int, *, bad: bool = False) -> Path:
         """The first lines of an input, `bad` ones among them if asked for."""
@@ -169,6 +184,16 @@ def _eval(draws: random.Random, inputs: Inputs) -> Recipe:
     return Recipe("eval", [[*line, "-o", "out.jsonl"]])
 
 
+def _report(draws: random.Random, inputs: Inputs) -> Recipe:
+    line = ["report", str(inputs.loop()), "--problems", str(draws.choice([0, 5, 40])), "-o", "page.html"]
+    return Recipe("report", [[*line, *draws.choice([[], ["--figures", "figures"]])]])
+
+
+def _health(draws: random.Random, inputs: Inputs) -> Recipe:
+    line = ["health", ".", "--patience", str(draws.randint(1, 2)), "--min-gain", str(draws.choice([0.01, 0.2]))]
+    return Recipe("health", [line], begins=inputs.loop())
+
+
 def _shards(draws: random.Random, inputs: Inputs) -> Recipe:
     n = draws.randint(2, 3)
     line = [
@@ -209,7 +234,7 @@ def _workers(draws: random.Random, inputs: Inputs) -> Recipe:
 def _ray(draws: random.Random, inputs: Inputs) -> Recipe:
     line = ["sample", str(inputs.some("problems", 60)), "--engine", "scripted", "--script", "gold:0.5", "-n", "4"]
     line += ["--script-delay", "100", "--batch-rows", "4", "--ray", "local", "--replicas", "2"]
-    return Recipe("sample --ray", [[*line, "-o", "out.jsonl"]], slow=True)
+    return Recipe("sample --ray", [[*line, "-o", "out.jsonl"]])
 
 
 def _server(draws: random.Random, inputs: Inputs) -> Recipe:
@@ -223,7 +248,7 @@ def _server(draws: random.Random, inputs: Inputs) -> Recipe:
 
 def _hf(stage: str) -> Callable[[random.Random, Inputs], Recipe]:
     def drawn(draws: random.Random, inputs: Inputs) -> Recipe:
-        name = "problems" if stage in ("sample", "eval") else "paths"
+        name = {"sample": "problems", "eval": "problems", "eval-prm": "judged"}.get(stage, "paths")
         line = [stage, str(inputs.some(name, draws.randint(4, 12)))]
         match stage:
             case "sample":
@@ -238,6 +263,8 @@ def _hf(stage: str) -> Callable[[random.Random, Inputs], Recipe]:
                 ]
             case "eval":
                 line += [*HF]
+            case "eval-prm":
+                line += ["-m", str(inputs.prm()), "--batch-tokens", "64", *ON_CPU]
             case "score":
                 by = draws.choice([["-m", str(inputs.prm())], ["--by", "likelihood", "-m", "chain-base"]])
                 line += [*by, "--batch-tokens", "64", *ON_CPU]
@@ -251,7 +278,20 @@ def _train(stage: str) -> Callable[[random.Random, Inputs], Recipe]:
         name = {"sft": "problems", "train-prm": "labels"}.get(stage, "pairs")
         line = [stage, str(inputs.some(name, draws.randint(16, 32))), "-m", "chain-base", *TRAIN]
         line += draws.choice([[], [], ["--held-out", "0.2", "--keep", "best"], ["--lora"], ["--lora", "--merge"]])
-        return Recipe(stage, [[*line, "-o", "out"]], slow=True)
+        return Recipe(stage, [[*line, "-o", "out"]])
+
+    return drawn
+
+
+def _vllm(stage: str) -> Callable[[random.Random, Inputs], Recipe]:
+    """Greedily: what else is running beside a text may change the last bits of its probabilities."""
+
+    def drawn(draws: random.Random, inputs: Inputs) -> Recipe:
+        name = "problems" if stage in ("sample", "eval") else "paths"
+        line = [stage, str(inputs.some(name, draws.randint(8, 24))), "--engine", "vllm", "-m", "chain-base"]
+        line += [] if stage == "eval" else ["--temperature", "0"]
+        line += ["--k", "1"] if stage == "simulate" else []
+        return Recipe(f"{stage} vllm", [[*line, "-o", "out.jsonl"]])
 
     return drawn
 
@@ -260,11 +300,15 @@ Draw = Callable[[random.Random, Inputs], Recipe]
 GROUPS: dict[str, tuple[Draw, ...]] = {
     "scripted": (
         _sample, _sample, _simulate, _simulate, _simulate, _relabel, _pairs, _export, _data, _eval, _shards, _overwrite,
-        _from_pipe, _to_pipe, _code, _workers,
+        _from_pipe, _to_pipe, _code, _workers, _report, _health,
     ),
-    "faults": (_sample, _simulate, _relabel, _pairs, _export, _data, _eval, _shards, _overwrite, _from_pipe),
+    "faults": (
+        _sample, _simulate, _relabel, _pairs, _export, _data, _eval, _shards, _overwrite, _from_pipe, _report, _health,
+    ),
+    "edits": (_sample, _simulate, _relabel, _pairs, _export, _data, _eval, _code),
     "server": (_server,),
-    "hf": tuple(_hf(stage) for stage in ("sample", "simulate", "score", "eval")),
+    "hf": tuple(_hf(stage) for stage in ("sample", "simulate", "score", "eval", "eval-prm")),
+    "vllm": tuple(_vllm(stage) for stage in ("sample", "simulate", "eval")),
     "train": tuple(_train(stage) for stage in ("sft", "train-prm", "orpo", "dpo")),
     "train-faults": tuple(_train(stage) for stage in ("sft", "train-prm", "orpo", "dpo")),
     "ray": (_ray,),
