@@ -21,12 +21,13 @@ from pathlib import Path
 
 from tests.fuzz.environment import ENVIRONMENT
 from tests.fuzz.model_folders import MODELS, forget
+from tests.fuzz.servers import SERVERS
 from tests.fuzz.targets import TARGETS, Target
 
 SLOW = 5.0
 MEMORY_GIB = 12
 """Address space: what asks for more is a fault instead of the end of the machine."""
-ALL = (*TARGETS, MODELS, ENVIRONMENT)
+ALL = (*TARGETS, MODELS, ENVIRONMENT, *SERVERS)
 
 
 def feed(target: Target, seed: int, folder: Path) -> tuple[int, str]:

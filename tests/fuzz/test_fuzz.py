@@ -11,6 +11,7 @@ from tests.fuzz.__main__ import feed
 from tests.fuzz.environment import ENVIRONMENT
 from tests.fuzz.model_folders import MODELS, forget
 from tests.fuzz.mutations import mutated
+from tests.fuzz.servers import SERVERS
 from tests.fuzz.targets import TARGETS, Target
 
 
@@ -31,6 +32,12 @@ def test_a_model_folder_with_one_odd_file_is_loaded_or_refused_in_one_line(tmp_p
 def test_odd_variables_end_in_a_known_exit_code(tmp_path: Path) -> None:
     for seed in range(60):
         assert not feed(ENVIRONMENT, seed, tmp_path)[1]
+
+
+@pytest.mark.parametrize("target", SERVERS, ids=lambda target: target.name)
+def test_a_server_may_answer_anything(target: Target, tmp_path: Path) -> None:
+    for seed in range(25):
+        assert not feed(target, seed, tmp_path)[1]
 
 
 def test_a_reader_that_trips_is_found(tmp_path: Path) -> None:

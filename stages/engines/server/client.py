@@ -34,7 +34,8 @@ from typing import Any, TypeVar
 import httpx2
 
 from evals.errors import ModelError
-from stages.engines.server.dialect import Dialect, Malformed
+from stages.engines.server.dialect import Dialect
+from stages.engines.server.replies import Malformed, NoReply, Reply, ask
 from stages.runs.faults import ProblemFailed
 from stages.settings.model import ServerSettings
 
@@ -74,7 +75,7 @@ class RetryingClient:
     Args:
         url: what stands before "/completions".
         concurrency: requests that may be open at once.
-        timeout: seconds to wait for an answer.
+        timeout: seconds to wait for a whole answer.
         retries: tries after the first.
         key: sent as a bearer token; never shown.
     """
@@ -89,7 +90,7 @@ class RetryingClient:
         key: str | None = None,
     ) -> None:
         self.url, self.concurrency, self.retries = url, concurrency, retries
-        self._key = key
+        self._key, self._timeout = key, timeout
         self.tried_again = 0
         self.dialect = Dialect()
         self._gate = asyncio.Semaphore(concurrency)
@@ -145,9 +146,9 @@ class RetryingClient:
     async def get(self, path: str) -> Any:
         """The JSON behind a path, or None where the server has nothing there."""
         try:
-            response = await self._client.get(path)
-            return response.json() if response.status_code == 200 else None
-        except (httpx2.TransportError, ValueError):
+            reply = await ask(self._client, "GET", path, seconds=self._timeout)
+            return reply.json() if reply.status == 200 else None
+        except (NoReply, Malformed):
             return None
 
     async def _try(self, path: str, body: dict[str, Any], read: Callable[[Any], Read]) -> Read | _Trouble:
@@ -155,33 +156,32 @@ class RetryingClient:
             async with self._gate:
                 await self._wait()
                 sent, when = self.dialect.written(body), time.monotonic()
-                response = await self._client.post(path, json=sent)
-        except httpx2.TimeoutException as error:
-            return _Trouble(f"no answer in time ({type(error).__name__})")
-        except httpx2.TransportError as error:
-            return _Trouble(self._without_key(str(error)) or type(error).__name__)
-        status = response.status_code
+                reply = await ask(self._client, "POST", path, seconds=self._timeout, json=sent)
+        except NoReply as error:
+            return _Trouble(self._without_key(str(error)))
+        status = reply.status
         if status in RETRIED or status >= 500:
-            return _Trouble(f"HTTP {status}{self._said(response)}", status == 429, _retry_after(response))
-        if status in (400, 422) and self.dialect.learn(sent, _json(response)):
+            return _Trouble(f"HTTP {status}{self._said(reply)}", status == 429, _retry_after(reply))
+        if status in (400, 422) and self.dialect.learn(sent, _json(reply)):
             return await self._try(path, body, read)
         if status != 200:
-            raise self._refusal(status, path, response)
+            raise self._refusal(status, path, reply)
         try:
-            answer = read(response.json())
-        except (Malformed, ValueError) as error:
+            answer = read(reply.json())
+        except Malformed as error:
             return _Trouble(f"an answer that cannot be read ({error})")
         self._served, self._reached = time.monotonic(), max(self._reached, when)
         return answer
 
-    def _said(self, response: httpx2.Response) -> str:
-        return self._without_key(_said(response))  # some servers show the key that they refuse
+    def _said(self, reply: Reply) -> str:
+        said = self._without_key(reply.said())  # some servers show the key that they refuse
+        return f": {said}" if said else ""
 
     def _without_key(self, text: str) -> str:
         return text.replace(self._key, "[key]") if self._key else text
 
-    def _refusal(self, status: int, path: str, response: httpx2.Response) -> ModelError | ProblemFailed:
-        said = f"HTTP {status}{self._said(response)}"
+    def _refusal(self, status: int, path: str, reply: Reply) -> ModelError | ProblemFailed:
+        said = f"HTTP {status}{self._said(reply)}"
         if status in (401, 403):
             return ModelError(
                 f"{self.url} lets nobody in without a valid key: {said}", "Set SIPF_API_KEY (or OPENAI_API_KEY)."
@@ -243,29 +243,17 @@ class RetryingClient:
         await self._client.aclose()
 
 
-def _json(response: httpx2.Response) -> Any:
+def _json(reply: Reply) -> Any:
     """What the server says as JSON, or None."""
     try:
-        return response.json()
-    except ValueError:
+        return reply.json()
+    except Malformed:
         return None
 
 
-def _said(response: httpx2.Response) -> str:
-    """What a refusing server says, in one short line."""
-    try:
-        said = response.json()
-        error = said.get("error", said) if isinstance(said, dict) else said
-        text = str(error.get("message", error) if isinstance(error, dict) else error)
-    except ValueError:
-        text = response.text
-    text = " ".join(text.split())
-    return f": {text[:300]}" if text else ""
-
-
-def _retry_after(response: httpx2.Response) -> float | None:
+def _retry_after(reply: Reply) -> float | None:
     """Seconds of a Retry-After header, given as seconds or as a date."""
-    value = response.headers.get("Retry-After")
+    value = reply.headers.get("Retry-After")
     if value is None:
         return None
     try:

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from stages.engines.server.replies import Malformed, in_short, writable
 from stages.runs.faults import ProblemFailed
 
 STOPS = 4
@@ -31,10 +32,6 @@ _ENDED = frozenset({"stop", "eos", "eos_token", "end_turn", "stop_sequence", "to
 _CUT = frozenset({"length", "max_tokens", "max_length", "model_length", "content_filter"})
 _BROKEN = frozenset({"abort", "error"})
 """Finish reasons of texts that the server gave up half-way."""
-
-
-class Malformed(Exception):
-    """An answer that is not what it should be."""
 
 
 class Dialect:
@@ -80,8 +77,9 @@ def _named(refusal: Any) -> str:
     # as FastAPI writes it: {"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], ...}]}
     detail = refusal.get("detail")
     for fault in detail if isinstance(detail, list) else []:
-        if isinstance(fault, dict) and fault.get("type") == "extra_forbidden" and fault.get("loc"):
-            return str(fault["loc"][-1])
+        place = fault.get("loc") if isinstance(fault, dict) and fault.get("type") == "extra_forbidden" else None
+        if isinstance(place, list) and place:
+            return str(place[-1])
     return ""
 
 
@@ -113,9 +111,10 @@ def read_answer(answer: Any, most: int) -> Written:
     if prompt is not None:
         prompt = max(0, prompt - (cached or 0))
     reason = choice.get("finish_reason")
+    reason = reason if isinstance(reason, str) else None
     if reason in _BROKEN:
         raise Malformed(f"the server gave it up: finish_reason {reason!r}")
-    text = _text(choice, reason)
+    text = writable(_text(choice, reason))
     tokens = None if tokens == 0 and text else tokens  # as Ollama counts what it has not measured
     cut = reason in _CUT or (reason not in _ENDED and tokens is not None and tokens >= most)
     return Written(text, "length" if cut else "stop", tokens, prompt)
@@ -135,7 +134,7 @@ def _text(choice: Mapping[str, Any], reason: Any) -> str:
     if isinstance(content, str):
         return content
     if message.get("refusal"):
-        raise ProblemFailed(f"the model refuses it: {' '.join(str(message['refusal']).split())[:300]}")
+        raise ProblemFailed(f"the model refuses it: {in_short(str(message['refusal']))}")
     thoughts = message.get("reasoning_content") or message.get("reasoning")
     if reason is None and not thoughts:
         raise Malformed("its choice has no text")
@@ -158,7 +157,7 @@ def first_choice(answer: Any) -> dict[str, Any]:
         return found
     said = answer.get("error") if isinstance(answer, dict) else None
     said = said.get("message", said) if isinstance(said, dict) else said
-    raise Malformed(f"it says: {' '.join(str(said).split())[:300]}" if said else "it has no choices")
+    raise Malformed(f"it says: {in_short(str(said))}" if said else "it has no choices")
 
 
 def _count(value: Any) -> int | None:

@@ -25,6 +25,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -35,7 +36,8 @@ from evals.tasks.prompts import CHAT
 from stages.engines.base import Completion, Draw, Request
 from stages.engines.draws import Answer, DrawEngine
 from stages.engines.server.client import RetryingClient
-from stages.engines.server.dialect import STOPS, Malformed, Written, first_choice, read_answer
+from stages.engines.server.dialect import STOPS, Written, first_choice, read_answer
+from stages.engines.server.replies import Malformed
 from stages.models.prompts import Prompter
 from stages.models.templates import Prompters
 from stages.settings.model import ModelSettings
@@ -149,8 +151,10 @@ class ServerEngine(DrawEngine):
         listed = await asyncio.shield(self._card)
         cards = listed.get("data") if isinstance(listed, dict) else None
         for card in cards if isinstance(cards, list) else []:
-            if isinstance(card, dict) and card.get("id") == self.model and isinstance(card.get("max_model_len"), int):
-                return int(card["max_model_len"])
+            if isinstance(card, dict) and card.get("id") == self.model:
+                length = card.get("max_model_len")
+                if isinstance(length, int) and length > 0:
+                    return length
         return 1 << 30
 
     def spent(self) -> dict[str, int]:
@@ -220,10 +224,15 @@ class _NoTokenizer:
 
 def _echoed(answer: Any, length: int) -> list[float]:
     """Log-probability of every prompt token; the first has none and counts 0."""
-    found = (first_choice(answer).get("logprobs") or {}).get("token_logprobs")
-    if not isinstance(found, list) or len(found) < length or not all(isinstance(x, int | float) for x in found[1:]):
+    given = first_choice(answer).get("logprobs")
+    found = given.get("token_logprobs") if isinstance(given, dict) else None
+    if not isinstance(found, list) or len(found) < length or not all(map(_is_finite, found[1:])):
         raise Malformed("it does not echo the prompt's log-probabilities")
     return [0.0, *map(float, found[1:])]
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
 
 
 def base_url(url: str) -> str:

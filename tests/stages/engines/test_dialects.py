@@ -11,8 +11,9 @@ from evals.errors import ModelError
 from stages.engines.base import Draw, Request
 from stages.engines.server import client
 from stages.engines.server.client import RetryingClient
-from stages.engines.server.dialect import Dialect, Malformed, read_answer
+from stages.engines.server.dialect import Dialect, read_answer
 from stages.engines.server.engine import ServerEngine
+from stages.engines.server.replies import Malformed
 from stages.runs.faults import ProblemFailed
 from tests.models import build_tokenizer
 from tests.stages.engines.lookalike import Lookalike, Reply, wrote
@@ -244,3 +245,17 @@ def test_a_short_prompt_is_asked_for_with_the_same_options() -> None:
     assert isinstance(error, ModelError)
     whole, short = server.bodies
     assert short == {**whole, "prompt": "1+1=", "max_tokens": 16}
+
+
+def test_halves_of_characters_are_replaced_where_text_is_taken_over() -> None:
+    half = {"choices": [{"text": "4\ud800", "finish_reason": "stop"}]}
+    assert read_answer(half, 9).text == "4\ufffd"
+    with pytest.raises(Malformed, match="it says: \ufffd"):
+        read_answer({"error": {"message": "\udfff"}}, 9)
+    with pytest.raises(ProblemFailed, match="refuses it: \ufffd"):
+        read_answer({"choices": [{"message": {"refusal": "\ud800"}}]}, 9)
+
+
+@pytest.mark.parametrize("reason", [[], {}, ["stop"], 3, True])
+def test_a_reason_that_is_no_word_counts_as_none(reason: Any) -> None:
+    assert read_answer({"choices": [{"text": "4", "finish_reason": reason}]}, 9).finish == "stop"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from types import SimpleNamespace
@@ -16,8 +17,8 @@ from evals.datasets import code_file
 from evals.errors import ModelError, UsageError
 from evals.records import Problem
 from stages.engines.base import Completion, Draw, Request, generate
-from stages.engines.server import client
-from stages.engines.server.client import RetryingClient
+from stages.engines.server import client, replies
+from stages.engines.server.client import RetryingClient, ServerGone
 from stages.engines.server.engine import ServerEngine, base_url
 from stages.runs.faults import ProblemFailed
 from tests.models import build_tokenizer
@@ -201,16 +202,62 @@ FIRST_TRIES: dict[str, Reply] = {
     "given up": Reply(json={"choices": [{"text": "4", "finish_reason": "abort"}]}),
     "200 with an error": Reply(json={"error": "Unexpected endpoint or method."}),
     "a list": Reply(json=["what"]),
+    "nested without end": Reply(raw=b"[" * 100_000),
+    "no number that Python reads": Reply(raw=b'{"choices": [{"text": "4"}], "usage": ' + b"9" * 5_000 + b"}"),
+    "badly packed": Reply(raw=b"{}", headers={"Content-Encoding": "gzip"}),
+    "too large": Reply(raw=b" " * 40_000 + b"{}"),
+    "too large when it is unpacked": Reply(raw=gzip.compress(b" " * 40_000), headers={"Content-Encoding": "gzip"}),
 }
 
 
 @pytest.mark.parametrize("kind", FIRST_TRIES)
-def test_what_passes_is_tried_again(kind: str) -> None:
+def test_what_passes_is_tried_again(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replies, "LARGEST", 30_000)
     with Lookalike(lambda body, number: FIRST_TRIES[kind] if number < 2 else by_seed(body, number)) as server:
         ((answer,),) = ask(server, request(), timeout=1.0 if kind == "too slow" else 60.0)
     assert answer.text.startswith("seed")
     assert [body["seed"] for body in server.bodies] == [answer.seed] * 3
     assert server.engine.spent()["requests tried again"] == 2
+
+
+def test_an_answer_that_comes_byte_by_byte_without_end_is_given_up() -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        with suppress(ConnectionError):
+            while True:
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+
+    async def go() -> None:
+        server = await asyncio.start_server(drip, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        caller = RetryingClient(f"http://127.0.0.1:{port}/v1", timeout=0.3, retries=0)
+        try:
+            with pytest.raises(ServerGone, match=r"no whole answer within 0\.3 seconds"):
+                await caller.post("/completions", {"prompt": "x"}, lambda said: said)
+        finally:
+            await caller.close()
+            server.close()
+
+    asyncio.run(asyncio.wait_for(go(), 30))
+
+
+@pytest.mark.parametrize("given", [[], [None], {"token_logprobs": [None, *([10**400] * 99)]}, {"token_logprobs": {}}])
+def test_an_echo_without_numbers_is_no_likelihood(given: Any) -> None:
+    reply = Reply(json={"choices": [{"text": "", "finish_reason": "length", "logprobs": given}]})
+
+    async def go(server: Lookalike) -> None:
+        engine = ServerEngine(RetryingClient(server.url, retries=0), "m1", tokenizer=build_tokenizer("llama"))
+        try:
+            with pytest.raises(ServerGone, match="does not echo"):
+                await engine.loglikelihood(problem(), ["A"])
+        finally:
+            await engine.close()
+
+    with Lookalike(lambda _body, _number: reply) as server:
+        asyncio.run(go(server))
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
