@@ -313,7 +313,7 @@ def _write(path: Path, content: str) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(str(path), error) from error
-    with atomic_file(str(path)) as file:
+    with atomic_file(os.path.realpath(path)) as file:  # a link stays one
         file.write(data)
     return len(data)
 

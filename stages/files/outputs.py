@@ -84,7 +84,7 @@ def save_manifest(paths: list[str], data: Mapping[str, Any]) -> None:
     """
     for path in paths:
         try:
-            write_manifest(path, data)
+            write_manifest(os.path.realpath(path), data)  # a link stays one
         except OSError as error:
             raise cannot_write(path, error) from error
 

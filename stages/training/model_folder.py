@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -55,7 +56,8 @@ class ModelFolder:
     """
 
     def __init__(self, out: str, identity: Mapping[str, Any], overwrite: bool = False, main: bool = True) -> None:
-        self.out = Path(out)
+        # a link stays one: its target may lie on another file system, so all is made beside that
+        self.out = Path(os.path.realpath(out) if os.path.islink(out) else out)
         self.part = Path(f"{self.out}.part")
         self.final = self.part / "final"
         self.checkpoints = self.part / "checkpoints"

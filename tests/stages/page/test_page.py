@@ -265,6 +265,14 @@ def test_whatever_files_and_models_say_is_text(tmp_path: Path) -> None:
         ElementTree.parse(file)
 
 
+def test_a_page_whose_name_is_a_link_is_written_where_it_leads(loop: Path, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "out.html").symlink_to(tmp_path / "real" / "page.html")
+    made([loop], tmp_path / "out.html")
+    assert (tmp_path / "out.html").is_symlink()
+    assert [file.name for file in (tmp_path / "real").iterdir()] == ["page.html"]
+
+
 def test_the_page_fetches_nothing(loop: Path, tmp_path: Path) -> None:
     page, _ = made([loop], tmp_path / "out.html")
     for part in page.everything():

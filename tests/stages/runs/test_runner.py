@@ -5,9 +5,11 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import random
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -392,12 +394,18 @@ def test_device_as_output_stays_a_device(source: Path) -> None:
     assert Path("/dev/null").is_char_device()
 
 
-def test_link_as_output_stays_a_link(tmp_path: Path, source: Path) -> None:
-    (tmp_path / "real").mkdir()
-    (tmp_path / "out.jsonl").symlink_to(tmp_path / "real" / "out.jsonl")
-    go(source, tmp_path / "out.jsonl")
-    assert (tmp_path / "out.jsonl").is_symlink()
-    assert go(source, tmp_path / "real" / "out.jsonl").already
+@pytest.mark.parametrize("is_elsewhere", [False, True], ids=["same file system", "another one"])
+def test_link_as_output_stays_a_link(tmp_path: Path, source: Path, is_elsewhere: bool) -> None:
+    memory = "/dev/shm"
+    if is_elsewhere and not (os.path.isdir(memory) and os.stat(memory).st_dev != os.stat(tmp_path).st_dev):
+        pytest.skip("no second file system")
+    with tempfile.TemporaryDirectory(dir=memory if is_elsewhere else tmp_path) as real:
+        for name in ("out.jsonl", "copy.json"):
+            (tmp_path / name).symlink_to(Path(real) / name)
+        go(source, tmp_path / "out.jsonl", manifest=str(tmp_path / "copy.json"))
+        assert all((tmp_path / name).is_symlink() for name in ("out.jsonl", "copy.json"))
+        assert go(source, Path(real) / "out.jsonl").already
+        assert sorted(os.listdir(real)) == ["copy.json", "out.jsonl", "out.jsonl.manifest.json"]
 
 
 def test_parents_are_told_and_a_changed_one_too(tmp_path: Path, source: Path) -> None:

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import signal
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -296,3 +297,21 @@ def test_a_power_cut_leaves_no_best_weights_that_are_called_complete_and_are_not
     BestWeights(tmp_path / "best").consider(Saver(), 2, 0.5)
     assert (place / "best.json").exists()
     assert synced.holds(place / "weights", place)
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["dangling", "to an empty folder"])
+def test_an_output_that_is_a_link_stays_one_and_the_model_lies_where_it_leads(tmp_path: Path, is_there: bool) -> None:
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else tmp_path  # another file system, where there is one
+    with tempfile.TemporaryDirectory(dir=memory) as place:
+        (tmp_path / "m").symlink_to(Path(place) / "real")
+        if is_there:
+            (Path(place) / "real").mkdir()
+        for done in (False, True):
+            with ModelFolder(str(tmp_path / "m"), {"stage": "sft"}) as folder:
+                assert folder.done is done
+                if not done:
+                    folder.final.mkdir()
+                    folder.finish({}, {})
+        assert (tmp_path / "m").is_symlink()
+        assert os.listdir(place) == ["real"]
+        assert (tmp_path / "m" / "manifest.json").is_file()
