@@ -22,7 +22,7 @@ for arm in $ARMS; do
   echo "== $arm" >&2
   arms+=("$OUT/$arm")
   # What the others share with it: its questions and M0; `equal`, its first paths and the number of its pairs; `labelled`,
-  # the first labels of sipf as well.
+  # the first labels of sipf as well (shuffled-...: those of sipf-paper), so these run after it.
   shared=(--out "$OUT/$arm" --sft-from "$first")
   equal=("${shared[@]}" --paths-of "$first" --pairs-of "$first")
   labelled=("${equal[@]}" --labels-of "$OUT/sipf")
@@ -60,8 +60,10 @@ for arm in $ARMS; do
     # How good the labels and the reward model have to be.
     k-*) SIPF_SIMULATE_K=${arm#k-} "${share[@]}" "${equal[@]}" --rule "$RULE" "$@" ;;
     share-*) SIPF_SIMULATE_SHARE=${arm#share-} SIPF_PAIRS_PASS_SHARE=$PASS_SHARE SIPF_PAIRS_AGGREGATE=mean "${loop[@]}" "${equal[@]}" --rule "$RULE" "$@" ;;
-    shuffled-*) # this share of the pairs by scores that were dealt out anew within each question
-      "${right[@]}" "${labelled[@]}" --rule "shuffled:${arm#shuffled-}" --rule "threshold:$(python3 -c "print(1 - ${arm#shuffled-})")" "$@" ;;
+    shuffled-*) # as sipf-paper, whose labels it takes, but this share of the pairs by scores dealt out anew within each question
+      part=${arm#shuffled-} rest=$(python3 -c "print(round(1 - ${arm#shuffled-}, 9))") rules=(--rule "shuffled:$part")
+      [ "$rest" = 0.0 ] || rules+=(--rule "threshold:$rest")
+      "${loop[@]}" "${equal[@]}" --labels-of "$OUT/sipf-paper" "${rules[@]}" "$@" ;;
 
     # Help from outside: a stronger model labels, judges, or is imitated.
     teacher) "${share[@]}" "${equal[@]}" --rule "$RULE" --simulator "${TEACHER:-teacher}" --prm-base "${TEACHER:-chain-teacher}" "$@" ;;

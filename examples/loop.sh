@@ -298,11 +298,12 @@ for i in $(seq 0 $((ROUNDS - 1))); do
       ;;
     rft | star | prft:*)
       # sft: the next policy from the right paths themselves. RFT learns them beside M0's own gold solutions, and new
-      # questions have none that a method may see; STaR does without.
+      # questions have none that a method may see; STaR does without, and learns one path a question.
       PATHS=right GOLD=--gold
       case $LEARN in prft:*) PATHS=$NAME:${LEARN#prft:} ;; esac
       if [ "$LEARN" = star ] || [ "$QUESTIONS" != "$SOURCE/data/sft.jsonl" ]; then GOLD=--no-gold; fi
-      train sft "$PAIRED" --paths "$PATHS" "$GOLD" ${MOST:+--most "$MOST"} --model "$START" -o "$NEXT"
+      ONE=$([ "$LEARN" != star ] || echo 1)
+      train sft "$PAIRED" --paths "$PATHS" "$GOLD" ${ONE:+--max-per-problem "$ONE"} ${MOST:+--most "$MOST"} --model "$START" -o "$NEXT"
       ;;
   esac
   POLICY=$NEXT

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import time
 from contextlib import suppress
@@ -11,6 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+
+from stages.settings.pairs import PairSettings
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 # Writes what it is asked to write: three lines and a manifest, or a folder where a model is trained. Fails if told to.
@@ -207,7 +211,11 @@ def test_the_simulator_is_chosen_for_each_round(place: Path) -> None:
         ("dpo", ["sample", "pairs"], "dpo run/r0/pairs.jsonl --model run/m0 -o run/m1"),
         ("rpo", ["sample", "pairs"], "dpo run/r0/pairs.jsonl --model run/m0 --sft-weight 1 -o run/m1"),
         ("rft", ["sample"], "sft run/r0/pool.jsonl --paths right --gold --model my/base -o run/m1"),
-        ("star", ["sample"], "sft run/r0/pool.jsonl --paths right --no-gold --model my/base -o run/m1"),
+        (
+            "star",
+            ["sample"],
+            "sft run/r0/pool.jsonl --paths right --no-gold --max-per-problem 1 --model my/base -o run/m1",
+        ),
         (
             "prft:0.4",
             ["sample", "simulate", "train-prm", "score"],
@@ -281,8 +289,8 @@ def test_another_arm_can_be_the_one_that_the_others_share_with(place: Path) -> N
 
 
 def test_each_arm_of_the_full_set_is_told_what_makes_it_different(place: Path) -> None:
-    calls(place, "arms.sh", "--rounds", "1", OUT="all", ARMS="sipf")
-    names = "teacher distilled labels beta-1.0 shuffled-0.25 teacher-likelihood continue"
+    calls(place, "arms.sh", "--rounds", "1", OUT="all", ARMS="sipf sipf-paper")
+    names = "teacher distilled labels beta-1.0 shuffled-0.25 shuffled-1.0 teacher-likelihood continue"
     lines = calls(place, "arms.sh", "--rounds", "1", OUT="all", ARMS=names)
 
     def of(arm: str, stage: str) -> str:
@@ -294,12 +302,49 @@ def test_each_arm_of_the_full_set_is_told_what_makes_it_different(place: Path) -
     assert "--model chain-teacher" in of("distilled", "sample")
     assert "--by labels" in of("labels", "pairs")
     assert "--rule=shuffled:0.25 --rule=threshold:0.75" in of("shuffled-0.25", "pairs")
+    assert "--rule=shuffled:1.0 --by" in of("shuffled-1.0", "pairs")
+    assert not [line for line in only(lines, "simulate") if "shuffled" in line], "they take sipf-paper's labels"
+    for line in only(lines, "pairs"):
+        PairSettings(rule=tuple(re.findall(r"--rule=(\S+)", line)))
     assert "(beta 1.0)" in of("beta-1.0", "orpo")
     assert "--by likelihood --model chain-teacher" in of("teacher-likelihood", "score")
     assert "--continue-from all/sipf/m0" in of("continue", "orpo")
     unknown = ["bash", str(EXAMPLES / "arms.sh"), "--rounds", "1"]
     done = subprocess.run(unknown, cwd=place, env={**os.environ, "ARMS": "best"}, capture_output=True, text=True)
     assert (done.returncode, "there is no arm best" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "has_teacher"),
+    [
+        ([], {}, True),
+        (["--task", "chain"], {}, True),
+        (["--model", "m", "--task", "gsm8k"], {}, False),
+        (["--task", "gsm8k"], {"TEACHER": "big"}, True),
+        (["--task", "gsm8k"], {"FULL": "1"}, False),
+        ([], {"FULL": "1"}, True),
+    ],
+)
+def test_only_a_task_with_a_teacher_has_the_arms_that_it_helps(
+    tmp_path: Path, options: list[str], variables: dict[str, str], has_teacher: bool
+) -> None:
+    shutil.copy(EXAMPLES / "reproduce.sh", tmp_path)
+    (tmp_path / "arms.sh").write_text('echo "$ARMS: $*" >> arms\n')
+    (tmp_path / "claims.py").touch()
+    env = {**os.environ, "OUT": "run", "JOBS": "1", "SEEDS": "0", **variables}
+    done = subprocess.run(["bash", "reproduce.sh", *options], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first, *others = (tmp_path / "arms").read_text().splitlines()
+    arms, _, given = first.partition(": ")
+    assert set(arms.split()) & {"teacher", "teacher-labels", "distilled"} == (
+        {"teacher", "teacher-labels", "distilled"} if has_teacher else set()
+    )
+    assert ("teacher-likelihood" in arms) == (has_teacher and "FULL" in variables)
+    assert arms.split()[:3] == ["labels", "sipf", "siof"]
+    assert given.startswith("--rounds 3 --seed 0")
+    assert ("without the arms that a teacher helps" in done.stderr) != has_teacher
+    rounds = [line.split("--rounds ")[1].split()[0] for line in others]
+    assert rounds == ((["6"] if options else ["6", "3"]) if "FULL" in variables else [])
 
 
 def test_several_processes_train_through_accelerate_and_nothing_else_does(place: Path) -> None:
