@@ -15,12 +15,12 @@ SEEDS=${SEEDS:-$([ -n "$FULL" ] && echo 0 1 2 3 4 || echo 0 1)}
 # The arm that makes the fewest pairs says how many there may be.
 export FIRST=labels
 DEFAULT="labels sipf siof teacher rft sipf-paper siof-tokens srf teacher-labels without-or rft-tokens srf-tokens distilled"
-MORE="orm prft star rpo without-both beta-0.01 beta-1.0 fork frequent k-2 k-32 share-0.1 share-0.3 shuffled-0.5
+MORE="orm prft star rpo without-both beta-0.01 beta-1.0 fork frequent k-2 k-32 share-0.1 share-0.3 shuffled-0.5 \
 shuffled-1.0 teacher-simulator teacher-likelihood continue siof-continue"
 # A teacher ships with the embedded world alone; TEACHER=MODEL names one for other tasks.
 if [[ " $* " == *" --task "* && " $* " != *" --task chain "* && -z ${TEACHER:-} ]]; then
   for arm in teacher teacher-labels teacher-simulator teacher-likelihood distilled; do
-    DEFAULT=" $DEFAULT " MORE=" ${MORE//$'\n'/ } "
+    DEFAULT=" $DEFAULT " MORE=" $MORE "
     DEFAULT=${DEFAULT/ $arm / } MORE=${MORE/ $arm / }
   done
   echo "reproduce.sh: without the arms that a teacher helps; TEACHER=MODEL names one" >&2
