@@ -58,16 +58,17 @@ models: setup
 test-models: setup
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/real
 
-# Attacks commands with signals, failing calls and power cuts, and compares what they end in (tests/torture). N cases per
-# group, at most MINUTES; the seed is printed, SEED=... repeats it. What is done is in RESULTS, so it resumes. GROUP: what
-# is attacked: scripted server faults (failing calls), hf, train, ray.
+# Attacks commands with signals, failing calls, edits and power cuts, and compares what they end in (tests/torture). N
+# cases per group, at most MINUTES for them and as many for the power cuts; the seed is printed, SEED=... repeats it. What
+# is done is in RESULTS, so it resumes. GROUP: scripted, server, faults (failing calls), edits (between two runs), hf,
+# train, train-faults, ray.
 N ?= 100
 MINUTES ?= 30
-GROUP ?= scripted faults server
+GROUP ?= scripted faults edits server
 RESULTS ?= torture.jsonl
 torture: setup
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m tests.torture --cases $(N) --minutes $(MINUTES) --group $(GROUP) --results $(RESULTS) $(if $(SEED),--seed $(SEED))
-	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m tests.torture.cuts --cases 10 --states 60 $(if $(SEED),--seed $(SEED))
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m tests.torture.cuts --cases 10 --states 60 --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 # Feeds INPUTS nearly right lines, pairs, labels, answers and settings to what reads them (tests/fuzz).
 INPUTS ?= 100000

@@ -341,8 +341,8 @@ def page(
     if earlier:
         names = ", ".join(title(name) for name in earlier)
         parts.append(
-            f"Arms of an earlier run: {names}. Its M0 and its first paths differ in some texts, because the toolkit or"
-            " the machine was another one, so a comparison with them is one of two runs.\n"
+            f"Arms of an earlier run: {names}. Where the machine or the toolkit was another one, its M0 and its first"
+            " paths may differ in some texts, so a comparison with them is one of two runs.\n"
         )
     return "\n".join(parts)
 

@@ -148,7 +148,7 @@ def test_kept_arms_stand_beside_those_of_a_run(claims: ModuleType, run: Path, tm
     kept = tmp_path / "whole"
     first, told = made(run, "second", "--kept", str(kept)).split("\nArms of an earlier run: ")
     assert first.rstrip() == whole.rstrip(), "an arm that is gone comes from what was kept"
-    assert told.startswith("SIOF: outcome feedback. Its M0 ")
+    assert told.startswith("SIOF: outcome feedback. Where ")
     found = claims.arms_of([*claims.found_runs(again), *claims.kept_runs(kept / "arms.jsonl")])
     assert found["orm"].at("test").rate() == pytest.approx(0.6)
     assert found["siof"].at("test").rate() == pytest.approx(0.4)

@@ -4,7 +4,8 @@
     python -m tests.fuzz --only pairs --seed 4711          # one file again, as a failure names it
 
 Every file has a seed of its own. What is no error of this toolkit is a fault: it is printed with the command that
-repeats it, and the file is kept. So is what takes longer than `SLOW` seconds of CPU time for a file of 20 lines.
+repeats it, and the file is kept. So is what takes longer than `SLOW` seconds of CPU time for a file of 20 lines, or has
+not ended after `HANG` seconds.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import random
 import resource
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -25,18 +27,29 @@ from tests.fuzz.servers import SERVERS
 from tests.fuzz.targets import TARGETS, Target
 
 SLOW = 5.0
+HANG = 300
+"""Seconds after which a file is taken to hang the reader."""
 MEMORY_GIB = 12
 """Address space: what asks for more is a fault instead of the end of the machine."""
 ALL = (*TARGETS, MODELS, ENVIRONMENT, *SERVERS)
 
 
+def _hang(*_: object) -> None:
+    raise RuntimeError(f"not done after {HANG} seconds")
+
+
 def feed(target: Target, seed: int, folder: Path) -> tuple[int, str]:
     """Inputs of one file, and what is wrong, if anything."""
     began = time.process_time()
+    before = signal.signal(signal.SIGALRM, _hang)
+    signal.alarm(HANG)
     try:
         count = target.feed(random.Random(f"{target.name} {seed}"), folder)
     except Exception:  # anything that is not told in one line is what is looked for
         return 1, traceback.format_exc()
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
     spent = time.process_time() - began
     return count, f"{spent:.1f} s of CPU time" if spent > SLOW else ""
 

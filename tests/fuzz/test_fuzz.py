@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,12 @@ def test_a_reader_that_trips_is_found(tmp_path: Path) -> None:
                 raise KeyError(line)
 
     assert feed(Target("careless", lambda: rows, read), 0, tmp_path)[1].startswith("Traceback")
+
+
+def test_a_reader_that_hangs_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.fuzz.__main__.HANG", 1)
+    slow = Target("slow", lambda: [{"id": "a"}], lambda _: time.sleep(60))
+    assert "not done after 1 seconds" in feed(slow, 0, tmp_path)[1]
 
 
 def test_a_seed_makes_the_same_inputs_again() -> None:

@@ -79,39 +79,48 @@ def read(results: Path | None) -> list[dict[str, Any]]:
     return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
 
 
-ALL_ALONG = ("at the start", "at any time", "a child", "all along")
-"""Moments that are no call."""
+MOMENTS = {
+    "at the start": "start", "at any time": "any time", "a child": "a child", "all along": "all along",
+    "when it was done": "done",
+}  # fmt: skip
+"""Those that are no call."""
+CALLS = {
+    "rename": "rename",
+    "fsync": "fsync",
+    "unlink": "delete",
+    "rmdir": "delete",
+    "create": "create",
+    "mkdir": "create",
+}
+"""Calls that a column of their own counts."""
 
 
 def place(attack: dict[str, Any]) -> str:
     """A moment's column."""
     moment = str(attack["moment"])
-    if moment in ALL_ALONG:
-        return moment
-    return "in the journal" if ".part" in moment and "pwrite" in moment else "at another call"
+    if moment in MOMENTS:
+        return MOMENTS[moment]
+    call = moment.split()[1]
+    return CALLS.get(call) or ("journal" if ".part" in moment else "write")
 
 
 def table(rows: Iterable[dict[str, Any]]) -> str:
     """How many attacks hit, by stage, signal (or error) and moment."""
     rows = list(rows)
-    by_stage: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        by_stage.setdefault(row["stage"], []).append(row)
-    hits = [attack for row in rows for attack in row["attacks"] if attack["moment"]]
-    signals = sorted({attack["signal"] for attack in hits})
-    places = sorted({place(attack) for attack in hits})
-    lines = [
-        f"| {' | '.join(['stage', 'cases', *signals, *places, 'wrong'])} |",
-        "|---" * (3 + len(signals + places)) + "|",
-    ]
-    for stage, those in [*sorted(by_stage.items()), ("all", rows)]:
-        found = [attack for row in those for attack in row["attacks"] if attack["moment"]]
-        by_signal = Counter(attack["signal"] for attack in found)
-        by_place = Counter(place(attack) for attack in found)
-        cells = [len(those), *(by_signal[name] for name in signals), *(by_place[name] for name in places)]
-        lines.append(f"| {' | '.join(map(str, [stage, *cells, sum(bool(row['wrong']) for row in those)]))} |")
-    warm = sum(attack["warm"] for attack in hits)
-    lines.append(f"\n{len(hits)} attacks hit, {warm} of them forked commands, the rest real starts.")
+    hits = Counter(
+        (row["stage"], attack["signal"], place(attack)) for row in rows for attack in row["attacks"] if attack["moment"]
+    )
+    places = sorted({column for _, _, column in hits})
+    lines = [f"| stage | attack | {' | '.join(places)} | all |", "|---" * (3 + len(places)) + "|"]
+    for stage, sort in sorted({(stage, sort) for stage, sort, _ in hits}):
+        cells = [hits[stage, sort, column] for column in places]
+        lines.append(f"| {stage} | {sort} | {' | '.join(str(n or '') for n in cells)} | {sum(cells)} |")
+    for sort in sorted({sort for _, sort, _ in hits}):
+        cells = [sum(n for (_, one, there), n in hits.items() if (one, there) == (sort, column)) for column in places]
+        lines.append(f"| all | {sort} | {' | '.join(str(n or '') for n in cells)} | {sum(cells)} |")
+    warm = sum(attack["warm"] for row in rows for attack in row["attacks"] if attack["moment"])
+    wrong = sum(bool(row["wrong"]) for row in rows)
+    lines.append(f"\n{len(rows)} cases, {hits.total()} attacks hit, {warm} of them forked commands; wrong: {wrong}.")
     return "\n".join(lines)
 
 

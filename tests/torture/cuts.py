@@ -109,26 +109,34 @@ def cut(attacker: Attacker, group: str, seed: int, number: int, most: int) -> di
 def main() -> None:
     """Cut the power of random commands, and print what is wrong and the sums."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=None, help="by default a new one")
     parser.add_argument("--group", nargs="+", choices=GROUPS, default=["faults"])
     parser.add_argument("--cases", type=int, default=10)
     parser.add_argument("--case", type=int, default=None, help="this one alone")
     parser.add_argument("--states", type=int, default=60, help="at most so many per case")
+    parser.add_argument("--minutes", type=float, default=None, help="end after so long, between two cases")
     parser.add_argument("--results", type=Path, default=None)
     parser.add_argument("--folder", type=Path, default=None)
     given = parser.parse_args()
-    rows = []
+    seed = random.SystemRandom().randrange(1 << 30) if given.seed is None else given.seed
+    print(f"seed {seed}", flush=True)
+    end = time.monotonic() + (60 * given.minutes if given.minutes is not None else 1e9)
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="cuts-") as name:
         folder = given.folder or Path(name)
         attacker = Attacker(folder)
-        for number in range(given.cases) if given.case is None else [given.case]:
-            for group in given.group:
-                rows.append(cut(attacker, group, given.seed, number, given.states))
-                if given.results is not None:
-                    with given.results.open("a", encoding="utf-8") as file:
-                        print(json.dumps(rows[-1]), file=file)
-                for wrong in rows[-1]["wrong"]:
-                    print(f"WRONG: {rows[-1]['stage']} {number}: {wrong}\n  {rows[-1]['lines']}", flush=True)
+        numbers = range(given.cases) if given.case is None else [given.case]
+        for group, number in ((group, number) for number in numbers for group in given.group):
+            if time.monotonic() > end:
+                break
+            rows.append(cut(attacker, group, seed, number, given.states))
+            if given.results is not None:
+                with given.results.open("a", encoding="utf-8") as file:
+                    print(json.dumps(rows[-1]), file=file)
+            for wrong in rows[-1]["wrong"]:
+                print(f"WRONG: {rows[-1]['stage']} {number}: {wrong}\n  {rows[-1]['lines']}")
+                again = f"--seed {seed} --group {group} --case {number} --states {given.states}"
+                print(f"  again: python -m tests.torture.cuts {again}", flush=True)
     for stage in sorted({row["stage"] for row in rows}):
         those = [row for row in rows if row["stage"] == stage]
         sums = [sum(row.get(key, 0) for row in those) for key in ("states", "of")]

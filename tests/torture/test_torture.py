@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.sipf_cli.commands import environment
+from tests.torture.__main__ import table
 from tests.torture.attack import Attacker
 from tests.torture.cuts import content, cut, lay, states
 from tests.torture.outcome import Wrong, complete
@@ -28,12 +29,28 @@ def attacker(tmp_path_factory: pytest.TempPathFactory) -> Attacker:
     return Attacker(tmp_path_factory.mktemp("torture"))
 
 
-@pytest.mark.parametrize(("group", "cases"), [("scripted", 6), ("faults", 4)])
+@pytest.mark.parametrize(("group", "cases"), [("scripted", 6), ("faults", 4), ("edits", 3)])
 def test_attacked_commands_end_in_the_files_of_undisturbed_ones(group: str, cases: int, attacker: Attacker) -> None:
     rows = [attacker.case(group, SEED, number) for number in range(cases)]
     wrong = [(row["case"], row["wrong"], row["lines"]) for row in rows if row["wrong"]]
     assert not wrong, f"python -m tests.torture --seed {SEED} --group {group} --case N: {wrong}"
     assert sum(bool(attack["moment"]) for row in rows for attack in row["attacks"]) > cases // 2
+
+
+def test_the_table_counts_by_stage_attack_and_moment() -> None:
+    def attack(sort: str, moment: str) -> dict[str, object]:
+        return {"signal": sort, "moment": moment, "warm": True}
+
+    attacks = [
+        attack("SIGKILL", "before rename out.jsonl.tmp"), attack("SIGKILL", "after pwrite out.jsonl.part"),
+        attack("SIGINT", "at any time"), attack("SIGKILL", ""),
+    ]  # fmt: skip
+    found = table([{"stage": "sample", "attacks": attacks, "wrong": []}]).splitlines()
+    assert found[0] == "| stage | attack | any time | journal | rename | all |"
+    assert found[2:] == [
+        "| sample | SIGINT | 1 |  |  | 1 |", "| sample | SIGKILL |  | 1 | 1 | 2 |", "| all | SIGINT | 1 |  |  | 1 |",
+        "| all | SIGKILL |  | 1 | 1 | 2 |", "", "1 cases, 3 attacks hit, 3 of them forked commands; wrong: 0.",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

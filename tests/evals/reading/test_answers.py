@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from fractions import Fraction
 
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from evals.reading import answers, numbers
 from evals.tasks.math import MathTask
+from tests.growth import LINEAR, growth
 
 ROBUST: list[tuple[str, str | None]] = [
     ("The answer is 18", "18"),
@@ -293,10 +293,10 @@ HOSTILE = [
 
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_a_long_hostile_text_is_read_in_linear_time(piece: str) -> None:
-    text = piece * (300_000 // len(piece))
-    start = time.process_time()
-    for candidate in (text, "The answer is " + text, text + "!"):
-        answers.match("18", candidate)
-        answers.same(candidate, "18")
-        MathTask("math").split(candidate)
-    assert time.process_time() - start < 6
+    def scan(text: str) -> None:
+        for candidate in (text, "The answer is " + text, text + "!"):
+            answers.match("18", candidate)
+            answers.same(candidate, "18")
+            MathTask("math").split(candidate)
+
+    assert growth(scan, piece) < LINEAR
