@@ -2,6 +2,7 @@
 
     python tests/evals/sandbox/siege.py landlock 65534 ROOT   # layer, uid to become, the folder with evals/ and tests/
     python tests/evals/sandbox/siege.py auto 0 ROOT quick     # without the programs that use up their limits
+    IN_A_ROW=10000 python tests/evals/sandbox/siege.py ...    # so many more checks after that, with what they leave behind
 
 A script of its own, since it gives up root, adopts whatever processes are left over (so that each is seen), and needs
 nothing but the standard library: an interpreter that another user may run is seldom the one of the environment.
@@ -35,7 +36,7 @@ LIMITS = CheckLimits(cpu_s=0.35, wall_s=0.7, memory_mib=256)
 PATIENT = CheckLimits(cpu_s=10, wall_s=20, memory_mib=256)
 WORKERS = 3
 KEY = "KEY-5f1d"
-IN_A_ROW = 200
+IN_A_ROW = int(os.environ.get("IN_A_ROW", "200"))
 _PR_SET_CHILD_SUBREAPER = 36
 QUICK = {name: case for name, case in CASES.items() if name not in SLOW}
 
