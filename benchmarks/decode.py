@@ -24,6 +24,7 @@ import torch
 
 from evals.worlds import chain
 from stages.engines.base import Draw, Request, generate
+from stages.engines.hf import decode
 from stages.engines.hf.engine import HFEngine
 from stages.engines.hf.sampling import pick
 from stages.engines.hf.steps import JoinedStep, ModelStep
@@ -115,6 +116,33 @@ def parts(engine: HFEngine, rows: int, columns: int, repeats: int) -> dict[str, 
     }
 
 
+def shares(engine: HFEngine, questions: int) -> dict[str, float]:
+    """Where the time of a whole run at temperature 1 goes, in percent. The rest is the event loop, admitting and the
+    tokenizer."""
+    loop, spent = engine.loop, {}
+    parts = {"prefill": (loop, "_prefill"), "forward pass": (loop, "forward"), "ending draws": (loop, "_record")}
+    parts["drawing"] = (decode, "pick")
+
+    def timed(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def inner(*given: Any, **named: Any) -> Any:
+            began = time.perf_counter()
+            made = call(*given, **named)
+            spent[name] = spent.get(name, 0.0) + time.perf_counter() - began
+            return made
+
+        return inner
+
+    for name, (owner, attribute) in parts.items():
+        setattr(owner, attribute, timed(name, getattr(owner, attribute)))
+    began = time.perf_counter()
+    _, busy, steps = sampled(engine, questions, 1.0)
+    whole = time.perf_counter() - began
+    for owner, attribute in parts.values():
+        setattr(owner, attribute, getattr(owner, attribute).__closure__[0].cell_contents)
+    found = {name: 100 * seconds / whole for name, seconds in spent.items()}
+    return {**found, "the rest": 100 - sum(found.values()), "rows a step": busy, "ms a step": 1e3 * whole / steps}
+
+
 def main() -> None:
     """Compare and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -147,6 +175,9 @@ def main() -> None:
             found = parts(engine, rows, columns, 20)
             least = limits(engine.model, rows, columns)
         print(f"  one step at {columns} columns: " + ", ".join(f"{name} {ms:.2f} ms" for name, ms in found.items()))
+        engine.loop.forward = steps["joined"]
+        told = ", ".join(f"{name} {value:.1f}" for name, value in shares(engine, arguments.questions).items())
+        print(f"  a whole run, in percent of its time: {told}")
         print("  limits: " + ", ".join(f"{name} {rows / ms * 1e3:,.0f} tokens/s" for name, ms in least.items()))
 
 
