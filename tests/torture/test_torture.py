@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.sipf_cli.commands import environment
 from tests.torture.__main__ import table
 from tests.torture.attack import Attacker
 from tests.torture.cuts import content, cut, lay, states
+from tests.torture.misbehaving import misbehaving
 from tests.torture.outcome import Wrong, complete
 from tests.torture.power import Disk
 from tests.torture.recipes import Recipe
@@ -25,11 +27,12 @@ SEED = 4
 
 
 @pytest.fixture(scope="module")
-def attacker(tmp_path_factory: pytest.TempPathFactory) -> Attacker:
-    return Attacker(tmp_path_factory.mktemp("torture"))
+def attacker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacker]:
+    with misbehaving(SEED) as server:
+        yield Attacker(tmp_path_factory.mktemp("torture"), server.url)
 
 
-@pytest.mark.parametrize(("group", "cases"), [("scripted", 6), ("faults", 4), ("edits", 3)])
+@pytest.mark.parametrize(("group", "cases"), [("scripted", 6), ("faults", 4), ("edits", 3), ("server", 2)])
 def test_attacked_commands_end_in_the_files_of_undisturbed_ones(group: str, cases: int, attacker: Attacker) -> None:
     rows = [attacker.case(group, SEED, number) for number in range(cases)]
     wrong = [(row["case"], row["wrong"], row["lines"]) for row in rows if row["wrong"]]
