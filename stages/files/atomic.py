@@ -95,12 +95,17 @@ class AtomicFile:
         except OSError as error:
             raise cannot_write(self._path, error) from error
 
-    def drop(self) -> None:
-        """Close and delete the file."""
+    def drop(self) -> bool:
+        """Close and delete the file; False if it was not there any more: then it has got its name."""
         with suppress(OSError, SipfError):
             self._file.close()
-        with suppress(OSError):
+        try:
             os.unlink(self._path)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return True
 
     def facts(self) -> dict[str, Any]:
         """What the manifest says of the output."""
@@ -122,11 +127,14 @@ class _Tap:
 
 
 @contextmanager
-def atomic_file(path: str, ready: Callable[[], None] = lambda: None) -> Iterator[AtomicFile]:
+def atomic_file(
+    path: str, ready: Callable[[], None] = lambda: None, undo: Callable[[], None] = lambda: None
+) -> Iterator[AtomicFile]:
     """Write `path` as a whole: it appears under its name if the block ends without an error, else not at all.
 
     Args:
         ready: called when all bytes are on the disk, before the file appears; an OSError is one of writing.
+        undo: called if the file does not appear. A signal can come after it has: then it is not called.
     """
     sink = AtomicFile(f"{path}.tmp", path.endswith(".gz"), path.endswith(PARQUET))
     try:
@@ -138,10 +146,11 @@ def atomic_file(path: str, ready: Callable[[], None] = lambda: None) -> Iterator
             os.replace(f"{path}.tmp", path)
         except OSError as error:
             raise cannot_write(path, error) from error
+        sync_folder(path)
     except BaseException:
-        sink.drop()
+        if sink.drop():
+            undo()
         raise
-    sync_folder(path)
 
 
 class StreamOutput:

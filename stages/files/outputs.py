@@ -171,13 +171,9 @@ def atomic_lines(
             sync_folder(path)  # a power cut must not keep the output and take the prepared manifest
 
         # prepared before the output appears: a kill between the two leaves an output that the next run knows
-        try:
-            with atomic_file(path, prepare) as file:
-                lines = Lines(file, flag)
-                yield lines
-        except BaseException:
-            discard_prepared(manifest_path(path))
-            raise
+        with atomic_file(path, prepare, lambda: discard_prepared(manifest_path(path))) as file:
+            lines = Lines(file, flag)
+            yield lines
         try:
             publish_manifest(manifest_path(path))
         except OSError as error:

@@ -67,6 +67,41 @@ def test_error_leaves_what_was_there(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["pairs.jsonl", "pairs.jsonl.manifest.json"]
 
 
+@pytest.mark.parametrize(
+    "when", ["within the rename's call", "before the folder is synced", "before the manifest appears"]
+)
+def test_a_signal_after_the_output_has_appeared_leaves_what_the_next_run_needs(
+    when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "pairs.jsonl"
+    replace = os.replace
+
+    def interrupted(*given: object) -> None:
+        if when == "within the rename's call" and str(given[1]) == str(path):
+            replace(*given)  # type: ignore[arg-type]  # two paths
+        if path.exists():
+            raise KeyboardInterrupt
+        replace(*given) if len(given) == 2 else None  # type: ignore[arg-type]  # as above
+
+    name = {"within": "os.replace", "before": "stages.files.atomic.sync_folder"}[when.split()[0]]
+    if when.endswith("manifest appears"):
+        name = "stages.files.outputs.publish_manifest"
+
+    def write() -> bool:
+        with atomic_lines(path, identity=PAIRS) as out:
+            if out.already is None:
+                out.write({"prompt": "a"})
+        return out.already is not None
+
+    with monkeypatch.context() as patched:
+        patched.setattr(name, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write()
+    assert path.exists()
+    assert write(), "the next run finds it complete"
+    assert sorted(os.listdir(tmp_path)) == ["pairs.jsonl", "pairs.jsonl.manifest.json"]
+
+
 def test_stdout_gets_the_lines_and_a_file_the_manifest(
     tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
