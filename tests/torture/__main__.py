@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import sys
 import tempfile
 import time
@@ -95,6 +96,9 @@ CALLS = {
 """Calls that a column of their own counts."""
 
 
+STRATEGY = re.compile(r"^simulate (brute|exact|first-error|binary|mcts|prm-guided)$")
+
+
 def place(attack: dict[str, Any]) -> str:
     """A moment's column."""
     moment = str(attack["moment"])
@@ -108,7 +112,10 @@ def table(rows: Iterable[dict[str, Any]]) -> str:
     """How many attacks hit, by stage, signal (or error) and moment."""
     rows = list(rows)
     hits = Counter(
-        (row["stage"], attack["signal"], place(attack)) for row in rows for attack in row["attacks"] if attack["moment"]
+        (STRATEGY.sub("simulate", row["stage"]), attack["signal"], place(attack))
+        for row in rows
+        for attack in row["attacks"]
+        if attack["moment"]
     )
     places = sorted({column for _, _, column in hits})
     lines = [f"| stage | attack | {' | '.join(places)} | all |", "|---" * (3 + len(places)) + "|"]

@@ -2,7 +2,7 @@
 
     python tests/evals/sandbox/siege.py landlock 65534 ROOT   # layer, uid to become, the folder with evals/ and tests/
     python tests/evals/sandbox/siege.py auto 0 ROOT quick     # without the programs that use up their limits
-    IN_A_ROW=10000 python tests/evals/sandbox/siege.py ...    # so many more checks after that, with what they leave behind
+    IN_A_ROW=10000 python tests/evals/sandbox/siege.py ...    # and so many more checks, with what they leave
 
 A script of its own, since it gives up root, adopts whatever processes are left over (so that each is seen), and needs
 nothing but the standard library: an interpreter that another user may run is seldom the one of the environment.

@@ -68,24 +68,19 @@ def test_error_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "when", ["within the rename's call", "before the folder is synced", "before the manifest appears"]
+    "place", ["os.replace", "stages.files.atomic.sync_folder", "stages.files.outputs.publish_manifest"]
 )
 def test_a_signal_after_the_output_has_appeared_leaves_what_the_next_run_needs(
-    when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "pairs.jsonl"
     replace = os.replace
 
-    def interrupted(*given: object) -> None:
-        if when == "within the rename's call" and str(given[1]) == str(path):
-            replace(*given)  # type: ignore[arg-type]  # two paths
+    def interrupted(*given: str) -> None:
+        if place == "os.replace":
+            replace(*given)
         if path.exists():
             raise KeyboardInterrupt
-        replace(*given) if len(given) == 2 else None  # type: ignore[arg-type]  # as above
-
-    name = {"within": "os.replace", "before": "stages.files.atomic.sync_folder"}[when.split()[0]]
-    if when.endswith("manifest appears"):
-        name = "stages.files.outputs.publish_manifest"
 
     def write() -> bool:
         with atomic_lines(path, identity=PAIRS) as out:
@@ -94,7 +89,7 @@ def test_a_signal_after_the_output_has_appeared_leaves_what_the_next_run_needs(
         return out.already is not None
 
     with monkeypatch.context() as patched:
-        patched.setattr(name, interrupted)
+        patched.setattr(place, interrupted)
         with pytest.raises(KeyboardInterrupt):
             write()
     assert path.exists()
