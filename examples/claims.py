@@ -170,10 +170,7 @@ CODE_CLAIMS = (
     Claim("SIPF is above SFT on code", "+4.0", ("sipf", None), ("sft", 0)),
     Claim("SIPF is above SIOF on code, at equal pairs", "yes", ("sipf", None), ("siof", None)),
 )
-ELSEWHERE = (
-    "a simulator and a reward model of 7B are enough, or more than enough",
-    "a simulator weaker than the policy",
-)
+ELSEWHERE = ("open: a simulator and a reward model of 7B", "open: a simulator weaker than the policy")
 """Open questions of the paper that no arm asks."""
 
 
@@ -332,14 +329,14 @@ def page(
             parts += [heading, table(head, accuracy_rows(others, ["sft", *(name for name in others if name != "sft")]))]
     asked = [(arms, claim) for claim in claims(sipf.rounds)] + [(code or {}, claim) for claim in CODE_CLAIMS]
     absent = [claim.text for where, claim in asked if not {claim.better[0], claim.than[0]} <= set(where)]
-    parts.append(f"## Not tried here\n\nTheir arms were not run: {'; '.join([*absent, *ELSEWHERE])}.\n")
+    parts.append(f"## Not tried here\n\nNo arm was run for: {'; '.join([*absent, *ELSEWHERE])}.\n")
     partial = [
         f"{title(name)} ({len(arm.seeds)} seeds)" for name, arm in arms.items() if len(arm.seeds) < len(sft.seeds)
     ]
     if partial:
         parts.append(f"Not finished for every seed: {', '.join(partial)}.\n")
     if earlier:
-        names = ", ".join(title(name) for name in earlier)
+        names = ", ".join(title(name) + " at equal tokens" * name.endswith("-tokens") for name in earlier)
         parts.append(
             f"Arms of an earlier run: {names}. Where the machine or the toolkit was another one, its M0 and its first"
             " paths may differ in some texts, so a comparison with them is one of two runs.\n"

@@ -96,7 +96,7 @@ def test_the_page_holds_each_claim_whose_arms_have_run(claims: ModuleType, run: 
     (row,) = (line for line in text.splitlines() if "still rises in round 2" in line)
     assert "+40.0" in row
     assert "| SIPF is above SRF" not in text, "that arm has not run"
-    (absent,) = (line for line in text.splitlines() if line.startswith("Their arms were not run:"))
+    (absent,) = (line for line in text.splitlines() if line.startswith("No arm was run for:"))
     assert "SIPF is above SRF, at equal pairs;" in absent
     assert "above SFT," not in absent
     (row,) = (line for line in text.splitlines() if line.startswith("| SIOF: outcome feedback |"))
