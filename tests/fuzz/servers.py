@@ -71,7 +71,7 @@ def _use_answers(file: Path) -> None:
     """What the client makes of bodies, without a network."""
     for raw in file.read_bytes().splitlines():
         answer = replies.Reply(200, {}, raw)
-        answer.said().encode()
+        replies.in_short(answer.said()).encode()
         with suppress(replies.Malformed, ProblemFailed):
             Dialect().learn({"seed": 1, "stop": [], "max_tokens": 9, "top_p": 1.0}, answer.json())
             read_answer(answer.json(), 9).text.encode()

@@ -35,7 +35,7 @@ import httpx2
 
 from evals.errors import ModelError
 from stages.engines.server.dialect import Dialect
-from stages.engines.server.replies import Malformed, NoReply, Reply, ask
+from stages.engines.server.replies import Malformed, NoReply, Reply, ask, in_short
 from stages.runs.faults import ProblemFailed
 from stages.settings.model import ServerSettings
 
@@ -158,7 +158,7 @@ class RetryingClient:
                 sent, when = self.dialect.written(body), time.monotonic()
                 reply = await ask(self._client, "POST", path, seconds=self._timeout, json=sent)
         except NoReply as error:
-            return _Trouble(self._without_key(str(error)))
+            return _Trouble(self._shown(str(error)))
         status = reply.status
         if status in RETRIED or status >= 500:
             return _Trouble(f"HTTP {status}{self._said(reply)}", status == 429, _retry_after(reply))
@@ -174,11 +174,12 @@ class RetryingClient:
         return answer
 
     def _said(self, reply: Reply) -> str:
-        said = self._without_key(reply.said())  # some servers show the key that they refuse
+        said = self._shown(reply.said())
         return f": {said}" if said else ""
 
-    def _without_key(self, text: str) -> str:
-        return text.replace(self._key, "[key]") if self._key else text
+    def _shown(self, text: str) -> str:
+        """In short, and without the key: some servers show the one that they refuse."""
+        return in_short(text.replace(self._key, "[key]") if self._key else text)
 
     def _refusal(self, status: int, path: str, reply: Reply) -> ModelError | ProblemFailed:
         said = f"HTTP {status}{self._said(reply)}"

@@ -48,14 +48,13 @@ class Reply(NamedTuple):
             raise Malformed(str(error)) from error
 
     def said(self) -> str:
-        """What a refusing server says, in one short line."""
+        """What a refusing server says, as it says it."""
         try:
             found = self.json()
             error = found.get("error", found) if isinstance(found, dict) else found
-            text = str(error.get("message", error) if isinstance(error, dict) else error)
+            return str(error.get("message", error) if isinstance(error, dict) else error)
         except Malformed:
-            text = self.body[: 10 * SHOWN].decode("utf-8", "replace")
-        return in_short(text)
+            return self.body.decode("utf-8", "replace")
 
 
 async def ask(client: httpx2.AsyncClient, method: str, path: str, *, seconds: float, **how: Any) -> Reply:
@@ -77,11 +76,11 @@ async def ask(client: httpx2.AsyncClient, method: str, path: str, *, seconds: fl
     except httpx2.TimeoutException as error:
         raise NoReply(f"no answer in time ({type(error).__name__})") from error
     except (httpx2.RequestError, httpx2.InvalidURL) as error:
-        raise NoReply(in_short(str(error)) or type(error).__name__) from error
+        raise NoReply(str(error) or type(error).__name__) from error
 
 
 def in_short(text: str) -> str:
-    """Text that a server has sent, as one line that can be shown."""
+    """Text that a server has sent, as one line that can be shown. What must not be shown is taken out before."""
     return writable(" ".join(text.split())[:SHOWN])
 
 

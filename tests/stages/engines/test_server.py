@@ -244,6 +244,15 @@ def test_an_answer_that_comes_byte_by_byte_without_end_is_given_up() -> None:
     asyncio.run(asyncio.wait_for(go(), 30))
 
 
+def test_the_key_is_taken_out_before_what_a_server_says_is_cut() -> None:
+    key = "sk-" + "k" * 40
+    refusal = Reply(status=401, json={"error": {"message": f"{'x' * 290} {key} is no key"}})
+    with Lookalike(lambda _body, _number: refusal) as server:
+        (error,) = ask(server, request(), key=key)
+    assert "xxx [key]" in error.message
+    assert "sk-" not in error.message
+
+
 @pytest.mark.parametrize("given", [[], [None], {"token_logprobs": [None, *([10**400] * 99)]}, {"token_logprobs": {}}])
 def test_an_echo_without_numbers_is_no_likelihood(given: Any) -> None:
     reply = Reply(json={"choices": [{"text": "", "finish_reason": "length", "logprobs": given}]})
