@@ -221,7 +221,10 @@ def test_what_passes_is_tried_again(kind: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_an_answer_that_comes_byte_by_byte_without_end_is_given_up() -> None:
+    served = set()
+
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.add(asyncio.current_task())
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
         with suppress(ConnectionError):
@@ -229,6 +232,7 @@ def test_an_answer_that_comes_byte_by_byte_without_end_is_given_up() -> None:
                 writer.write(b" ")
                 await writer.drain()
                 await asyncio.sleep(0.02)
+        writer.close()
 
     async def go() -> None:
         server = await asyncio.start_server(drip, "127.0.0.1", 0)
@@ -240,6 +244,7 @@ def test_an_answer_that_comes_byte_by_byte_without_end_is_given_up() -> None:
         finally:
             await caller.close()
             server.close()
+            await asyncio.gather(*served)
 
     asyncio.run(asyncio.wait_for(go(), 30))
 
