@@ -267,7 +267,7 @@ A teacher is help from outside: none of these rows is self-fed. Its tokens count
 """
 LONG = """## More rounds
 
-The same arms for longer, in a run of its own.
+The same arms for more rounds, in a separate run.
 """
 LABELS = """## Labels and reward model
 
