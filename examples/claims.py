@@ -269,6 +269,10 @@ LONG = """## More rounds
 
 The same arms for more rounds, in a separate run.
 """
+CODE = """## Code
+
+The embedded world of programs, with the settings of the word problems.
+"""
 LABELS = """## Labels and reward model
 
 Rollouts and tokens are those of all rounds. The reward model's figures are those of the last round, on problems held
@@ -323,7 +327,7 @@ def page(
     if any(name in arms for name in HELPED):
         parts += [HELP, table(head, accuracy_rows(arms, ["sipf", *HELPED]))]
     parts += [LABELS, table((*MODEL_HEAD, *QUALITY_HEAD), model_rows(arms))]
-    for heading, others in ((LONG, long), ("## Code\n", code)):
+    for heading, others in ((LONG, long), (CODE, code)):
         if others is not None:
             head = ["arm", *(f"round {i}" for i in range(1, others["sipf"].rounds + 1)), *COST_HEAD]
             parts += [heading, table(head, accuracy_rows(others, ["sft", *(name for name in others if name != "sft")]))]
