@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from evals.errors import SipfError
 from tests.fuzz.__main__ import feed
 from tests.fuzz.environment import ENVIRONMENT
 from tests.fuzz.model_folders import MODELS, forget
-from tests.fuzz.mutations import mutated
+from tests.fuzz.mutations import KEYS, mutated
 from tests.fuzz.servers import SERVERS
 from tests.fuzz.targets import TARGETS, Target
 
@@ -22,6 +27,31 @@ def test_what_is_nearly_right_is_read_or_refused_in_one_line(target: Target, tmp
         count, fault = feed(target, seed, tmp_path)
         assert not fault
         assert count > 0
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=5), inner),
+    max_leaves=20,
+)
+FILES = [target for target in TARGETS if target.name != "configuration"]
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(FILES), st.lists(JSON, max_size=3), st.booleans(), st.data())
+def test_any_json_is_read_or_refused_in_one_line(
+    tmp_path: Path, target: Target, values: list[object], is_first_good: bool, data: st.DataObject
+) -> None:
+    """Values of any shape as lines, or in the place of a field of a good line, behind a good line or not."""
+    good = target.rows()[0]
+    lines = [good] if is_first_good else []
+    for value in values:
+        field = data.draw(st.sampled_from([None, *good]))
+        lines.append(value if field is None else {**good, field: value})
+    file = tmp_path / "lines.jsonl"
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    with suppress(SipfError):
+        target.read(file)
 
 
 def test_a_model_folder_with_one_odd_file_is_loaded_or_refused_in_one_line(tmp_path: Path) -> None:
