@@ -1,5 +1,5 @@
-"""Reading and writing lines with the library in use (pydantic) and with orjson and msgspec: microseconds a line, and
-what each does to values that a line may hold.
+"""Compares pydantic, which reads and writes lines here, with orjson and msgspec: microseconds per line, and what each
+does to unusual values.
 
     pip install orjson msgspec
     python benchmarks/json_libraries.py [--lines 2000] [--repeats 5]

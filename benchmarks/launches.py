@@ -5,7 +5,7 @@
 A GPU takes 5 to 10 microseconds to start a kernel, however little it computes, so a small model's step lasts at least
 as long as its kernels take to start. Counted are the operations that torch dispatches and that are more than a view of
 a tensor: one kernel each, about. The models have the layers and heads of real ones and random weights a sixteenth as
-wide, which changes no count. "generate" is a step of transformers' own loop: its forward pass with a
+wide; the width does not change the count. "generate" is a step of transformers' own loop: its forward pass with a
 cache that grows, and sampling at temperature 1.
 """
 
