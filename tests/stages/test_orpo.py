@@ -123,9 +123,10 @@ def test_loss_gradients_and_figures_are_those_of_trl(
     learnt = {name: grad.clone() for name, grad in gradients(trainer.model).items()}
     trainer.model.zero_grad()
     text = {"prompt": "", "chosen": "", "rejected": ""}
+    how = {"beta": 0.3, "max_length": 500, "use_cpu": True, "report_to": "none", "bf16": False}
     theirs = Theirs(
         model=trainer.model,
-        args=ORPOConfig(output_dir="unused", beta=0.3, max_length=500, use_cpu=True, report_to="none", bf16=False),
+        args=ORPOConfig(output_dir=str(tmp_path / "theirs"), **how),
         train_dataset=Dataset.from_list([{**text, **row} for row in rows]),
         processing_class=load_tokenizer(name),
     )
