@@ -48,7 +48,7 @@ def exact_trainer(name: str, rows: list[dict[str, list[int]]], **how: Any) -> An
     """Our trainer, in float64; options by name, the loss's own among them."""
     own = {key: how.pop(key) for key in ("beta", "sft_weight", "nll") if key in how}
     options = TrainSettings(device="cpu", dtype="float32", **{"batch": 4, **how})
-    trainer = orpo_trainer(rows, load_tokenizer(name), name, options, "unused", **{"beta": 0.3, **own})
+    trainer = orpo_trainer(rows, load_tokenizer(name), name, options, f"{name}-trained", **{"beta": 0.3, **own})
     trainer.model.double()
     return trainer
 
