@@ -18,15 +18,17 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch.nn import functional
 from transformers.cache_utils import Cache, DynamicCache
 
 from evals.errors import ModelError
 from stages.engines.base import Completion, Usage
+from stages.engines.hf.blocks import blocks_of
 from stages.engines.hf.chains import CacheLimits, PrefixChain, in_batches, leaves_of
 from stages.engines.hf.rows import RowState
 from stages.engines.hf.sampling import pick
 from stages.engines.hf.slots import SlotCache, bytes_per_column
-from stages.engines.hf.steps import step_of
+from stages.engines.hf.steps import Step, step_of
 from stages.engines.stops import TextReader
 
 COLUMN_STEP = 32
@@ -38,13 +40,14 @@ NO_MEMORY = ("not enough memory", "can't allocate memory", "cannot allocate memo
 class DecodeLoop:
     """Decodes chains on one model. Not asynchronous: `step` does one token for every live row and returns."""
 
-    def __init__(self, model: Any, reader: TextReader, limits: CacheLimits) -> None:
+    def __init__(self, model: Any, reader: TextReader, limits: CacheLimits, forward: Step | None = None) -> None:
         config = model.config.get_text_config()
         self.model, self.reader, self.limits = model, reader, limits
         self.device = model.device
         self.max_length: int = getattr(config, "max_position_embeddings", 1 << 30)
-        self.forward = step_of(model)
+        self.forward = forward or step_of(model)
         self.cache = SlotCache(config.num_hidden_layers)
+        self.blocks = blocks_of(self.device)
         self.column_bytes = 0
         self.max_rows = limits.rows
         self.queue: deque[PrefixChain] = deque()
@@ -118,7 +121,10 @@ class DecodeLoop:
         """Rows that fit when each is `columns` long."""
         if not self.column_bytes:
             return self.max_rows
-        return max(1, min(self.max_rows, self.limits.cache_bytes // (self.column_bytes * columns)))
+        fitting = self.limits.cache_bytes // (self.column_bytes * self.blocks.whole_columns(columns))
+        if fitting > self.blocks.rows:
+            fitting -= fitting % self.blocks.rows
+        return max(1, min(self.max_rows, fitting))
 
     def _admit(self) -> None:
         """Fill free rows: first with waiting chains, then with further draws of chains already at work."""
@@ -147,7 +153,7 @@ class DecodeLoop:
         needed = len(self.queue[0].ids) if self.queue else 0
         needed = max(needed, int(self.state.position[: self.live].max(initial=0)) + 1) + COLUMN_STEP
         if 2 * needed <= self.cache.columns:  # not for a few: all that is stored is copied
-            self.cache.allocate(self.cache, max(self.live, min(self.cache.rows, self._capacity(needed))), needed)
+            self._reallocate(needed)
 
     def _waiting(self) -> bool:
         """True while there is a draw for a further row."""
@@ -179,7 +185,8 @@ class DecodeLoop:
         like = None if longest else self._shape(batch[0].ids[0])
         # Longest first, so that those computed together need little padding.
         by_length = sorted(range(len(leaves) if longest else 0), key=lambda leaf: -len(leaves[leaf]))
-        for start, end in in_batches([len(leaves[leaf]) for leaf in by_length], self.limits.prefill_tokens):
+        lengths = [self.blocks.whole_columns(len(leaves[leaf])) for leaf in by_length]
+        for start, end in in_batches(lengths, self.limits.prefill_tokens):
             together = set(by_length[start:end])
             rows = [row for row, leaf in enumerate(source) if leaf in together]
             place = {leaf: i for i, leaf in enumerate(dict.fromkeys(source[row] for row in rows))}
@@ -194,12 +201,14 @@ class DecodeLoop:
 
     def _compute(self, prefixes: list[list[int]]) -> Cache:
         """Keys and values of prefixes."""
-        ids = torch.zeros((len(prefixes), max(map(len, prefixes))), dtype=torch.int64)
+        width = max(map(len, prefixes))
+        ids = torch.zeros((len(prefixes), self.blocks.whole_columns(width)), dtype=torch.int64)
         for i, prefix in enumerate(prefixes):
             ids[i, : len(prefix)] = torch.tensor(prefix)
         computed = DynamicCache()
         # Padding stands on the right, where a causal mask keeps it out of sight.
         self.model(ids.to(self.device), past_key_values=computed, use_cache=True, logits_to_keep=1)
+        computed.crop(width)
         return computed
 
     def _shape(self, token: int) -> Cache:
@@ -255,13 +264,18 @@ class DecodeLoop:
     def _reserve(self, like: Cache, rows: int, columns: int) -> None:
         """Make sure that `rows` rows of `columns` columns exist."""
         self.column_bytes = self.column_bytes or bytes_per_column(like)
-        columns = max(columns, self.cache.columns)
+        columns = max(self.blocks.whole_columns(columns), self.cache.columns)
         if rows > self.cache.rows or columns > self.cache.columns:
             fitting = self._capacity(columns)
             rows = min(max(rows, 2 * self.cache.rows if rows > self.cache.rows else self.cache.rows), fitting)
-            self.cache.allocate(like, max(rows, self.live), columns)
+            self.cache.allocate(like, self.blocks.whole_rows(max(rows, self.live)), columns)
         if self.cache.rows > len(self.state):
             self.state.make_rows(self.cache.rows)
+
+    def _reallocate(self, columns: int) -> None:
+        """Give the slots so many columns, and at most as many rows as fit then."""
+        rows = max(self.live, min(self.cache.rows, self._capacity(columns)))
+        self.cache.allocate(self.cache, self.blocks.whole_rows(rows), self.blocks.whole_columns(columns))
 
     # one token
 
@@ -271,9 +285,11 @@ class DecodeLoop:
         if longest > self.cache.columns:
             self._make_longer(longest)
         live, state = self.live, self.state
-        longest = int(state.position[:live].max()) + 1
+        longest = self.blocks.whole_columns(int(state.position[:live].max()) + 1)
         last, position, seeds, counts = self._on_device(state.last, state.position, state.seed, state.count)
-        logits = self.forward(last, position, longest, self.cache)
+        if spare := self.blocks.whole_rows(live) - live:  # rows that nobody reads, in free slots
+            last, position = (functional.pad(each, (0, spare)) for each in (last, position))
+        logits = self.forward(last, position, longest, self.cache)[:live]
         self.steps += 1
         self.row_steps += live
         self.peak_rows = max(self.peak_rows, live)
@@ -291,7 +307,7 @@ class DecodeLoop:
         """Add columns; when memory does not hold them for all, the youngest rows go back to the queue."""
         columns = max(longest + COLUMN_STEP, longest * 5 // 4)
         self._put_back(self._capacity(columns))
-        self.cache.allocate(self.cache, max(self.live, min(self.cache.rows, self._capacity(columns))), columns)
+        self._reallocate(columns)
 
     def _put_back(self, keep: int) -> None:
         """Give up all rows but `keep`; their draws start again later, with the same seeds and so the same text."""

@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from evals.errors import ModelError
 from stages.engines.base import Completion, Draw
 from stages.engines.hf import decode
+from stages.engines.hf.blocks import ON_CPU
 from stages.engines.hf.chains import PrefixChain, in_batches, leaves_of
 from stages.engines.hf.engine import HFEngine
+from stages.engines.hf.sampling import pick
 from stages.engines.hf.slots import bytes_per_column
 from stages.engines.stops import TextReader
 from tests.stages.engines.tiny import ask, engine_of, request, tokenizer_of
@@ -37,19 +40,19 @@ def short_of_memory(
     engine: HFEngine, monkeypatch: pytest.MonkeyPatch, most: int, error: type[Exception] = torch.OutOfMemoryError,
     message: str = "CUDA out of memory", decoding_only: bool = False,
 ) -> None:  # fmt: skip
-    """Let the model refuse batches of more than `most` rows."""
+    """Let the model refuse batches of more than `most` rows, those that only complete a block not counted."""
 
-    def limited(compute: Callable[..., Any]) -> Callable[..., Any]:
+    def limited(compute: Callable[..., Any], decoding: bool) -> Callable[..., Any]:
         def computed(ids: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-            if len(ids) > most:
+            if (engine.loop.live if decoding else len(ids)) > most:
                 raise error(message)
             return compute(ids, *args, **kwargs)
 
         return computed
 
-    monkeypatch.setattr(engine.loop, "forward", limited(engine.loop.forward))
+    monkeypatch.setattr(engine.loop, "forward", limited(engine.loop.forward, True))
     if not decoding_only:
-        monkeypatch.setattr(engine.model, "forward", limited(engine.model.forward))
+        monkeypatch.setattr(engine.model, "forward", limited(engine.model.forward, False))
 
 
 @pytest.mark.parametrize("most", [1, 2, 7, 20])
@@ -108,10 +111,53 @@ def test_a_small_budget_for_keys_and_values_changes_no_text(
     problems = 10 if columns > 150 else 4  # a row or two at a time take long
     assert ask(engine, *asked(problems)) == expected[:problems]
     loop = engine.loop
-    assert loop.cache.rows == 1 or loop.cache.rows * loop.cache.columns <= columns
+    assert loop.cache.rows == ON_CPU.rows or loop.cache.rows * loop.cache.columns <= columns
     if step == 1 and columns >= 400:
         assert loop.usage.cancelled_tokens > 0, "rows must have been put back when the slots grew"
     assert loop.usage.completions == 4 * problems
+
+
+def logits_of(engine: HFEngine, problems: int) -> dict[tuple[int, int], torch.Tensor]:
+    """The logits of every token that the engine draws for some problems, by seed and number of the token."""
+    seen: dict[tuple[int, int], torch.Tensor] = {}
+
+    def kept(logits: torch.Tensor, seeds: torch.Tensor, counts: torch.Tensor, *more: Any) -> torch.Tensor:
+        seen.update(zip(zip(seeds.tolist(), counts.tolist(), strict=True), logits.clone(), strict=True))
+        return pick(logits, seeds, counts, *more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decode, "pick", kept)
+        ask(engine, *asked(problems))
+    return seen
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "gemma2", "mistral"])
+def test_logits_are_the_same_to_the_last_bit_whatever_is_decoded_beside_them(kind: str) -> None:
+    expected = logits_of(engine_of(kind), 6)
+    for rows, problems in ((1, 1), (3, 3), (13, 6)):
+        found = logits_of(engine_of(kind, rows=rows), problems)
+        assert len(found) > 20
+        assert all(torch.equal(found[token], expected[token]) for token in found)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_products_of_whole_blocks_do_not_depend_on_how_many_there_are(threads: int) -> None:
+    """What the blocks stand on: a row of a product is the same in every whole number of blocks."""
+    draws, before = torch.Generator().manual_seed(1), torch.get_num_threads()
+    inputs, weight = torch.randn(96, 224, generator=draws), torch.randn(448, 224, generator=draws)
+    queries, keys = torch.randn(16, 2, 32, generator=draws), torch.randn(16, 160, 32, generator=draws)
+    torch.set_num_threads(threads)
+    try:
+        products, scores = functional.linear(inputs, weight), torch.bmm(queries, keys.transpose(1, 2))
+        for rows in range(ON_CPU.rows, 96, ON_CPU.rows):
+            assert torch.equal(functional.linear(inputs[:rows], weight), products[:rows])
+        for columns in range(ON_CPU.fewest, 160, ON_CPU.columns):
+            seen = torch.bmm(queries, keys[:, :columns].transpose(1, 2))
+            assert torch.equal(seen, scores[:, :, :columns])
+            assert torch.equal(seen.softmax(-1), seen.new_full(scores.shape, -torch.inf).index_copy(
+                2, torch.arange(columns), seen).softmax(-1)[:, :, :columns])  # fmt: skip
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_slots_that_grow_column_by_column_change_no_text(
@@ -205,7 +251,7 @@ def test_after_one_long_prompt_as_many_rows_are_at_work_as_without_it() -> None:
         texts[name], at_work[name] = written[-len(short) :], max(rows)
         assert engine.loop.cache.rows * engine.loop.cache.columns <= room
     assert texts["with"] == texts["without"]
-    assert at_work == {"without": 35, "with": 35}
+    assert at_work == {"without": 32, "with": 32}, "whole blocks of rows"
 
 
 def test_a_prefill_is_bounded_by_its_padded_tokens(
