@@ -6,17 +6,22 @@ A GPU takes 5 to 10 microseconds to start a kernel, however little it computes, 
 as long as its kernels take to start. Counted are the operations that torch dispatches and that are more than a view of
 a tensor: one kernel each, about. The models have the layers and heads of real ones and random weights a sixteenth as
 wide; the width does not change the count. "generate" is a step of transformers' own loop: its forward pass with a
-cache that grows, and sampling at temperature 1.
+cache that grows, and sampling at temperature 1. "Compiled" is the leaner step with `--compile`, counted in the code
+that torch's compiler writes for a CPU; its code for a GPU may join other operations. A CUDA graph starts all of them at
+once.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import torch
+from torch._inductor.utils import run_and_get_code
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForCausalLM, DynamicCache, GemmaConfig, LlamaConfig, Qwen2Config
 
+from stages.engines.hf.compiled import CompiledStep
 from stages.engines.hf.sampling import pick
 from stages.engines.hf.slots import SlotCache
 from stages.engines.hf.steps import JoinedStep, ModelStep
@@ -61,6 +66,17 @@ def counted(work: Any, *given: Any) -> int:
     return launches.count
 
 
+def compiled(model: Any, *given: Any) -> int:
+    """The operations of a compiled step: those that one layer's code calls, for each layer, and those around them."""
+    step = CompiledStep(model)
+    _, (code, *others) = run_and_get_code(lambda: step(*given))
+    assert not others, "one layer is compiled, and serves for all"
+    call = code[code.index("def call(") :]
+    each = len(re.findall(r"^ +(?:\w+ = )?(?:cpp_fused\w*|extern_kernels\.\w+|torch\.ops\.\S+?)\(", call, re.MULTILINE))
+    step.compute_layer = lambda layer, hidden, *rest: hidden
+    return each * len(step.layers) + counted(step, *given)
+
+
 def generated(model: Any, ids: torch.Tensor) -> int:
     """The operations of one more step of `generate`, the second one: the first may set up something."""
     cache = DynamicCache(config=model.config)
@@ -76,8 +92,8 @@ def generated(model: Any, ids: torch.Tensor) -> int:
 
 def main() -> None:
     """Print the table."""
-    print("| model | `generate` | model's own step | leaner step | drawing | leaner step and drawing / `generate` |")
-    print("|---|---|---|---|---|---|")
+    print("| model | `generate` | model's own step | leaner step | compiled | drawing | both / `generate` |")
+    print("|---|---|---|---|---|---|---|")
     for name, config in MODELS.items():
         torch.manual_seed(0)
         model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).eval()
@@ -95,8 +111,10 @@ def main() -> None:
             with torch.inference_mode():
                 logits = step(last, position, COLUMNS, cache)
             found[kind.__name__] = counted(step, last, position, COLUMNS, cache)
+        with torch.inference_mode():
+            found["compiled"] = compiled(model, last, position, COLUMNS, cache)
         found["drawing"] = counted(pick, logits, numbers, numbers, warm)
-        ratio = (found["JoinedStep"] + found["drawing"]) / found["generate"]
+        ratio = (found["compiled"] + found["drawing"]) / found["generate"]
         print(f"| {name} | {' | '.join(map(str, found.values()))} | {ratio:.2f} |", flush=True)
 
 

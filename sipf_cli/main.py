@@ -79,6 +79,9 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))  # read once, when torch is imported
+    # Where --compile keeps its code for the next run. Torch would take a folder in /tmp, where others can put code too.
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(cache, "sipf", "compiled"))
     gc.set_threshold(GARBAGE)
     sys.excepthook = _show_bug
     try:

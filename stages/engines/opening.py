@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Sequence
 from importlib import import_module
 from typing import Any, Protocol, cast, get_args, runtime_checkable
 
+from evals.errors import UsageError
 from evals.records import Problem
 from stages.engines.base import Completion, Engine, Request, Usage
 from stages.models.devices import on_device
@@ -45,6 +46,8 @@ def describe_engine(settings: EngineSettings) -> dict[str, Any]:
         UsageError: an engine without its model, script or URL, or with an option that is another's.
         ModelError: no such model, device or engine here.
     """
+    if settings.compile and settings.engine != "hf":
+        raise UsageError("--compile is for the hf engine", "Leave it out, or use --engine hf.")
     return _opening(settings).describe(settings)
 
 

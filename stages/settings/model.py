@@ -33,6 +33,10 @@ class WriterSettings:
     batch_rows: int | None = setting(
         None, "hf, vllm: sequences decoded at once; by default as many as fit in memory.", low=1, panel=Panel.MODEL
     )
+    compile: bool = setting(
+        False, "hf: compile the decode step, on a GPU as a CUDA graph; for models like Llama, Qwen or Gemma. "
+        "It takes up to a minute.", flags=("--compile/--no-compile",), panel=Panel.MORE,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.architectures import build
 from tests.sipf_cli.commands import (
     SCRIPTED,
     end,
@@ -90,6 +91,30 @@ def test_vllm_takes_its_options_from_the_command_line(
         assert planned["same whatever the batch"] == "not guaranteed"
         done = inside(*line, *how, "--load-in-4bit", "-o", "out.jsonl", code=2)
         assert "--load-in-4bit is for the hf engine" in done.stderr
+
+
+def test_compiled_steps_write_what_plain_ones_write(tmp_path: Path) -> None:
+    build(tmp_path / "model", "Llama", num_hidden_layers=1)
+    run(tmp_path, "data", "chain", "--split", "train", "-n", 4, "-o", "problems.jsonl")
+    line = ("sample", "problems.jsonl", "-m", "model", "-n", 3, "--max-tokens", 24, "--device", "cpu")
+    run(tmp_path, *line, "-o", "plain.jsonl")
+    own = environment(XDG_CACHE_HOME=str(tmp_path / "cache"))
+    own.pop("TORCHINDUCTOR_CACHE_DIR", None)  # torch sets it where it is imported, as here
+    run(tmp_path, *line, "--compile", "-o", "compiled.jsonl", cold=True, env=own)
+    assert (tmp_path / "compiled.jsonl").read_bytes() == (tmp_path / "plain.jsonl").read_bytes()
+    assert any((tmp_path / "cache/sipf/compiled").rglob("*.so")), "compiled code is kept, and not below /tmp"
+
+
+def test_what_cannot_be_compiled_is_refused(tmp_path: Path, paths: Path, inside: Any) -> None:
+    build(tmp_path / "phi", "Phi")
+    line = ("simulate", paths, "--compile", "-o", "out.jsonl")
+    done = inside(*line, "-m", tmp_path / "phi", code=4)
+    assert "--compile is for models like Llama" in done.stderr
+    for engine in (SCRIPTED, ("--engine", "vllm", "-m", "chain-base"), ("--engine", "server", "-m", "m1")):
+        done = inside(*line, *engine, code=2)
+        assert "--compile is for the hf engine" in done.stderr
+    planned = json.loads(inside(*line, "-m", "chain-base", "--dry-run", "--json").stdout)
+    assert planned["compiled"] is True
 
 
 def test_simulate_on_a_server_that_is_killed_goes_on_with_nothing_lost_or_doubled(tmp_path: Path, paths: Path) -> None:

@@ -42,14 +42,15 @@ class HFEngine:
         template: as for `stages.models.templates.make_prompter`.
         rows: draws decoded at a time; None: chosen from the device and its memory.
         chat_args: what the chat template is told; None: what the model's folder recorded.
+        compiled: compile the decode step.
 
     Raises:
-        ModelError: the model's layers keep more than keys and values of their own.
+        ModelError: the model's layers keep more than keys and values of their own, or its step cannot be compiled.
     """
 
     def __init__(
         self, loaded: Loaded, template: str = ModelSettings.template, rows: int | None = None,
-        chat_args: Mapping[str, Any] | None = None,
+        chat_args: Mapping[str, Any] | None = None, compiled: bool = False,
     ) -> None:  # fmt: skip
         told = loaded.chat_args if chat_args is None else chat_args
         self._prompters = Prompters(loaded.tokenizer, template, loaded.template_recorded, told)
@@ -59,7 +60,12 @@ class HFEngine:
         use_whole_attention(self.model)
         vocabulary = self.model.get_output_embeddings().weight.shape[0]
         reader = TextReader(self.tokenizer, end_ids(self.model.generation_config, self.tokenizer), vocabulary)
-        self.loop = DecodeLoop(self.model, reader, _limits(self.model, rows))
+        forward = None
+        if compiled:
+            from stages.engines.hf.compiled import CompiledStep
+
+            forward = CompiledStep(self.model)
+        self.loop = DecodeLoop(self.model, reader, _limits(self.model, rows), forward)
         self._task: asyncio.Task[None] | None = None
         self._open: dict[PrefixChain, asyncio.Queue[Completion | BaseException]] = {}
 

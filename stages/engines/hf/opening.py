@@ -21,6 +21,8 @@ def describe(settings: EngineSettings) -> dict[str, Any]:
     name = loaded_model(settings)
     facts = model_facts(name, settings)
     check_decoding(name, read_config(name, settings.trust_remote_code))
+    if settings.compile:
+        facts |= {"compiled": True, "same whatever the batch": "not guaranteed"}
     return {"engine": "hf", **facts}
 
 
@@ -39,6 +41,6 @@ def open_engine(settings: EngineSettings) -> HFEngine:
         loaded_model(settings), settings.device, settings.dtype, settings.load_in_4bit, settings.trust_remote_code
     )
     told = chat_arguments(settings.chat_arg, {"chat_args": loaded.chat_args})
-    engine = HFEngine(loaded, settings.template, settings.batch_rows, told)
+    engine = HFEngine(loaded, settings.template, settings.batch_rows, told, settings.compile)
     probe(loaded, engine.loop.forward)
     return engine

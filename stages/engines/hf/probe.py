@@ -11,13 +11,15 @@ from typing import Any
 import torch
 from transformers.cache_utils import DynamicCache
 
-from evals.errors import ModelError
+from evals.errors import ModelError, UsageError
 from stages.engines.hf.slots import SlotCache
 from stages.engines.hf.steps import Step
 from stages.models.architectures import USE_VLLM
 from stages.models.loading import Loaded
 
 TOKENS = 3
+ROWS = 16
+"""Slots that there are, of which the first is at work."""
 APART = {"float32": 0.02}
 """How far the logits may be apart, in standard deviations of a row of logits; other formats round at random."""
 ROUNDED = 0.5
@@ -32,7 +34,7 @@ def probe(loaded: Loaded, step: Step) -> None:
     try:
         with torch.inference_mode():
             apart = _apart(loaded.model, step)
-    except (torch.OutOfMemoryError, ModelError):
+    except (torch.OutOfMemoryError, ModelError, UsageError):
         raise
     except Exception as error:  # an architecture that does not fit fails in any way
         told = next(iter(str(error).splitlines()), "") or type(error).__name__
@@ -51,7 +53,7 @@ def _apart(model: Any, step: Step) -> float:
         token = torch.tensor([[(column + 1) % config.vocab_size]], device=device)
         expected = model(token, past_key_values=theirs, use_cache=True).logits[:, -1].float()
         if column == 0:
-            ours.allocate(theirs, 1, TOKENS)
+            ours.allocate(theirs, ROWS, TOKENS)
         position = torch.tensor([column], device=device)
         found = step(token[0], position, column + 1, ours).float()
         if not bool(expected.isfinite().all()):

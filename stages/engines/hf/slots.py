@@ -59,6 +59,8 @@ class SlotCache(Cache):
         super().__init__(layers=[_SlotLayer() for _ in range(layers)])
         self.rows = 0
         self.columns = 0
+        self.memory = object()
+        """Another one whenever the slots are given other memory."""
 
     def allocate(self, like: Cache, rows: int, columns: int) -> None:
         """Make room for `rows` rows of `columns` columns, keeping what is stored; `like` gives shapes and types."""
@@ -72,12 +74,14 @@ class SlotCache(Cache):
                 setattr(mine, name, fresh)
             mine.is_initialized = True
         self.rows, self.columns = rows, columns
+        self.memory = object()
 
     def free(self) -> None:
         """Give the memory back; the next allocate starts empty."""
         for layer in self.layers:
             layer.keys = layer.values = None
         self.rows = self.columns = 0
+        self.memory = object()
 
     def aim(self, rows: torch.Tensor, columns: torch.Tensor, longest: int) -> None:
         """Say where the next step writes: column `columns[i]` of row `rows[i]`; `longest` columns are read."""

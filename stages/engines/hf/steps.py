@@ -86,34 +86,80 @@ class _Layer:
 
     def __init__(self, layer: Any) -> None:
         attention, mlp = layer.self_attn, layer.mlp
-        self.before_attention, self.before_mlp = _norm(layer.input_layernorm), _norm(layer.post_attention_layernorm)
-        self.qkv = _join(attention.q_proj, attention.k_proj, attention.v_proj)
+        self.before_attention, self.before_mlp = _Norm(layer.input_layernorm), _Norm(layer.post_attention_layernorm)
+        self.qkv = _Joined(attention.q_proj, attention.k_proj, attention.v_proj)
         self.out: Any = attention.o_proj
-        self.gate_up = _join(mlp.gate_proj, mlp.up_proj)
+        self.gate_up = _Joined(mlp.gate_proj, mlp.up_proj)
         self.activation: Callable[[torch.Tensor], torch.Tensor] = mlp.act_fn
         self.down: Any = mlp.down_proj
         self.scaling: float = attention.scaling
         normed = hasattr(attention, "q_norm")  # Qwen-3
-        self.head_norms = (_norm(attention.q_norm), _norm(attention.k_norm)) if normed else None
+        self.head_norms = (_Norm(attention.q_norm), _Norm(attention.k_norm)) if normed else None
+        config = attention.config
+        self.heads: int = config.num_attention_heads
+        self.kv_heads: int = config.num_key_value_heads
+        self.size: int = attention.head_dim
+
+
+def compute_layer(
+    layer: _Layer, hidden: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, mask: torch.Tensor,
+    place: torch.Tensor, keys: torch.Tensor, values: torch.Tensor,
+) -> torch.Tensor:  # fmt: skip
+    """One layer of a step.
+
+    Args:
+        hidden: (live, width), what the layer before it gives; it may be written to.
+        cos, sin: (live, 1, half a head), of the rows' positions.
+        mask: (live, 1, columns looked at), 0 or minus infinity.
+        place: (live times kv heads,), where each row's new key and value go.
+        keys, values: (rows, kv heads, columns, head size), the layer's slots.
+
+    Returns:
+        (live, width).
+    """
+    heads, kv_heads, size = layer.heads, layer.kv_heads, layer.size
+    live, longest, room = len(hidden), mask.shape[-1], keys.shape[2]
+    joined = layer.qkv(layer.before_attention(hidden)).view(live, heads + 2 * kv_heads, size)
+    turned, new_values = joined[:, : heads + kv_heads], joined[:, heads + kv_heads :]
+    if layer.head_norms is not None:
+        of_queries, of_keys = layer.head_norms
+        turned = torch.cat((of_queries(turned[:, :heads]), of_keys(turned[:, heads:])), 1)
+    turned = _turn(turned, cos, sin)
+    stored = [tensor.view(-1, size) for tensor in (keys, values)]
+    stored[0].index_copy_(0, place, turned[:, heads:].reshape(-1, size))
+    stored[1].index_copy_(0, place, new_values.reshape(-1, size))
+    # the query heads of a group are the rows of one matrix product with its keys
+    queries = turned[:, :heads].mul_(layer.scaling).reshape(live * kv_heads, heads // kv_heads, size)
+    seen = [tensor.view(-1, room, size)[: live * kv_heads, :longest] for tensor in stored]
+    scores = torch.bmm(queries, seen[0].transpose(1, 2)).view(live, heads, longest)
+    weights = (scores.add_(mask) if scores.dtype == mask.dtype else scores + mask).softmax(-1).to(hidden.dtype)
+    read = torch.bmm(weights.view(live * kv_heads, heads // kv_heads, longest), seen[1])
+    hidden = layer.out(read.view(live, heads * size)).add_(hidden)
+    gate, up = layer.gate_up(layer.before_mlp(hidden)).chunk(2, -1)
+    result: torch.Tensor = layer.down(layer.activation(gate).mul_(up)).add_(hidden)
+    return result
 
 
 class JoinedStep:
     """One step of a model of the Llama family (`can_be_joined`), on the slots' own tensors."""
 
     def __init__(self, model: Any) -> None:
-        config, inner = model.config, model.model
+        inner = model.model
         self.embed, self.head = inner.embed_tokens, model.lm_head
         self.rope: Any = inner.rotary_emb
-        self.heads: int = config.num_attention_heads
-        self.kv_heads: int = config.num_key_value_heads
-        self.size: int = inner.layers[0].self_attn.head_dim
+        self.kv_heads: int = model.config.num_key_value_heads
+        self.compute_layer: Callable[..., torch.Tensor] = compute_layer
         with torch.no_grad():
             self.layers = [_Layer(layer) for layer in inner.layers]
-            self.final = _norm(inner.norm)
+            self.final = _Norm(inner.norm)
 
     def __call__(self, last: torch.Tensor, position: torch.Tensor, longest: int, cache: SlotCache) -> torch.Tensor:
         """See `Step`."""
-        live, heads, kv_heads, size = len(last), self.heads, self.kv_heads, self.size
+        logits: torch.Tensor = self.head(self.hidden(last, position, longest, cache))
+        return logits
+
+    def hidden(self, last: torch.Tensor, position: torch.Tensor, longest: int, cache: SlotCache) -> torch.Tensor:
+        """What the head makes logits of, (live, width)."""
         hidden = self.embed(last)
         if hidden.dtype == torch.bfloat16 and last.device.type == "cpu":
             longest = cache.columns  # torch copies a slice before it multiplies bfloat16
@@ -121,29 +167,11 @@ class JoinedStep:
         columns = torch.arange(longest, device=last.device)
         unseen = (columns > position[:, None])[:, None]
         mask = torch.zeros(unseen.shape, device=last.device).masked_fill_(unseen, float("-inf"))
-        rows = torch.arange(live * kv_heads, device=last.device)
-        place = rows * cache.columns + position.repeat_interleave(kv_heads)
+        rows = torch.arange(len(last) * self.kv_heads, device=last.device)
+        place = rows * cache.columns + position.repeat_interleave(self.kv_heads)
         for layer, slots in zip(self.layers, cache.layers, strict=True):
-            joined = layer.qkv(layer.before_attention(hidden)).view(live, heads + 2 * kv_heads, size)
-            turned, values = joined[:, : heads + kv_heads], joined[:, heads + kv_heads :]
-            if layer.head_norms is not None:
-                of_queries, of_keys = layer.head_norms
-                turned = torch.cat((of_queries(turned[:, :heads]), of_keys(turned[:, heads:])), 1)
-            turned = _turn(turned, cos, sin)
-            stored = [tensor.view(-1, size) for tensor in (slots.keys, slots.values)]
-            stored[0].index_copy_(0, place, turned[:, heads:].reshape(-1, size))
-            stored[1].index_copy_(0, place, values.reshape(-1, size))
-            # the query heads of a group are the rows of one matrix product with its keys
-            queries = turned[:, :heads].mul_(layer.scaling).reshape(live * kv_heads, heads // kv_heads, size)
-            seen = [tensor.view(-1, cache.columns, size)[: live * kv_heads, :longest] for tensor in stored]
-            scores = torch.bmm(queries, seen[0].transpose(1, 2)).view(live, heads, longest)
-            weights = (scores.add_(mask) if scores.dtype == mask.dtype else scores + mask).softmax(-1).to(hidden.dtype)
-            read = torch.bmm(weights.view(live * kv_heads, heads // kv_heads, longest), seen[1])
-            hidden = layer.out(read.view(live, heads * size)).add_(hidden)
-            gate, up = layer.gate_up(layer.before_mlp(hidden)).chunk(2, -1)
-            hidden = layer.down(layer.activation(gate).mul_(up)).add_(hidden)
-        logits: torch.Tensor = self.head(self.final(hidden))
-        return logits
+            hidden = self.compute_layer(layer, hidden, cos, sin, mask, place, slots.keys, slots.values)
+        return self.final(hidden)
 
     def _angles(self, position: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
         """Cosines and sines of the rows' positions, (live, 1, half a head)."""
@@ -155,6 +183,8 @@ class JoinedStep:
 def _turn(heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
     """Rotary positions (arXiv 2104.09864) in transformers' order: the halves of a head are the two coordinates."""
     first, second = heads.chunk(2, -1)
+    if torch.compiler.is_compiling():  # which knows no `out` into a part of a tensor, and needs none
+        return torch.cat((first * cos - second * sin, second * cos + first * sin), -1)
     turned = torch.empty_like(heads, memory_format=torch.contiguous_format)
     one, other = turned.chunk(2, -1)
     torch.mul(first, cos, out=one).addcmul_(second, sin, value=-1)
@@ -162,28 +192,34 @@ def _turn(heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Te
     return turned
 
 
-def _join(*parts: Any) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Linear layers as one, whose weights the layers share from now on."""
-    weight = torch.cat([part.weight for part in parts])
-    start = 0
-    for part in parts:
-        start, own = start + part.out_features, weight[start : start + part.out_features]
-        part.weight.data = own
-    bias = None if parts[0].bias is None else torch.cat([part.bias for part in parts])
-    return lambda inputs: functional.linear(inputs, weight, bias)
+class _Joined:
+    """Linear layers as one, whose weight the layers share from now on."""
+
+    def __init__(self, *parts: Any) -> None:
+        self.weight = torch.cat([part.weight for part in parts])
+        start = 0
+        for part in parts:
+            start, own = start + part.out_features, self.weight[start : start + part.out_features]
+            part.weight.data = own
+        self.bias = None if parts[0].bias is None else torch.cat([part.bias for part in parts])
+
+    def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
+        return functional.linear(inputs, self.weight, self.bias)
 
 
-def _norm(module: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+class _Norm:
     """RMSNorm (arXiv 1910.07467), computed in float32 as the models do; Gemma's weights are stored less one."""
-    plus_one = type(module).__name__ == "GemmaRMSNorm"
-    epsilon: float = module.eps if plus_one else module.variance_epsilon
-    weight: torch.Tensor = 1.0 + module.weight.float() if plus_one else module.weight
-    width = len(weight)
 
-    def norm(inputs: torch.Tensor) -> torch.Tensor:
+    def __init__(self, module: Any) -> None:
+        self.plus_one = type(module).__name__ == "GemmaRMSNorm"
+        self.epsilon: float = module.eps if self.plus_one else module.variance_epsilon
+        self.weight: torch.Tensor = 1.0 + module.weight.float() if self.plus_one else module.weight
+        self.width = len(self.weight)
+
+    def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
         wide = inputs.float()
-        mean = torch.linalg.vecdot(wide, wide).div_(width).add_(epsilon)
+        mean = torch.linalg.vecdot(wide, wide).div_(self.width).add_(self.epsilon)
         scaled: torch.Tensor = wide * mean.rsqrt_()[..., None]
-        return (scaled * weight).to(inputs.dtype) if plus_one else scaled.to(inputs.dtype) * weight
-
-    return norm
+        if self.plus_one:
+            return (scaled * self.weight).to(inputs.dtype)
+        return scaled.to(inputs.dtype) * self.weight
