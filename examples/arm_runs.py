@@ -25,6 +25,8 @@ from stages.report import round_costs
 
 SETTINGS = ("strategy", "share", "k", "delta", "only_right")
 """What a table shows of the options that labels were made with."""
+TRANSFER = ("mmlu_math", "humaneval")
+"""Problems of these sets are beside what a policy was trained for: out of domain, as the paper has it."""
 
 
 @dataclass
@@ -75,7 +77,7 @@ def _answers(number: int, file: Path) -> dict[tuple[int, str], Answers]:
     splits: dict[str, list[tuple[str, bool, bool | None]]] = {}
     for problem in all_results(str(file)):
         row = (f"{problem.id} {problem.question}", bool(first_answer(problem).correct), right_trace(problem))
-        splits.setdefault(str(getattr(problem, "split", "test")), []).append(row)
+        splits.setdefault("ood" if problem.task in TRANSFER else getattr(problem, "split", "test"), []).append(row)
     found = {}
     for split, rows in splits.items():
         digest = hashlib.sha256("\n".join(name for name, _, _ in rows).encode()).hexdigest()[:16]

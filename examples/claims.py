@@ -3,8 +3,8 @@
     python claims.py runs/reproduce -o claims.md [--code runs/reproduce-code] [--kept docs/claims]
 
 The figures go to a folder beside the page (`claims/` for `claims.md`), and with them every first answer's verdict
-(`arms.jsonl`, `code.jsonl`). `--kept` takes such a folder: its arms stand beside those of the run, which replace arms
-of the same name and seed. Seeds that have not finished an arm are left out of its rows and counted.
+(`arms.jsonl`, `code.jsonl`, `long.jsonl`). `--kept` takes such a folder: its arms stand beside those of the run, which
+replace arms of the same name and seed. Seeds that have not finished an arm are left out of its rows and counted.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ SERIES = {
     "share": "SIPF, share of problems labelled",
     "shuffled": "SIPF by the paper's rule, share of pairs by shuffled scores",
 }
-KEPT, KEPT_CODE = "arms.jsonl", "code.jsonl"
+KEPT, KEPT_CODE, KEPT_LONG = "arms.jsonl", "code.jsonl", "long.jsonl"
 """The verdicts of every arm, beside the figures."""
 HELPED = ("teacher", "teacher-simulator", "teacher-labels", "teacher-likelihood", "distilled")
 NOT_SIPF = ("labels", "fork", "frequent")
@@ -370,19 +370,21 @@ def main() -> None:
     try:
         runs, earlier = _runs(given.run, given.kept and given.kept / KEPT)
         code = [one for part in _runs(given.code, given.kept and given.kept / KEPT_CODE) for one in part]
+        long = [one for part in _runs(given.long, given.kept and given.kept / KEPT_LONG) for one in part]
         runs += earlier
-        arms, long = arms_of(runs), arms_of(found_runs(given.long)) if given.long else None
+        arms = arms_of(runs)
         charts = [(beside / f"{chart.name}.svg", chart) for chart in figures(arms)]
         places = [(file.relative_to(output.parent).as_posix(), chart) for file, chart in charts]
         kept = sorted({one.arm for one in earlier})
-        text = page(arms, arms_of(code) if code else None, places, long=long, earlier=kept)
+        text = page(arms, arms_of(code) if code else None, places, long=arms_of(long) if long else None, earlier=kept)
     except SipfError as error:
         parser.exit(2, f"claims.py: {error}\n")
     beside.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding="utf-8")
     keep_runs(beside / KEPT, runs)
-    if code:
-        keep_runs(beside / KEPT_CODE, code)
+    for name, others in ((KEPT_CODE, code), (KEPT_LONG, long)):
+        if others:
+            keep_runs(beside / name, others)
     for file, chart in charts:
         file.write_text(file_of(chart), encoding="utf-8")
     print(text)

@@ -20,7 +20,7 @@ usage() {
 usage: loop.sh [options]
   --model NAME         the policy's base: folder, hub name or embedded model   (the embedded one of chain or functions)
   --task chain|functions|gsm8k|mbpp   where the problems come from         (chain)
-  --data DIR           GSM8K's train.jsonl and test.jsonl, or mbpp.jsonl, instead of the hub
+  --data DIR           GSM8K's train.jsonl and test.jsonl with MMLU's folder mmlu/, or mbpp.jsonl, instead of the hub
   --rounds N           rounds of sample ... orpo                           (2)
   --restart            training starts from --base in every round (default)
   --continue           training continues from the previous round's policy
@@ -172,7 +172,8 @@ if stopped; then
 fi
 mkdir -p "$OUT/data" "$OUT/eval"
 
-# data: problems, one per line. Takes seconds. The splits of an embedded world share no problem; GSM8K and MBPP train on their train split.
+# data: problems, one per line. Takes seconds. The splits of an embedded world share no problem; GSM8K and MBPP train on
+# their train split, and are measured on their test split and, out of domain, on the mathematics of MMLU and on HumanEval.
 if [ -n "$SFT_FROM" ]; then
   SOURCE=$SFT_FROM
 else
@@ -190,7 +191,9 @@ else
     fi
   elif [ "$TASK" = mbpp ]; then
     sipf data mbpp --split train --path "$(path mbpp)" -o "$OUT/data/sft.jsonl"
-    sipf data mbpp --split test --path "$(path mbpp)" -o "$OUT/data/eval.jsonl"
+    sipf data mbpp --split test --path "$(path mbpp)" -o "$OUT/data/test.jsonl"
+    sipf data humaneval -o "$OUT/data/ood.jsonl"
+    cat "$OUT/data/test.jsonl" "$OUT/data/ood.jsonl" > "$OUT/data/eval.jsonl"
     if [ -n "$STOP_WHEN" ]; then sipf data mbpp --split validation --path "$(path mbpp)" -o "$OUT/data/validation.jsonl"; fi
   else
     if [ -n "$STOP_WHEN" ] || [ -f "$OUT/data/train.jsonl" ]; then # GSM8K has no validation split: the last train questions are held back
@@ -199,7 +202,14 @@ else
     else
       sipf data gsm8k --split train --path "$(path train)" -o "$OUT/data/sft.jsonl"
     fi
-    sipf data gsm8k --split test --path "$(path test)" -o "$OUT/data/eval.jsonl"
+    sipf data gsm8k --split test --path "$(path test)" -o "$OUT/data/test.jsonl"
+    if [ "$DATA" = hub ] || [ -d "$DATA/mmlu" ]; then
+      sipf data mmlu --split test --mode number --path "$([ "$DATA" = hub ] && echo hub || echo "$DATA/mmlu")" -o "$OUT/data/ood.jsonl"
+    else
+      echo "loop.sh: $DATA has no mmlu/, so nothing is measured out of domain" >&2
+      : > "$OUT/data/ood.jsonl"
+    fi
+    cat "$OUT/data/test.jsonl" "$OUT/data/ood.jsonl" > "$OUT/data/eval.jsonl"
   fi
 
   # sft: M0, the base fine-tuned on gold solutions. From here on no gold solution is needed, only answers.

@@ -231,7 +231,7 @@ class _Split:
 
 
 def _by_split(file: Path, numbers: dict[str, int], seed: int) -> dict[str, _Split]:
-    """Verdicts by the lines' `split` ("all" where they have none)."""
+    """Verdicts by the lines' `split` (their task where they have none)."""
     groups: dict[str, _Split] = {}
     counts = _counts(file)
     problems = counts.get("problems", 0)

@@ -73,7 +73,7 @@ def judged(source: str) -> Iterator[Judged]:
 
 
 def _judged(row: Mapping[str, Any]) -> Judged:
-    split = str(row.get("split", "all"))
+    split = str(row.get("split", row["task"]))
     if not row.get("paths"):
         return Judged(str(row["id"]), split, [], [], None)
     paths = [path for path in row["paths"] if path.get("source", "sample") == "eval"] or row["paths"]

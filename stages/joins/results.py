@@ -272,3 +272,9 @@ def compare(first: Mapping[str, bool], second: Mapping[str, bool]) -> dict[str, 
         "only in first": len(first) - n,
         "only in second": len(second) - n,
     }
+
+
+def split_of(problem: Problem) -> str:
+    """The split that a problem names (`test`, `ood`), else its task: of problems of several sets in one file, each set
+    is told by itself."""
+    return str(getattr(problem, "split", problem.task))

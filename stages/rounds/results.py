@@ -10,10 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stages.joins.results import all_results, first_answer, rate, right_trace
-
-ALL = "all"
-"""The split of lines that have none."""
+from stages.joins.results import all_results, first_answer, rate, right_trace, split_of
 
 
 @dataclass
@@ -38,7 +35,7 @@ class SplitResults:
 
 
 def by_split(file: Path, name: str | None = None) -> dict[str, SplitResults]:
-    """Results by the lines' `split`, in the order of the file.
+    """Results by split (`split_of`), in the order of the file.
 
     Args:
         name: what to call all lines instead, whatever their split.
@@ -48,7 +45,7 @@ def by_split(file: Path, name: str | None = None) -> dict[str, SplitResults]:
     """
     groups: dict[str, SplitResults] = {}
     for problem in all_results(str(file)):
-        group = groups.setdefault(name or str(getattr(problem, "split", ALL)), SplitResults())
+        group = groups.setdefault(name or split_of(problem), SplitResults())
         first = first_answer(problem)
         group.right[problem.id] = bool(first.correct)
         trace = right_trace(problem)

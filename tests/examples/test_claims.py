@@ -66,6 +66,18 @@ def run(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_published_sets_beside_the_one_trained_on_are_out_of_domain(claims: ModuleType, tmp_path: Path) -> None:
+    write(tmp_path, "0", "sipf", "round1", "rwr")
+    file = tmp_path / "0/sipf/eval/round1.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    for line, task in zip(lines, ("gsm8k", "mmlu_math", "humaneval"), strict=True):
+        line["task"] = task
+        del line["split"]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (arm,) = claims.found_runs(tmp_path)
+    assert {split: one.right for (_, split), one in arm.answers.items()} == {"test": [True], "ood": [False, True]}
+
+
 def test_the_comparison_is_paired_and_stratified_by_seed(claims: ModuleType, run: Path) -> None:
     arms = claims_arms(claims, run)
     found = claims.difference(arms["sipf"].at("test").right, arms["siof"].at("test").right)
@@ -159,6 +171,18 @@ def test_kept_arms_stand_beside_those_of_a_run(claims: ModuleType, run: Path, tm
         write(run, seed, "siof", "round2", "rrrrrrrrrr" + "w")
     (row,) = (line for line in made(run, "third", "--kept", str(kept)).splitlines() if line.startswith("| SIOF: "))
     assert row.split("|")[2].strip() == "100.0", "the run replaces what was kept"
+
+
+def test_a_run_of_more_rounds_and_one_on_code_are_kept_too(run: Path, tmp_path: Path) -> None:
+    def made(name: str, *more: str) -> str:
+        line = [sys.executable, str(SCRIPT), str(run), "-o", str(tmp_path / f"{name}.md"), *more]
+        return subprocess.run(line, check=True, capture_output=True, text=True).stdout
+
+    first = made("first", "--long", str(run), "--code", str(run))
+    assert "## More rounds" in first
+    assert "## Code" in first
+    again = made("second", "--kept", str(tmp_path / "first"))
+    assert again.replace("second", "first") == first
 
 
 def test_arms_on_other_problems_are_not_compared(run: Path, tmp_path: Path) -> None:

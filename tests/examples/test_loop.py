@@ -107,10 +107,23 @@ def test_gsm8k_samples_the_same_questions_on_from_the_pool(place: Path) -> None:
     assert only(lines, "score")[1].startswith("score run/r1/pool.jsonl")
 
 
+def test_gsm8k_is_measured_out_of_domain_on_mmlu_where_it_is_at_hand(place: Path) -> None:
+    ood = "data mmlu --split test --mode number --path {} -o run/data/ood.jsonl"
+    how = ("--out", "run", "--task", "gsm8k", "--rule", "outcome", "--rounds", "1")
+    assert ood.format("hub") in calls(place, "loop.sh", *how)
+    code, said = told(place, *how, "--data", "here")
+    assert (code, "here has no mmlu/, so nothing is measured out of domain" in said) == (0, True)
+    assert (place / "run/data/eval.jsonl").read_bytes() == (place / "run/data/test.jsonl").read_bytes()
+    (place / "here" / "mmlu").mkdir(parents=True)
+    assert ood.format("here/mmlu") in calls(place, "loop.sh", *how, "--data", "here")
+
+
 def test_mbpp_trains_on_its_train_split_and_is_measured_on_its_test_split(place: Path) -> None:
     lines = calls(place, "loop.sh", "--out", "run", "--task", "mbpp", "--data", "here", "--rounds", "1")
     assert lines[0] == "data mbpp --split train --path here/mbpp.jsonl -o run/data/sft.jsonl"
-    assert lines[1] == "data mbpp --split test --path here/mbpp.jsonl -o run/data/eval.jsonl"
+    assert lines[1] == "data mbpp --split test --path here/mbpp.jsonl -o run/data/test.jsonl"
+    assert lines[2] == "data humaneval -o run/data/ood.jsonl"
+    assert only(lines, "eval")[0].startswith("eval run/data/eval.jsonl")
     assert only(calls(place, "loop.sh", "--out", "hub", "--task", "mbpp"), "data")[0].count("--path hub") == 1
     assert only(lines, "sample")[0].startswith("sample run/data/sft.jsonl")
 
@@ -228,7 +241,7 @@ def test_a_policy_learns_by_other_methods_from_what_they_need(
 ) -> None:
     how = ("--task", "gsm8k", "--model", "my/base", "--rule", "outcome", "--learn", method)
     lines = calls(place, "loop.sh", "--out", "run", "--rounds", "1", *how)
-    assert [line.split()[0] for line in lines][5:-4] == stages
+    assert [line.split()[0] for line in lines][6:-4] == stages
     assert lines[-4] == training
     assert ("--rationalise" in only(lines, "sample")[0]) == (method == "star")
     if training.startswith("sft"):

@@ -195,7 +195,7 @@ def test_a_second_loop_is_named_and_measured_against_the_first_ones_sft(loop: Pa
     assert [one["loop"] for one in found["rounds"]] == ["demo"] * 3
 
 
-def test_lines_without_a_split_are_one_group_and_unfinished_files_are_none(loop: Path) -> None:
+def test_lines_without_a_split_are_grouped_by_task_and_unfinished_files_are_none(loop: Path) -> None:
     file = loop.parent / "plain" / "eval" / "sft.jsonl"
     manifest(file, finished="x")
     line = {
@@ -208,7 +208,7 @@ def test_lines_without_a_split_are_one_group_and_unfinished_files_are_none(loop:
     file.write_text(json.dumps(line) + "\n")
     (file.parent / "half.jsonl").write_text("{")
     (row,) = report([file.parent.parent])["policies"]
-    assert (row["policy"], row["split"], row["rate"]) == ("sft", "all", 1.0)
+    assert (row["policy"], row["split"], row["rate"]) == ("sft", "chain", 1.0)
 
 
 def test_a_folder_without_results_is_refused_and_a_torn_manifest_named(loop: Path) -> None:

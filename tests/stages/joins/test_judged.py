@@ -11,7 +11,7 @@ import pytest
 from evals.errors import DataError
 from evals.records import Problem
 from stages.joins.judged import judged
-from stages.joins.results import first_answer, right_trace
+from stages.joins.results import first_answer, right_trace, split_of
 
 WORLD = {"start": 4, "operations": [["+", 3, 1]], "states": [7]}
 
@@ -52,10 +52,11 @@ def test_verdicts_are_those_of_the_records(tmp_path: Path) -> None:
     for line, one in zip(LINES, found, strict=True):
         problem = Problem.from_row(line)
         assert one.identity == problem.id
+        assert one.split == split_of(problem)
         assert one.right[0] == first_answer(problem).correct
         assert one.sound == right_trace(problem), problem.id
     assert [one.sound for one in found] == [True, False, False, None, True, False, None]
-    assert [one.split for one in found] == ["test", *["all"] * 6]
+    assert [one.split for one in found] == ["test", "chain", "chain", "chain", "gsm8k", "gsm8k", "math"]
     assert found[3].right == [True, False]
     assert found[6].right == [False, True], "evaluated paths alone"
 
