@@ -21,11 +21,11 @@ arms=()
 for arm in $ARMS; do
   echo "== $arm" >&2
   arms+=("$OUT/$arm")
-  # What the others share with it: its questions and M0; `equal`, its first paths and the number of its pairs; `labelled`,
-  # the first labels of sipf as well (shuffled-...: those of sipf-paper), so these run after it.
+  # What the others share with it: its questions and M0; `equal`, its first paths and the number of its pairs; `labelled`
+  # and `scored`, the first labels and scores of sipf as well (shuffled-...: those of sipf-paper), so these run after it.
   shared=(--out "$OUT/$arm" --sft-from "$first")
   equal=("${shared[@]}" --paths-of "$first" --pairs-of "$first")
-  labelled=("${equal[@]}" --labels-of "$OUT/sipf")
+  labelled=("${equal[@]}" --labels-of "$OUT/sipf") scored=("${equal[@]}" --scores-of "$OUT/sipf")
   tokens=("${shared[@]}" --tokens-of "$first")
   if [ "$arm" = "$FIRST" ]; then shared=(--out "$first") equal=(--out "$first"); fi
   loop=(bash "$HERE/loop.sh")
@@ -41,12 +41,12 @@ for arm in $ARMS; do
     siof) "${loop[@]}" "${equal[@]}" --rule outcome "$@" ;;                    # without process feedback: right above wrong
     rft) "${loop[@]}" "${equal[@]}" --learn rft "$@" ;;                        # fine-tuned on right paths
     star) "${loop[@]}" "${shared[@]}" --pairs-of "$first" --learn star "$@" ;; # the same, some drawn with the answer in sight
-    prft) "${right[@]}" "${labelled[@]}" --learn "prft:${PASS:-0.9}" "$@" ;;   # right paths all of whose steps score well
+    prft) "${right[@]}" "${scored[@]}" --learn "prft:${PASS:-0.9}" "$@" ;;   # right paths all of whose steps score well
     srf) "${loop[@]}" "${equal[@]}" --rule outcome --learn dpo "$@" ;;         # DPO on right above wrong
     rpo) "${loop[@]}" "${equal[@]}" --rule outcome --learn rpo "$@" ;;         # DPO and the chosen path's likelihood
-    without-or) SIPF_ORPO_BETA=0 "${share[@]}" "${labelled[@]}" --rule "$RULE" "$@" ;; # without the odds-ratio term
+    without-or) SIPF_ORPO_BETA=0 "${share[@]}" "${scored[@]}" --rule "$RULE" "$@" ;; # without the odds-ratio term
     without-both) SIPF_ORPO_BETA=0 "${loop[@]}" "${equal[@]}" --rule outcome "$@" ;;
-    beta-*) SIPF_ORPO_BETA=${arm#beta-} "${share[@]}" "${labelled[@]}" --rule "$RULE" "$@" ;;
+    beta-*) SIPF_ORPO_BETA=${arm#beta-} "${share[@]}" "${scored[@]}" --rule "$RULE" "$@" ;;
 
     siof-tokens) "${loop[@]}" "${tokens[@]}" --rule outcome "$@" ;;
     rft-tokens) "${loop[@]}" "${tokens[@]}" --learn rft "$@" ;;
@@ -63,7 +63,7 @@ for arm in $ARMS; do
     shuffled-*) # as sipf-paper, whose labels it takes, but this share of the pairs by scores dealt out anew within each question
       part=${arm#shuffled-} rest=$(python3 -c "print(round(1 - ${arm#shuffled-}, 9))") rules=(--rule "shuffled:$part")
       [ "$rest" = 0.0 ] || rules+=(--rule "threshold:$rest")
-      "${loop[@]}" "${equal[@]}" --labels-of "$OUT/sipf-paper" "${rules[@]}" "$@" ;;
+      "${loop[@]}" "${equal[@]}" --scores-of "$OUT/sipf-paper" "${rules[@]}" "$@" ;;
 
     # Help from outside: a stronger model labels, judges, or is imitated.
     teacher) "${share[@]}" "${equal[@]}" --rule "$RULE" --simulator "${TEACHER:-teacher}" --prm-base "${TEACHER:-chain-teacher}" "$@" ;;
@@ -72,7 +72,7 @@ for arm in $ARMS; do
     teacher-likelihood) "${share[@]}" "${equal[@]}" --rule consistent --score-by likelihood --scorer "${TEACHER:-teacher}" "$@" ;;
     distilled) "${loop[@]}" "${shared[@]}" --pairs-of "$first" --learn rft --sampler "${TEACHER:-teacher}" "$@" ;;
 
-    continue) "${share[@]}" "${labelled[@]}" --rule "$RULE" "$@" --continue ;;
+    continue) "${share[@]}" "${scored[@]}" --rule "$RULE" "$@" --continue ;;
     siof-continue) "${loop[@]}" "${equal[@]}" --rule outcome "$@" --continue ;;
     *) echo "arms.sh: there is no arm $arm" >&2; exit 2 ;;
   esac

@@ -10,7 +10,7 @@
 set -euo pipefail
 
 MODEL="" TASK=chain ROUNDS=2 MODE=restart BASE="" RULES=() BY=scores SCORE_BY=prm SCORER="" REFERENCE="" CONFIG="" OUT=runs/loop DATA=hub SFT_FROM="" SEED=0
-LEARN=orpo SIMULATOR=policy PRM_BASE="" ENGINE="" PROCESSES=1 PATHS_OF="" LABELS_OF="" SAMPLER=policy PAIRS_OF="" TOKENS_OF="" STOP_WHEN=""
+LEARN=orpo SIMULATOR=policy PRM_BASE="" ENGINE="" PROCESSES=1 PATHS_OF="" LABELS_OF="" SCORES_OF="" SAMPLER=policy PAIRS_OF="" TOKENS_OF="" STOP_WHEN=""
 SFT_N=${SFT_N:-500} QUESTIONS_N=${QUESTIONS_N:-1000} TEST_N=${TEST_N:-1000} OOD_N=${OOD_N:-500}
 VALIDATION_N=${VALIDATION_N:-1000} # for --stop-when; of GSM8K they are taken from the 7,473 train questions
 TEST_SEED=${TEST_SEED:-0}
@@ -42,7 +42,8 @@ usage: loop.sh [options]
                        best round; both are judged by validation problems, never by test problems (docs/running.md)
   --config FILE        TOML file of settings, one table per command
   --sft-from DIR       take data and M0 from another loop's folder
-  --paths-of DIR       take the first round's paths from another loop's folder; --labels-of DIR: and their labels
+  --paths-of DIR       take the first round's paths from another loop's folder; --labels-of DIR: and their labels;
+                       --scores-of DIR: and their scores, so that no reward model is trained in that round
   --pairs-of DIR       make at most as many pairs, or own paths, a round as that loop
   --tokens-of DIR      draw so many paths a round that as many tokens are generated as in that loop, rollouts included
   --out DIR            everything is written here                          (runs/loop)
@@ -74,6 +75,7 @@ while [ $# -gt 0 ]; do
     --sft-from) SFT_FROM=$2; shift 2 ;;
     --paths-of) PATHS_OF=$2; shift 2 ;;
     --labels-of) PATHS_OF=$2 LABELS_OF=$2; shift 2 ;;
+    --scores-of) PATHS_OF=$2 LABELS_OF=$2 SCORES_OF=$2; shift 2 ;;
     --pairs-of) PAIRS_OF=$2; shift 2 ;;
     --tokens-of) TOKENS_OF=$2; shift 2 ;;
     --out) OUT=$2; shift 2 ;;
@@ -273,7 +275,9 @@ for i in $(seq 0 $((ROUNDS - 1))); do
   PAIRED=$LEARN_FROM NAME=""
   if [ "$SCORES" = yes ]; then
     PAIRED=$R/scored.jsonl NAME=$SCORE_BY$i
-    if [ "$SCORE_BY" = prm ]; then
+    if [ "$i" = 0 ] && [ -n "$SCORES_OF" ]; then
+      take "$SCORES_OF" r0/scored.jsonl
+    elif [ "$SCORE_BY" = prm ]; then
       # train-prm, score: the labels of some paths become scores for all of them.
       train train-prm "$R/pool.jsonl" --model "${PRM_BASE:-$SOURCE/m0}" -o "$R/prm"
       sipf score "$LEARN_FROM" --model "$R/prm" --name "$NAME" -o "$PAIRED"
