@@ -304,8 +304,9 @@ def test_another_arm_can_be_the_one_that_the_others_share_with(place: Path) -> N
 def test_arms_that_score_as_another_one_take_its_first_scores_and_train_no_reward_model_for_them(place: Path) -> None:
     calls(place, "arms.sh", "--rounds", "2", OUT="all", ARMS="sipf")
     lines = calls(place, "arms.sh", "--rounds", "2", OUT="all", ARMS="beta-1.0")
-    assert [line.split()[-1] for line in only(lines, "train-prm")] == ["all/beta-1.0/r1/prm"]
-    assert [line.split()[-1] for line in only(lines, "score")] == ["all/beta-1.0/r1/scored.jsonl"]
+    for stage, made in (("train-prm", "prm"), ("score", "scored.jsonl")):
+        (line,) = only(lines, stage)
+        assert f"-o all/beta-1.0/r1/{made}" in line
     first, second = only(lines, "pairs")
     assert first.startswith("pairs all/beta-1.0/r0/scored.jsonl")
     assert "--name prm0" in first
