@@ -7,8 +7,8 @@ as long as its kernels take to start. Counted are the operations that torch disp
 a tensor: one kernel each, about. The models have the layers and heads of real ones and random weights a sixteenth as
 wide; the width does not change the count. "generate" is a step of transformers' own loop: its forward pass with a
 cache that grows, and sampling at temperature 1. "Compiled" is the leaner step with `--compile`, counted in the code
-that torch's compiler writes for a CPU; its code for a GPU may join other operations. A CUDA graph starts all of them at
-once.
+that torch's compiler writes for a CPU; its code for a GPU may join other operations. A CUDA graph starts them
+at once, except the head's.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from stages.report import round_costs
 SETTINGS = ("strategy", "share", "k", "delta", "only_right")
 """What a table shows of the options that labels were made with."""
 TRANSFER = ("mmlu_math", "humaneval")
-"""Problems of these sets are beside what a policy was trained for: out of domain, as the paper has it."""
+"""Problems of these sets lie outside what a policy was trained on: out of domain, as the paper has it."""
 
 
 @dataclass

@@ -60,7 +60,7 @@ for arm in $ARMS; do
     # How good the labels and the reward model have to be.
     k-*) SIPF_SIMULATE_K=${arm#k-} "${share[@]}" "${equal[@]}" --rule "$RULE" "$@" ;;
     share-*) SIPF_SIMULATE_SHARE=${arm#share-} SIPF_PAIRS_PASS_SHARE=$PASS_SHARE SIPF_PAIRS_AGGREGATE=mean "${loop[@]}" "${equal[@]}" --rule "$RULE" "$@" ;;
-    shuffled-*) # as sipf-paper, whose labels it takes, but this share of the pairs by scores dealt out anew within each question
+    shuffled-*) # as sipf-paper, whose labels and scores it takes, but this share of the pairs by scores dealt out anew within each question
       part=${arm#shuffled-} rest=$(python3 -c "print(round(1 - ${arm#shuffled-}, 9))") rules=(--rule "shuffled:$part")
       [ "$rest" = 0.0 ] || rules+=(--rule "threshold:$rest")
       "${loop[@]}" "${equal[@]}" --scores-of "$OUT/sipf-paper" "${rules[@]}" "$@" ;;

@@ -20,7 +20,8 @@ usage() {
 usage: loop.sh [options]
   --model NAME         the policy's base: folder, hub name or embedded model   (the embedded one of chain or functions)
   --task chain|functions|gsm8k|mbpp   where the problems come from         (chain)
-  --data DIR           GSM8K's train.jsonl and test.jsonl with MMLU's folder mmlu/, or mbpp.jsonl, instead of the hub
+  --data DIR           instead of the hub: GSM8K's train.jsonl and test.jsonl, with MMLU's folder mmlu/ if they are to be
+                       measured out of domain; or mbpp.jsonl (HumanEval comes with its package)
   --rounds N           rounds of sample ... orpo                           (2)
   --restart            training starts from --base in every round (default)
   --continue           training continues from the previous round's policy
@@ -42,8 +43,10 @@ usage: loop.sh [options]
                        best round; both are judged by validation problems, never by test problems (docs/running.md)
   --config FILE        TOML file of settings, one table per command
   --sft-from DIR       take data and M0 from another loop's folder
-  --paths-of DIR       take the first round's paths from another loop's folder; --labels-of DIR: and their labels;
-                       --scores-of DIR: and their scores, so that no reward model is trained in that round
+  --paths-of DIR       take the first round's paths from another loop's folder
+  --labels-of DIR      take the first round's paths and labels from there
+  --scores-of DIR      take the first round's paths, labels and scores from there (made with the same --score-by), so
+                       that no reward model is trained in that round
   --pairs-of DIR       make at most as many pairs, or own paths, a round as that loop
   --tokens-of DIR      draw so many paths a round that as many tokens are generated as in that loop, rollouts included
   --out DIR            everything is written here                          (runs/loop)
@@ -167,6 +170,11 @@ best = f"round {line['best']}, {line['best_model']}" if line["best"] else "M0"
 print(f"loop.sh: ended after round {line['round']} by --stop-when {when}: {line['stop']['sign']}; the best is {best}", file=sys.stderr)
 PY
 }
+# What every policy answers. A loop that was begun without problems out of domain goes on without them.
+join_test_and_ood() {
+  [ -f "$OUT/data/eval.jsonl.manifest.json" ] && return
+  cat "$OUT/data/test.jsonl" $([ -f "$OUT/data/ood.jsonl" ] && echo "$OUT/data/ood.jsonl") > "$OUT/data/eval.jsonl"
+}
 path() { if [ "$DATA" = hub ]; then echo hub; else echo "$DATA/$1.jsonl"; fi; }
 if stopped; then
   echo "loop.sh: nothing is left to do; without --stop-when the loop goes on" >&2
@@ -184,7 +192,7 @@ else
     sipf data "$TASK" --split train -n "$SFT_N" --seed "$((100 + SEED))" -o "$OUT/data/sft.jsonl"
     sipf data "$TASK" --split test -n "$TEST_N" --seed "$TEST_SEED" -o "$OUT/data/test.jsonl"
     sipf data "$TASK" --split ood -n "$OOD_N" --seed "$TEST_SEED" -o "$OUT/data/ood.jsonl"
-    cat "$OUT/data/test.jsonl" "$OUT/data/ood.jsonl" > "$OUT/data/eval.jsonl"
+    join_test_and_ood
     for i in $(seq 0 $((ROUNDS - 1))); do  # new questions for every round
       sipf data "$TASK" --split train -n "$QUESTIONS_N" --seed "$((200 + 10 * SEED + i))" -o "$OUT/data/questions.$i.jsonl"
     done
@@ -195,7 +203,7 @@ else
     sipf data mbpp --split train --path "$(path mbpp)" -o "$OUT/data/sft.jsonl"
     sipf data mbpp --split test --path "$(path mbpp)" -o "$OUT/data/test.jsonl"
     sipf data humaneval -o "$OUT/data/ood.jsonl"
-    cat "$OUT/data/test.jsonl" "$OUT/data/ood.jsonl" > "$OUT/data/eval.jsonl"
+    join_test_and_ood
     if [ -n "$STOP_WHEN" ]; then sipf data mbpp --split validation --path "$(path mbpp)" -o "$OUT/data/validation.jsonl"; fi
   else
     if [ -n "$STOP_WHEN" ] || [ -f "$OUT/data/train.jsonl" ]; then # GSM8K has no validation split: the last train questions are held back
@@ -209,9 +217,8 @@ else
       sipf data mmlu --split test --mode number --path "$([ "$DATA" = hub ] && echo hub || echo "$DATA/mmlu")" -o "$OUT/data/ood.jsonl"
     else
       echo "loop.sh: $DATA has no mmlu/, so nothing is measured out of domain" >&2
-      : > "$OUT/data/ood.jsonl"
     fi
-    cat "$OUT/data/test.jsonl" "$OUT/data/ood.jsonl" > "$OUT/data/eval.jsonl"
+    join_test_and_ood
   fi
 
   # sft: M0, the base fine-tuned on gold solutions. From here on no gold solution is needed, only answers.

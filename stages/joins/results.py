@@ -275,6 +275,6 @@ def compare(first: Mapping[str, bool], second: Mapping[str, bool]) -> dict[str, 
 
 
 def split_of(problem: Problem) -> str:
-    """The split that a problem names (`test`, `ood`), else its task: of problems of several sets in one file, each set
-    is told by itself."""
+    """The split that a problem names (`test`, `ood`), else its task, so that each set in a mixed file is reported
+    separately."""
     return str(getattr(problem, "split", problem.task))

@@ -64,6 +64,21 @@ def check_decoding(name: str, config: Any) -> None:
         raise ModelError(f"{name} ({config.model_type}) has {odd}, which the hf engine cannot decode with", USE_VLLM)
 
 
+def company_matters(config: Any) -> bool:
+    """Whether what a model computes for a text depends on the texts beside it by more than the kernels that are chosen:
+    experts that multiply those rows together which were sent to them, or rotary positions (`dynamic`, `longrope`) whose
+    frequencies follow the longest text of the batch.
+
+    Args:
+        config: as read by `read_config`.
+    """
+    text = config.get_text_config(decoder=True)
+    experts = (getattr(text, name, None) for name in ("num_experts", "num_local_experts", "n_routed_experts"))
+    ropes = getattr(text, "rope_parameters", None) or {}
+    kinds = {each.get("rope_type") for each in (ropes, *ropes.values()) if isinstance(each, dict)}
+    return any((count or 0) > 1 for count in experts) or bool(kinds & {"dynamic", "longrope"})
+
+
 def _odd_layers(config: Any) -> str:
     """What is wrong with the layers, in words; "" for plain attention, full or with a sliding window."""
     from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer

@@ -43,9 +43,16 @@ def accuracy(policies: Sequence[Row], first_loop: str, against: str) -> Section:
     return section
 
 
+SETS = {
+    "gsm8k": "GSM8K", "mmlu_math": "MMLU, mathematics", "mbpp": "MBPP", "humaneval": "HumanEval", "chain": "chain",
+    "functions": "functions", "math": "mathematics", "code": "code",
+}  # fmt: skip
+"""Names of the sets whose problems have no split, by task."""
+
+
 def _split(name: str) -> str:
-    known = {"all": "All problems", "ood": "Out of domain (split ood)", "test": "Test (split test)"}
-    return known.get(name, f"Split {name}")
+    known = {"ood": "Out of domain (split ood)", "test": "Test (split test)"}
+    return known.get(name) or SETS.get(name) or f"Split {name}"
 
 
 def percent(share: float) -> str:
@@ -133,7 +140,7 @@ def _by_round(rows: Sequence[Row], split: str, first_loop: str) -> list[Chart]:
         return Series(name, tuple(points))
 
     traced = any(row["trace"] for row in rows)
-    title = f"on {split}" if split != "all" else "on all problems"
+    title = f"on {SETS.get(split, split)}"
     slug = anchor(split)
     note = "Bars are 95 % intervals."
     if len(loops) == 1:

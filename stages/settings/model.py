@@ -34,8 +34,8 @@ class WriterSettings:
         None, "hf, vllm: sequences decoded at once; by default as many as fit in memory.", low=1, panel=Panel.MODEL
     )
     compile: bool = setting(
-        False, "hf: compile the decode step, on a GPU as a CUDA graph; for models like Llama, Qwen or Gemma. "
-        "It takes up to a minute.", flags=("--compile/--no-compile",), panel=Panel.MORE,
+        False, "hf: compile the decode step (Llama, Mistral, Qwen-2, Qwen-3, Gemma), on a GPU as a CUDA graph; "
+        "it takes up to a minute.", flags=("--compile/--no-compile",), panel=Panel.MORE,
     )  # fmt: skip
 
 

@@ -111,9 +111,13 @@ def test_gsm8k_is_measured_out_of_domain_on_mmlu_where_it_is_at_hand(place: Path
     ood = "data mmlu --split test --mode number --path {} -o run/data/ood.jsonl"
     how = ("--out", "run", "--task", "gsm8k", "--rule", "outcome", "--rounds", "1")
     assert ood.format("hub") in calls(place, "loop.sh", *how)
-    code, said = told(place, *how, "--data", "here")
+    code, said = told(place, *how, "--data", "here", "--out", "bare")
     assert (code, "here has no mmlu/, so nothing is measured out of domain" in said) == (0, True)
-    assert (place / "run/data/eval.jsonl").read_bytes() == (place / "run/data/test.jsonl").read_bytes()
+    assert (place / "bare/data/eval.jsonl").read_bytes() == (place / "bare/data/test.jsonl").read_bytes()
+    begun = place / "bare/data/eval.jsonl.manifest.json"
+    begun.touch()
+    calls(place, "loop.sh", *how, "--data", "hub", "--out", "bare")
+    assert (place / "bare/data/eval.jsonl").read_text() == "a\nb\nc\n", "a loop that was begun without it goes on so"
     (place / "here" / "mmlu").mkdir(parents=True)
     assert ood.format("here/mmlu") in calls(place, "loop.sh", *how, "--data", "here")
 
@@ -307,6 +311,7 @@ def test_arms_that_score_as_another_one_take_its_first_scores_and_train_no_rewar
     for stage, made in (("train-prm", "prm"), ("score", "scored.jsonl")):
         (line,) = only(lines, stage)
         assert f"-o all/beta-1.0/r1/{made}" in line
+    assert (place / "all/beta-1.0/r0/scored.jsonl.manifest.json").exists()
     first, second = only(lines, "pairs")
     assert first.startswith("pairs all/beta-1.0/r0/scored.jsonl")
     assert "--name prm0" in first

@@ -109,7 +109,7 @@ def test_what_cannot_be_compiled_is_refused(tmp_path: Path, paths: Path, inside:
     build(tmp_path / "phi", "Phi")
     line = ("simulate", paths, "--compile", "-o", "out.jsonl")
     done = inside(*line, "-m", tmp_path / "phi", code=4)
-    assert "--compile is for models like Llama" in done.stderr
+    assert "--compile cannot be used with this Phi model" in done.stderr
     for engine in (SCRIPTED, ("--engine", "vllm", "-m", "chain-base"), ("--engine", "server", "-m", "m1")):
         done = inside(*line, *engine, code=2)
         assert "--compile is for the hf engine" in done.stderr

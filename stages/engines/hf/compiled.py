@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
+from torch._dynamo.exc import TorchDynamoException
 from torch.nn import functional
 
 from evals.errors import ModelError, UsageError
@@ -28,6 +29,7 @@ COLUMN_BLOCK = 128
 ADVICE = "Leave out --compile."
 
 Run = Callable[[], torch.Tensor]
+Record = Callable[[Run], tuple[Callable[[], object], torch.Tensor]]
 
 
 class _Graph(NamedTuple):
@@ -45,46 +47,45 @@ class CompiledStep(JoinedStep):
 
     Args:
         backend: what compiles a layer; tests take one that needs no C++ compiler.
-        record: runs a step and records it, giving what runs it again and its result; None: every step runs by itself.
+        record: runs a step and records it, giving what runs it again and its result; None: CUDA graphs on CUDA, and no
+            recording elsewhere.
 
     Raises:
         ModelError: a model that `JoinedStep` does not compute.
     """
 
-    def __init__(
-        self, model: Any, backend: str = "inductor",
-        record: Callable[[Run], tuple[Callable[[], object], torch.Tensor]] | None = None,
-    ) -> None:  # fmt: skip
+    def __init__(self, model: Any, backend: str = "inductor", record: Record | None = None) -> None:
         if not can_be_joined(model):
             kind = type(model).__name__.removesuffix("ForCausalLM")
-            known = f"{', '.join(JOINED[:-1])} and {JOINED[-1]}, without sliding windows, adapters or 4-bit weights"
-            raise ModelError(f"--compile is for models like {known}, and does not know this {kind}", ADVICE)
+            raise ModelError(
+                f"--compile cannot be used with this {kind} model: it is for {', '.join(JOINED[:-1])} and {JOINED[-1]}"
+                " models without sliding windows, adapters, 4-bit weights or rotary positions that depend on length",
+                ADVICE,
+            )
         super().__init__(model)
         self.compiled: Callable[..., torch.Tensor] = torch.compile(self.compute_layer, fullgraph=True, backend=backend)
         self.compute_layer = self._compute_layer
-        self.record = _cuda_graph if record is None and model.device.type == "cuda" else record
+        self.record = CudaGraphs(model.device) if record is None and model.device.type == "cuda" else record
         self.graphs: dict[tuple[int, int], _Graph] = {}
-        self.memory: object = None
+        self.cache: SlotCache | None = None
+        """Whose slots the graphs read and write."""
 
     def __call__(self, last: torch.Tensor, position: torch.Tensor, longest: int, cache: SlotCache) -> torch.Tensor:
-        """See `Step`. The rows that are added write into column 0 of free slots, which nobody reads."""
+        """See `Step`. The rows that are added write into column 0 of free slots, which are never read."""
         live = len(last)
         rows, columns = padded(live, longest, cache)
         last, position = (functional.pad(each, (0, rows - live)) for each in (last, position))
-        hidden = (
-            self._replayed(last, position, columns, cache)
-            if self.record
-            else self.hidden(last, position, columns, cache)
-        )
-        logits: torch.Tensor = self.head(hidden)
-        return logits[:live]
+        compute = self.hidden if self.record is None else self._replayed
+        hidden = compute(last, position, columns, cache)
+        logits: torch.Tensor = self.head(hidden[:live])
+        return logits
 
     def _replayed(self, last: torch.Tensor, position: torch.Tensor, columns: int, cache: SlotCache) -> torch.Tensor:
         """The step from the graph of its size, which is recorded where there is none."""
         assert self.record is not None
-        if cache.memory is not self.memory:  # the graphs know where the slots were
+        if cache is not self.cache:
             self.graphs.clear()
-            self.memory = cache.memory
+            self.cache, cache.before_move = cache, self.graphs.clear  # a graph knows where the slots are
         size = len(last), columns
         graph = self.graphs.get(size)
         if graph is None:
@@ -106,10 +107,13 @@ class CompiledStep(JoinedStep):
             torch._dynamo.maybe_mark_dynamic(tensor, 2)
         try:
             return self.compiled(layer, *tensors)
-        except Exception as error:
-            if not (lacks := _lacks_compiler(error)):
-                raise
-            raise UsageError(f"--compile needs {lacks}", f"Install it. {ADVICE}") from error
+        except torch.OutOfMemoryError:
+            raise
+        except (TorchDynamoException, OSError) as error:
+            if lacks := _lacks_compiler(error):
+                raise UsageError(f"--compile needs {lacks}", f"Install it. {ADVICE}") from error
+            told = next(iter(str(error).splitlines()), "") or type(error).__name__
+            raise ModelError(f"the decode step cannot be compiled: {told}", ADVICE) from error
 
 
 def padded(live: int, longest: int, cache: SlotCache) -> tuple[int, int]:
@@ -119,17 +123,32 @@ def padded(live: int, longest: int, cache: SlotCache) -> tuple[int, int]:
     return min(rows, cache.rows), min(columns, cache.columns)
 
 
-def _cuda_graph(run: Run) -> tuple[Callable[[], object], torch.Tensor]:
-    """Run a step and record it as a CUDA graph. The first run compiles, which cannot be recorded."""
-    run()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        hidden = run()
-    graph.replay()  # recording computes nothing
-    return graph.replay, hidden
+class CudaGraphs:
+    """Records steps as CUDA graphs. They share their memory: the result of one is read before the next one runs."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        with torch.cuda.device(device):
+            self.stream: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            self.pool = torch.cuda.graph_pool_handle()
+
+    def __call__(self, run: Run) -> tuple[Callable[[], object], torch.Tensor]:
+        """Run a step and record it. The first run compiles, which cannot be recorded."""
+        with torch.cuda.device(self.device), torch.cuda.stream(torch.cuda.current_stream()):
+            run()
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
+                hidden = run()
+            graph.replay()  # recording computes nothing
+
+        def replay() -> None:
+            with torch.cuda.device(self.device):
+                graph.replay()
+
+        return replay, hidden
 
 
-def _lacks_compiler(error: Exception) -> str:
+def _lacks_compiler(error: BaseException) -> str:
     """What the compiler itself lacks, if it says that it lacks something."""
     from torch._inductor.exc import InvalidCxxCompiler, TritonMissing
 

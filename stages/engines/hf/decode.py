@@ -23,7 +23,7 @@ from transformers.cache_utils import Cache, DynamicCache
 
 from evals.errors import ModelError
 from stages.engines.base import Completion, Usage
-from stages.engines.hf.blocks import blocks_of
+from stages.engines.hf.blocks import Blocks, blocks_of
 from stages.engines.hf.chains import CacheLimits, PrefixChain, in_batches, leaves_of
 from stages.engines.hf.rows import RowState
 from stages.engines.hf.sampling import pick
@@ -202,7 +202,8 @@ class DecodeLoop:
     def _compute(self, prefixes: list[list[int]]) -> Cache:
         """Keys and values of prefixes."""
         width = max(map(len, prefixes))
-        ids = torch.zeros((len(prefixes), self.blocks.whole_columns(width)), dtype=torch.int64)
+        padded = max(width, min(self.blocks.whole_columns(width), self.max_length))
+        ids = torch.zeros((len(prefixes), padded), dtype=torch.int64)
         for i, prefix in enumerate(prefixes):
             ids[i, : len(prefix)] = torch.tensor(prefix)
         computed = DynamicCache()
@@ -273,7 +274,7 @@ class DecodeLoop:
             self.state.make_rows(self.cache.rows)
 
     def _reallocate(self, columns: int) -> None:
-        """Give the slots so many columns, and at most as many rows as fit then."""
+        """Resize the slots to so many columns, and to as many rows as fit, but at least one block of them."""
         rows = max(self.live, min(self.cache.rows, self._capacity(columns)))
         self.cache.allocate(self.cache, self.blocks.whole_rows(rows), self.blocks.whole_columns(columns))
 
@@ -287,7 +288,7 @@ class DecodeLoop:
         live, state = self.live, self.state
         longest = self.blocks.whole_columns(int(state.position[:live].max()) + 1)
         last, position, seeds, counts = self._on_device(state.last, state.position, state.seed, state.count)
-        if spare := self.blocks.whole_rows(live) - live:  # rows that nobody reads, in free slots
+        if spare := self.blocks.whole_rows(live) - live:  # rows in free slots, which are never read
             last, position = (functional.pad(each, (0, spare)) for each in (last, position))
         logits = self.forward(last, position, longest, self.cache)[:live]
         self.steps += 1
@@ -349,7 +350,8 @@ class DecodeLoop:
             self._arm(row, following)
 
     def _back_off(self, error: Exception) -> None:
-        """Halve the rows after running out of memory; anything else is passed on."""
+        """Halve the rows after running out of memory; anything else is passed on. Below one block of rows, what is
+        computed gets smaller only without blocks, so the draws may then depend on rounding."""
         if not isinstance(error, torch.OutOfMemoryError) and not any(said in str(error).lower() for said in NO_MEMORY):
             raise error
         if self.max_rows <= 1:
@@ -358,6 +360,8 @@ class DecodeLoop:
                 "Use a smaller model, --dtype bfloat16, --load-in-4bit or --max-tokens.",
             ) from error
         self.max_rows = max(1, min(self.max_rows, max(self.live, self._tried)) // 2)
+        if self.max_rows < self.blocks.rows:
+            self.blocks = Blocks()
         self.backed_off += 1
         self._tried = 0
         self._put_back(0)

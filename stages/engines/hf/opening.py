@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stages.models.architectures import check_decoding, read_config
+from stages.models.architectures import check_decoding, company_matters, read_config
 from stages.models.facts import loaded_model, model_facts
 from stages.settings.model import EngineSettings
 
@@ -20,9 +20,12 @@ def describe(settings: EngineSettings) -> dict[str, Any]:
     """
     name = loaded_model(settings)
     facts = model_facts(name, settings)
-    check_decoding(name, read_config(name, settings.trust_remote_code))
+    config = read_config(name, settings.trust_remote_code)
+    check_decoding(name, config)
     if settings.compile:
-        facts |= {"compiled": True, "same whatever the batch": "not guaranteed"}
+        facts["compiled"] = True
+    if settings.compile or company_matters(config):
+        facts["same whatever the batch"] = "not guaranteed"
     return {"engine": "hf", **facts}
 
 

@@ -19,7 +19,7 @@ from stages.models.loading import Loaded
 
 TOKENS = 3
 ROWS = 16
-"""Slots that there are, of which the first is at work."""
+"""Rows of slots; only the first is used."""
 APART = {"float32": 0.02}
 """How far the logits may be apart, in standard deviations of a row of logits; other formats round at random."""
 ROUNDED = 0.5

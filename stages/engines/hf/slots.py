@@ -3,12 +3,13 @@
     k[layer]: (rows, kv heads, columns, head size)
 
 Row r holds its prefix in columns 0..n-1 and what it has generated after that. Live rows are kept dense, 0..live-1, so a
-decode step computes on a slice and never on an empty row. A draw that ends is followed by the next draw of the same
-prefix in place: its columns stay, the generated ones are written over.
+decode step computes on a slice of them, which a few free rows may complete (`stages.engines.hf.blocks`). A draw that
+ends is followed by the next draw of the same prefix in place: its columns stay, the generated ones are written over.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -59,11 +60,12 @@ class SlotCache(Cache):
         super().__init__(layers=[_SlotLayer() for _ in range(layers)])
         self.rows = 0
         self.columns = 0
-        self.memory = object()
-        """Another one whenever the slots are given other memory."""
+        self.before_move: Callable[[], object] = lambda: None
+        """Called before the slots are given other memory."""
 
     def allocate(self, like: Cache, rows: int, columns: int) -> None:
         """Make room for `rows` rows of `columns` columns, keeping what is stored; `like` gives shapes and types."""
+        self.before_move()
         for mine, theirs in zip(self.layers, _layers(like), strict=True):
             for name, pattern in (("keys", theirs.keys), ("values", theirs.values)):
                 fresh = pattern.new_zeros((rows, pattern.shape[1], columns, pattern.shape[3]))
@@ -74,14 +76,13 @@ class SlotCache(Cache):
                 setattr(mine, name, fresh)
             mine.is_initialized = True
         self.rows, self.columns = rows, columns
-        self.memory = object()
 
     def free(self) -> None:
         """Give the memory back; the next allocate starts empty."""
+        self.before_move()
         for layer in self.layers:
             layer.keys = layer.values = None
         self.rows = self.columns = 0
-        self.memory = object()
 
     def aim(self, rows: torch.Tensor, columns: torch.Tensor, longest: int) -> None:
         """Say where the next step writes: column `columns[i]` of row `rows[i]`; `longest` columns are read."""

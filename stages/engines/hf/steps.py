@@ -34,9 +34,9 @@ class Step(Protocol):
         """Write the last tokens' keys and values into the slots, and give the logits of the tokens that follow.
 
         Args:
-            last: (live,) int64, the last token of each row.
+            last: (live,) int64, the last token of each row; rows after those at work may be free ones.
             position: (live,) int64, the column that it goes to.
-            longest: columns that are looked at, those of the longest row.
+            longest: columns that are looked at, at least those of the longest row.
 
         Returns:
             (live, vocabulary), in the model's type.
@@ -108,7 +108,7 @@ def compute_layer(
     """One layer of a step.
 
     Args:
-        hidden: (live, width), what the layer before it gives; it may be written to.
+        hidden: (live, width), what the layer before it gives.
         cos, sin: (live, 1, half a head), of the rows' positions.
         mask: (live, 1, columns looked at), 0 or minus infinity.
         place: (live times kv heads,), where each row's new key and value go.

@@ -13,10 +13,12 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from transformers.cache_utils import DynamicCache
 
 from evals.errors import ModelError, UsageError
+from stages.engines.hf import decode
 from stages.engines.hf.compiled import CompiledStep, Run, padded
 from stages.engines.hf.slots import SlotCache
 from stages.engines.hf.steps import JoinedStep
 from tests.stages.engines.test_steps import EVERY, SCALED, SHARED, WITH_BIAS, model_of, written
+from tests.stages.engines.tiny import ask, engine_of, request
 
 TRACED = "aot_eager"
 """Traces and rewrites the step as for any compiler, then runs it operation by operation."""
@@ -24,7 +26,7 @@ TRACED = "aot_eager"
 
 @pytest.fixture(autouse=True)
 def compiled_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    # pytest listens to every logger, and for whoever listens here torch writes each graph down: minutes of it.
+    # pytest enables every logger, and with this one torch writes each graph down, which takes minutes.
     monkeypatch.setattr(logging.getLogger("torch.__trace"), "disabled", True)
     torch._dynamo.reset()
     yield
@@ -71,22 +73,54 @@ def test_one_compilation_serves_every_layer_and_every_number_of_rows_and_columns
     assert counter.frame_count <= 2, "one more where rows or columns are as many as the slots have"
 
 
-def test_steps_are_replayed_from_the_graph_of_their_size_until_the_slots_move(tmp_path: Path) -> None:
-    recorded = []
+class Recorder:
+    """Stands in for CUDA graphs: a replay reads the tensors that were read when it was recorded, wherever the slots may
+    be by then, and writes the same result."""
 
-    def record(run: Run) -> tuple[Run, torch.Tensor]:
-        """As a CUDA graph: the same tensors are read, and the same one is written, whatever the caller holds."""
-        result = run()
-        recorded.append(tuple(result.shape))
-        return lambda: result.copy_(run()), result
+    def __init__(self) -> None:
+        self.step: CompiledStep | None = None
+        self.sizes: list[tuple[int, ...]] = []
 
-    model = model_of(tmp_path, "Qwen2")
+    def __call__(self, run: Run) -> tuple[Run, torch.Tensor]:
+        result, places = run(), self.places()
+        self.sizes.append(tuple(result.shape))
+
+        def replay() -> torch.Tensor:
+            assert self.places() == places, "a graph was kept while the slots moved"
+            return result.copy_(run())
+
+        return replay, result
+
+    def places(self) -> list[int]:
+        assert self.step is not None
+        assert self.step.cache is not None
+        return [tensor.data_ptr() for layer in self.step.cache.layers for tensor in (layer.keys, layer.values)]
+
+
+def test_steps_are_replayed_from_the_graph_of_their_size(tmp_path: Path) -> None:
+    model, record = model_of(tmp_path, "Qwen2"), Recorder()
     expected = written(model, JoinedStep(model), tokens=12)
-    step = CompiledStep(model, TRACED, record)
+    step = record.step = CompiledStep(model, TRACED, record)
     torch.testing.assert_close(written(model, step, tokens=12), expected, rtol=1e-4, atol=1e-5)
-    assert len(recorded) == 1
+    assert len(record.sizes) == 1
     torch.testing.assert_close(written(model, step, tokens=12), expected, rtol=1e-4, atol=1e-5)
-    assert len(recorded) == 2, "other slots, another graph"
+    assert len(record.sizes) == 2, "other slots, another graph"
+
+
+def test_graphs_are_recorded_anew_where_the_engine_moves_its_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "COLUMN_STEP", 1)
+    requests = [request(i) for i in range(6)]
+    expected = ask(engine_of(rows=11), *requests)
+    engine, record = engine_of(rows=11), Recorder()
+    engine.loop.forward = record.step = CompiledStep(engine.model, "eager", record)
+    moves = []
+    allocate = engine.loop.cache.allocate
+    monkeypatch.setattr(engine.loop.cache, "allocate", lambda *sizes: (moves.append(sizes), allocate(*sizes)))
+    assert ask(engine, *requests) == expected
+    assert len(moves) > 2, "the slots grow while draws are under way"
+    assert len(record.sizes) > len(set(record.sizes)), "a size was recorded again after they had moved"
+    engine.loop.cache.free()
+    assert not record.step.graphs, "and none keeps memory when the slots are given up"
 
 
 def test_rows_and_columns_are_padded_to_few_sizes_and_never_beyond_the_slots(tmp_path: Path) -> None:
@@ -101,7 +135,7 @@ def test_rows_and_columns_are_padded_to_few_sizes_and_never_beyond_the_slots(tmp
 def test_a_model_that_the_joined_step_does_not_know_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         ModelError,
-        match=r"--compile is for models like Llama, .* does not know this Phi",
+        match=r"--compile cannot be used with this Phi model: it is for Llama, Mistral",
     ):
         CompiledStep(model_of(tmp_path, "Phi"))
 

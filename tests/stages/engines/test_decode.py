@@ -112,6 +112,7 @@ def test_a_small_budget_for_keys_and_values_changes_no_text(
     assert ask(engine, *asked(problems)) == expected[:problems]
     loop = engine.loop
     assert loop.cache.rows == ON_CPU.rows or loop.cache.rows * loop.cache.columns <= columns
+    assert loop.peak_rows <= max(1, columns // ON_CPU.fewest)
     if step == 1 and columns >= 400:
         assert loop.usage.cancelled_tokens > 0, "rows must have been put back when the slots grew"
     assert loop.usage.completions == 4 * problems
@@ -133,9 +134,20 @@ def logits_of(engine: HFEngine, problems: int) -> dict[tuple[int, int], torch.Te
 
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "gemma2", "mistral"])
 def test_logits_are_the_same_to_the_last_bit_whatever_is_decoded_beside_them(kind: str) -> None:
-    expected = logits_of(engine_of(kind), 6)
+    def watched(engine: HFEngine) -> HFEngine:
+        forward = engine.loop.forward
+
+        def whole(last: torch.Tensor, position: torch.Tensor, longest: int, *more: Any) -> torch.Tensor:
+            assert (len(last) % ON_CPU.rows, longest % ON_CPU.columns) == (0, 0), "also where it makes no difference"
+            assert longest >= ON_CPU.fewest
+            return forward(last, position, longest, *more)
+
+        engine.loop.forward = whole
+        return engine
+
+    expected = logits_of(watched(engine_of(kind)), 6)
     for rows, problems in ((1, 1), (3, 3), (13, 6)):
-        found = logits_of(engine_of(kind, rows=rows), problems)
+        found = logits_of(watched(engine_of(kind, rows=rows)), problems)
         assert len(found) > 20
         assert all(torch.equal(found[token], expected[token]) for token in found)
 

@@ -10,9 +10,12 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.cache_utils import DynamicCache
 
+from stages.engines.hf.opening import describe
 from stages.engines.hf.slots import SlotCache
 from stages.engines.hf.steps import JoinedStep, ModelStep, Step, can_be_joined, step_of
+from stages.models.architectures import company_matters, read_config
 from stages.models.loading import load_policy
+from stages.settings.model import EngineSettings
 from tests.architectures import CONFIGS, build
 
 PLAIN: dict[str, dict[str, Any]] = {"Mistral": {"sliding_window": None}}
@@ -85,6 +88,22 @@ def test_other_architectures_go_through_their_own_code(tmp_path: Path, name: str
 def test_rotary_positions_that_depend_on_the_length_go_through_the_models_own_code(tmp_path: Path) -> None:
     dynamic = {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}}
     assert not can_be_joined(model_of(tmp_path, "Llama", **dynamic))
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "matters"),
+    [
+        ("Llama", {}, False), ("Llama", SCALED, False), ("Gemma-3 with images", {}, False), ("GPT-OSS", {}, True),
+        ("Llama", {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}}, True),
+    ],
+)  # fmt: skip
+def test_experts_and_positions_that_follow_the_longest_text_depend_on_company(
+    tmp_path: Path, name: str, more: dict[str, Any], matters: bool
+) -> None:
+    model = build(tmp_path, name, **more)
+    assert company_matters(read_config(model)) is matters
+    told = describe(EngineSettings(model=model, device="cpu", dtype="float32"))["same whatever the batch"]
+    assert told == ("not guaranteed" if matters else "yes")
 
 
 def test_layers_with_more_than_their_weights_go_through_the_models_own_code(tmp_path: Path) -> None:
