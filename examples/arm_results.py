@@ -125,10 +125,13 @@ def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else math.nan if value is None else 0.0
 
 
-def arms_of(runs: Iterable[ArmRun]) -> dict[str, Arm]:
+def arms_of(runs: Iterable[ArmRun], rounds: int | None = None) -> dict[str, Arm]:
     """All arms, "sft" among them, each with the seeds that have finished all its rounds.
 
     Of several runs of one arm and seed the first counts.
+
+    Args:
+        rounds: look at so many rounds alone, and so at arms that have no more, too; None: at those of the longest arm.
 
     Raises:
         UsageError: there is none, or two runs of a seed were measured on other problems.
@@ -136,7 +139,7 @@ def arms_of(runs: Iterable[ArmRun]) -> dict[str, Arm]:
     kept: dict[tuple[str, str], ArmRun] = {}
     for run in runs:
         kept.setdefault((run.arm, run.seed), run)
-    longest = max((run.rounds for run in kept.values()), default=0)
+    longest = rounds or max((run.rounds for run in kept.values()), default=0)
     arms: dict[str, Arm] = {}
     problems: dict[tuple[str, str], str] = {}
     for (name, seed), run in sorted(kept.items()):
@@ -144,8 +147,10 @@ def arms_of(runs: Iterable[ArmRun]) -> dict[str, Arm]:
             continue
         arm = arms.setdefault(name, Arm(name))
         arm.seeds.append(seed)
-        arm.costs |= {(seed, number): cost for number, cost in enumerate(run.costs)}
+        arm.costs |= {(seed, number): cost for number, cost in enumerate(run.costs[:longest])}
         for (number, split), answers in run.answers.items():
+            if number > longest:
+                continue
             if problems.setdefault((seed, split), answers.problems) != answers.problems:
                 raise UsageError(
                     f"{name} was measured on other problems than the other arms (seed {seed}, {split})",

@@ -4,7 +4,8 @@
 
 The figures go to a folder beside the page (`claims/` for `claims.md`), and with them every first answer's verdict
 (`arms.jsonl`, `code.jsonl`, `long.jsonl`). `--kept` takes such a folder: its arms stand beside those of the run, which
-replace arms of the same name and seed. Seeds that have not finished an arm are left out of its rows and counted.
+replace arms of the same name and seed. Seeds that have not finished an arm are left out of its rows and counted. Arms
+that have no more than one round stand in a table of that round.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from arm_results import Arm, Difference, Result, arms_of, difference
@@ -174,13 +175,21 @@ ELSEWHERE = ("open: a simulator and a reward model of 7B", "open: a simulator we
 """Open questions of the paper that no arm asks."""
 
 
-def claim_rows(arms: Mapping[str, Arm], code: Mapping[str, Arm] | None) -> list[list[str]]:
-    """A row a claim; those whose arms were not run are left out."""
+def claim_rows(
+    arms: Mapping[str, Arm], code: Mapping[str, Arm] | None, first: Mapping[str, Arm] | None = None
+) -> list[list[str]]:
+    """A row a claim; those whose arms were not run are left out.
+
+    Args:
+        first: the arms as they were after their first round. What they alone can tell is told of that round.
+    """
     rows = []
-    rounds = arms["sipf"].rounds
-    every = [(arms, one) for one in claims(rounds)]
+    every = [(arms, one) for one in claims(arms["sipf"].rounds)]
     every += [(code, one) for one in CODE_CLAIMS if code is not None]
-    for where, claim in every:
+    for given, asked in every:
+        where, claim = given, asked
+        if first is not None and given is arms and not _has(arms, claim) and _has(first, claim):
+            where, claim = first, replace(claim, text=f"{claim.text} (after the first round)")
         sides = []
         for name, number in (claim.better, claim.than):
             result = where[name].at(claim.split, number) if name in where else Result()
@@ -194,6 +203,10 @@ def claim_rows(arms: Mapping[str, Arm], code: Mapping[str, Arm] | None) -> list[
         cells = [claim.text, claim.paper, f"{100 * found.gain:+.1f}", interval, seeds, f"{found.p:.2g}"]
         rows.append([*cells, f"**{verdict}**" if verdict != "not shown" else verdict])
     return rows
+
+
+def _has(arms: Mapping[str, Arm], claim: Claim) -> bool:
+    return {claim.better[0], claim.than[0]} <= set(arms)
 
 
 def model_rows(arms: Mapping[str, Arm]) -> list[list[str]]:
@@ -273,6 +286,11 @@ CODE = """## Code
 
 The embedded world of programs, with the settings of the word problems.
 """
+FIRST = """## After the first round
+
+These arms were run for one round only, beside that round of those above: the same M0, the same first paths and, where
+the arm does not change them, the same labels and scores.
+"""
 LABELS = """## Labels and reward model
 
 Rollouts and tokens are those of all rounds. The reward model's figures are those of the last round, on problems held
@@ -296,6 +314,7 @@ def page(
     code: Mapping[str, Arm] | None = None,
     charts: Sequence[tuple[str, Chart]] = (),
     *,
+    first: Mapping[str, Arm] | None = None,
     long: Mapping[str, Arm] | None = None,
     earlier: Sequence[str] = (),
 ) -> str:
@@ -303,6 +322,7 @@ def page(
 
     Args:
         charts: each with the address of its file.
+        first: all arms after their first round, those among them that have no further one.
         long: arms that went on for more rounds.
         earlier: the arms that an earlier run made.
     """
@@ -315,7 +335,7 @@ def page(
     parts = [
         INTRODUCTION.format(rounds=sipf.rounds, seeds=", ".join(sft.seeds), problems=problems),
         "## What the paper claims\n",
-        table(("claim", "paper", "points", "95 %", "by seed", "p", ""), claim_rows(arms, code)),
+        table(("claim", "paper", "points", "95 %", "by seed", "p", ""), claim_rows(arms, code, first)),
         EQUAL_PAIRS,
         *(f"![{chart.title} by round]({file})\n" for file, chart in charts),
         table(head, accuracy_rows(arms, ["sft", *equal])),
@@ -327,12 +347,18 @@ def page(
     if any(name in arms for name in HELPED):
         parts += [HELP, table(head, accuracy_rows(arms, ["sipf", *HELPED]))]
     parts += [LABELS, table((*MODEL_HEAD, *QUALITY_HEAD), model_rows(arms))]
+    short = sorted(set(first or ()) - set(arms))
+    if first is not None and short:
+        names = ["sft", "sipf", *(["sipf-paper"] if "sipf-paper" in first else []), *short]
+        shown = dict.fromkeys(names)
+        parts += [FIRST, table(["arm", "round 1", *COST_HEAD], accuracy_rows(first, list(shown)))]
+        parts.append(table((*MODEL_HEAD, *QUALITY_HEAD), model_rows({name: first[name] for name in shown})))
     for heading, others in ((LONG, long), (CODE, code)):
         if others is not None:
             head = ["arm", *(f"round {i}" for i in range(1, others["sipf"].rounds + 1)), *COST_HEAD]
             parts += [heading, table(head, accuracy_rows(others, ["sft", *(name for name in others if name != "sft")]))]
     asked = [(arms, claim) for claim in claims(sipf.rounds)] + [(code or {}, claim) for claim in CODE_CLAIMS]
-    absent = [claim.text for where, claim in asked if not {claim.better[0], claim.than[0]} <= set(where)]
+    absent = [claim.text for where, claim in asked if not _has(where, claim) and not _has(first or {}, claim)]
     parts.append(f"## Not tried here\n\nNo arm was run for: {'; '.join([*absent, *ELSEWHERE])}.\n")
     partial = [
         f"{title(name)} ({len(arm.seeds)} seeds)" for name, arm in arms.items() if len(arm.seeds) < len(sft.seeds)
@@ -372,11 +398,18 @@ def main() -> None:
         code = [one for part in _runs(given.code, given.kept and given.kept / KEPT_CODE) for one in part]
         long = [one for part in _runs(given.long, given.kept and given.kept / KEPT_LONG) for one in part]
         runs += earlier
-        arms = arms_of(runs)
+        arms, first = arms_of(runs), arms_of(runs, 1)
         charts = [(beside / f"{chart.name}.svg", chart) for chart in figures(arms)]
         places = [(file.relative_to(output.parent).as_posix(), chart) for file, chart in charts]
         kept = sorted({one.arm for one in earlier})
-        text = page(arms, arms_of(code) if code else None, places, long=arms_of(long) if long else None, earlier=kept)
+        text = page(
+            arms,
+            arms_of(code) if code else None,
+            places,
+            first=first,
+            long=arms_of(long) if long else None,
+            earlier=kept,
+        )
     except SipfError as error:
         parser.exit(2, f"claims.py: {error}\n")
     beside.mkdir(parents=True, exist_ok=True)

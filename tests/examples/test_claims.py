@@ -173,6 +173,25 @@ def test_kept_arms_stand_beside_those_of_a_run(claims: ModuleType, run: Path, tm
     assert row.split("|")[2].strip() == "100.0", "the run replaces what was kept"
 
 
+def test_arms_of_one_round_are_compared_after_it(claims: ModuleType, run: Path) -> None:
+    for seed in ("0", "1"):
+        write(run, seed, "beta-1.0", "round1", "rwwwwwwwww" + "w")
+    runs = claims.found_runs(run)
+    arms, first = claims.arms_of(runs), claims.arms_of(runs, 1)
+    assert "beta-1.0" not in arms
+    text = claims.page(arms, first=first)
+    (row,) = (line for line in text.splitlines() if line.startswith("| beta 0.1 is better than 1.0"))
+    assert [cell.strip() for cell in row.split("|")[1:6]] == [
+        "beta 0.1 is better than 1.0 (after the first round)", "yes", "+30.0", "+9.9 to +50.1", "+30.0, +30.0",
+    ]  # fmt: skip
+    assert "beta 0.1 is better than 1.0" not in text[text.index("No arm was run for") :]
+    _, table = text.split("## After the first round")
+    (row,) = (line for line in table.splitlines() if line.startswith("| SIPF, beta 1.0 | 10.0 |"))
+    (sipf,) = (line for line in table.splitlines() if line.startswith("| **SIPF**") and "| 40.0 |" in line)
+    assert "80.0" not in sipf, "its first round, and not its last"
+    assert "SIPF, beta" not in claims.page(arms), "they are left out where no first round is given"
+
+
 def test_a_run_of_more_rounds_and_one_on_code_are_kept_too(run: Path, tmp_path: Path) -> None:
     def made(name: str, *more: str) -> str:
         line = [sys.executable, str(SCRIPT), str(run), "-o", str(tmp_path / f"{name}.md"), *more]
