@@ -50,6 +50,8 @@ class ArmRun:
     """By round and split."""
     costs: list[Mapping[str, Any]] = field(default_factory=list)
     """By round."""
+    earlier: bool = False
+    """Whether an earlier run made it than most of those that it is kept with."""
 
     @property
     def rounds(self) -> int:
@@ -109,7 +111,8 @@ def keep_runs(file: Path, runs: Iterable[ArmRun]) -> None:
             | ({} if kept.sound is None else {"sound": _written(kept.sound)})
             for (number, split), kept in sorted(run.answers.items())
         ]
-        lines.append(json.dumps({"arm": run.arm, "seed": run.seed, "answers": answers, "costs": run.costs}) + "\n")
+        line = {"arm": run.arm, "seed": run.seed, "answers": answers, "costs": run.costs}
+        lines.append(json.dumps(line | ({"earlier": True} if run.earlier else {})) + "\n")
     file.write_text("".join(lines), encoding="utf-8")
 
 
@@ -129,7 +132,7 @@ def kept_runs(file: Path) -> list[ArmRun]:
                 )
                 for one in kept["answers"]
             }
-            runs.append(ArmRun(kept["arm"], kept["seed"], answers, kept["costs"]))
+            runs.append(ArmRun(kept["arm"], kept["seed"], answers, kept["costs"], kept.get("earlier", False)))
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{file}:{number}: no arm of reproduce.sh ({error!r})") from error
     return runs

@@ -1,11 +1,11 @@
 """The page of claims: what the paper says, what the arms of reproduce.sh show, and how sure that is.
 
-    python claims.py runs/reproduce -o claims.md [--code runs/reproduce-code] [--kept docs/claims]
+    python claims.py runs/reproduce -o claims.md [--code runs/reproduce-code] [--second OTHER] [--kept docs/claims]
 
 The figures go to a folder beside the page (`claims/` for `claims.md`), and with them every first answer's verdict
-(`arms.jsonl`, `code.jsonl`, `long.jsonl`). `--kept` takes such a folder: its arms stand beside those of the run, which
-replace arms of the same name and seed. Seeds that have not finished an arm are left out of its rows and counted. Arms
-that have no more than one round stand in a table of that round.
+(`arms.jsonl`; `second.jsonl`, `long.jsonl`, `code.jsonl`). `--kept` takes such a folder: its arms stand beside those of
+the run, which replace arms of the same name and seed. Seeds that have not finished an arm are left out of its rows and
+counted. Arms that have no more than one round stand in a table of that round.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from arm_results import Arm, Difference, Result, arms_of, difference
 from arm_runs import ArmRun, found_runs, keep_runs, kept_runs
@@ -58,7 +59,7 @@ SERIES = {
     "share": "SIPF, share of problems labelled",
     "shuffled": "SIPF by the paper's rule, share of pairs by shuffled scores",
 }
-KEPT, KEPT_CODE, KEPT_LONG = "arms.jsonl", "code.jsonl", "long.jsonl"
+KEPT, KEPT_CODE, KEPT_LONG, KEPT_SECOND = "arms.jsonl", "code.jsonl", "long.jsonl", "second.jsonl"
 """The verdicts of every arm, beside the figures."""
 HELPED = ("teacher", "teacher-simulator", "teacher-labels", "teacher-likelihood", "distilled")
 NOT_SIPF = ("labels", "fork", "frequent")
@@ -176,20 +177,26 @@ ELSEWHERE = ("open: a simulator and a reward model of 7B", "open: a simulator we
 
 
 def claim_rows(
-    arms: Mapping[str, Arm], code: Mapping[str, Arm] | None, first: Mapping[str, Arm] | None = None
+    arms: Mapping[str, Arm],
+    code: Mapping[str, Arm] | None,
+    second: Mapping[str, Arm] | None = None,
+    first: Mapping[str, Arm] | None = None,
 ) -> list[list[str]]:
     """A row a claim; those whose arms were not run are left out.
 
     Args:
-        first: the arms as they were after their first round. What they alone can tell is told of that round.
+        second, first: where arms are compared that `arms` has not; see `page`.
     """
     rows = []
     every = [(arms, one) for one in claims(arms["sipf"].rounds)]
     every += [(code, one) for one in CODE_CLAIMS if code is not None]
     for given, asked in every:
         where, claim = given, asked
-        if first is not None and given is arms and not _has(arms, claim) and _has(first, claim):
-            where, claim = first, replace(claim, text=f"{claim.text} (after the first round)")
+        if given is arms and not _has(arms, claim):
+            for others, when in ((second, "second run"), (first, "after the first round")):
+                if others is not None and _has(others, claim):
+                    where, claim = others, replace(claim, text=f"{claim.text} ({when})")
+                    break
         sides = []
         for name, number in (claim.better, claim.than):
             result = where[name].at(claim.split, number) if name in where else Result()
@@ -286,10 +293,14 @@ CODE = """## Code
 
 The embedded world of programs, with the settings of the word problems.
 """
+SECOND = """## A second run
+
+Another run of the same recipe. What the first one has no arm for is compared within this one.
+"""
 FIRST = """## After the first round
 
-These arms were run for one round only, beside that round of those above: the same M0, the same first paths and, where
-the arm does not change them, the same labels and scores.
+These arms were run for one round, beside that round of SIPF: the same M0, the same first paths and, where the arm does
+not change them, the same labels and scores.
 """
 LABELS = """## Labels and reward model
 
@@ -314,6 +325,7 @@ def page(
     code: Mapping[str, Arm] | None = None,
     charts: Sequence[tuple[str, Chart]] = (),
     *,
+    second: Mapping[str, Arm] | None = None,
     first: Mapping[str, Arm] | None = None,
     long: Mapping[str, Arm] | None = None,
     earlier: Sequence[str] = (),
@@ -322,7 +334,8 @@ def page(
 
     Args:
         charts: each with the address of its file.
-        first: all arms after their first round, those among them that have no further one.
+        second: another run's arms.
+        first: that run's arms, or without one this run's, after one round; also those that have no more.
         long: arms that went on for more rounds.
         earlier: the arms that an earlier run made.
     """
@@ -335,7 +348,7 @@ def page(
     parts = [
         INTRODUCTION.format(rounds=sipf.rounds, seeds=", ".join(sft.seeds), problems=problems),
         "## What the paper claims\n",
-        table(("claim", "paper", "points", "95 %", "by seed", "p", ""), claim_rows(arms, code, first)),
+        table(("claim", "paper", "points", "95 %", "by seed", "p", ""), claim_rows(arms, code, second, first)),
         EQUAL_PAIRS,
         *(f"![{chart.title} by round]({file})\n" for file, chart in charts),
         table(head, accuracy_rows(arms, ["sft", *equal])),
@@ -347,7 +360,9 @@ def page(
     if any(name in arms for name in HELPED):
         parts += [HELP, table(head, accuracy_rows(arms, ["sipf", *HELPED]))]
     parts += [LABELS, table((*MODEL_HEAD, *QUALITY_HEAD), model_rows(arms))]
-    short = sorted(set(first or ()) - set(arms))
+    if second is not None:
+        parts += [SECOND, table(head, accuracy_rows(second, ["sft", *(name for name in second if name != "sft")]))]
+    short = sorted(set(first or ()) - set(arms) - set(second or ()))
     if first is not None and short:
         names = ["sft", "sipf", *(["sipf-paper"] if "sipf-paper" in first else []), *short]
         shown = dict.fromkeys(names)
@@ -358,7 +373,8 @@ def page(
             head = ["arm", *(f"round {i}" for i in range(1, others["sipf"].rounds + 1)), *COST_HEAD]
             parts += [heading, table(head, accuracy_rows(others, ["sft", *(name for name in others if name != "sft")]))]
     asked = [(arms, claim) for claim in claims(sipf.rounds)] + [(code or {}, claim) for claim in CODE_CLAIMS]
-    absent = [claim.text for where, claim in asked if not _has(where, claim) and not _has(first or {}, claim)]
+    told = [claim for where, claim in asked if any(_has(one or {}, claim) for one in (where, second, first))]
+    absent = [claim.text for _, claim in asked if claim not in told]
     parts.append(f"## Not tried here\n\nNo arm was run for: {'; '.join([*absent, *ELSEWHERE])}.\n")
     partial = [
         f"{title(name)} ({len(arm.seeds)} seeds)" for name, arm in arms.items() if len(arm.seeds) < len(sft.seeds)
@@ -385,7 +401,8 @@ def _runs(run: Path | None, kept: Path | None) -> tuple[list[ArmRun], list[ArmRu
 def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, nargs="?", help="by default the page is that of --kept again")
+    parser.add_argument("--second", type=Path, help="another run, for arms that the first one has not")
     parser.add_argument("--code", type=Path, help="a run on a code task")
     parser.add_argument("--long", type=Path, help="a run of more rounds")
     parser.add_argument("--kept", type=Path, help="a folder with the arms of earlier runs")
@@ -397,25 +414,23 @@ def main() -> None:
         runs, earlier = _runs(given.run, given.kept and given.kept / KEPT)
         code = [one for part in _runs(given.code, given.kept and given.kept / KEPT_CODE) for one in part]
         long = [one for part in _runs(given.long, given.kept and given.kept / KEPT_LONG) for one in part]
+        second = [one for part in _runs(given.second, given.kept and given.kept / KEPT_SECOND) for one in part]
+        for one in earlier if runs else ():
+            one.earlier = True
         runs += earlier
-        arms, first = arms_of(runs), arms_of(runs, 1)
+        arms, first = arms_of(runs), arms_of(second or runs, 1)
         charts = [(beside / f"{chart.name}.svg", chart) for chart in figures(arms)]
         places = [(file.relative_to(output.parent).as_posix(), chart) for file, chart in charts]
-        kept = sorted({one.arm for one in earlier})
-        text = page(
-            arms,
-            arms_of(code) if code else None,
-            places,
-            first=first,
-            long=arms_of(long) if long else None,
-            earlier=kept,
-        )
+        kept = sorted({one.arm for one in runs if one.earlier})
+        others = {"second": second, "long": long}
+        more: dict[str, Any] = {name: arms_of(of_these) if of_these else None for name, of_these in others.items()}
+        text = page(arms, arms_of(code) if code else None, places, first=first, earlier=kept, **more)
     except SipfError as error:
         parser.exit(2, f"claims.py: {error}\n")
     beside.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding="utf-8")
     keep_runs(beside / KEPT, runs)
-    for name, others in ((KEPT_CODE, code), (KEPT_LONG, long)):
+    for name, others in ((KEPT_CODE, code), (KEPT_LONG, long), (KEPT_SECOND, second)):
         if others:
             keep_runs(beside / name, others)
     for file, chart in charts:

@@ -200,8 +200,28 @@ def test_a_run_of_more_rounds_and_one_on_code_are_kept_too(run: Path, tmp_path: 
     first = made("first", "--long", str(run), "--code", str(run))
     assert "## More rounds" in first
     assert "## Code" in first
-    again = made("second", "--kept", str(tmp_path / "first"))
-    assert again.replace("second", "first") == first
+    line = [sys.executable, str(SCRIPT), "--kept", str(tmp_path / "first"), "-o", str(tmp_path / "kept_only.md")]
+    again = subprocess.run(line, check=True, capture_output=True, text=True).stdout
+    assert again.replace("kept_only", "first") == first, "from what was kept alone"
+
+
+def test_what_a_run_has_no_arm_for_is_compared_within_a_second_one(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    for seed in ("0", "1"):
+        write(other, seed, "sipf", "sft", "rwwwwwwwww" + "w")
+        write(other, seed, "sipf", "round1", "rrrrrwwwww" + "w")
+        write(other, seed, "sipf", "round2", "rrrrrrwwww" + "r")
+        write(other, seed, "star", "round1", "rrwwwwwwww" + "w")
+        write(other, seed, "star", "round2", "rrrwwwwwww" + "w")
+        write(other, seed, "beta-1.0", "round1", "rwwwwwwwww" + "w")
+    line = [sys.executable, str(SCRIPT), str(run), "--second", str(other), "-o", str(tmp_path / "page.md")]
+    text = subprocess.run(line, check=True, capture_output=True, text=True).stdout
+    rows = {row.split("|")[1].strip(): row.split("|")[3].strip() for row in text.splitlines() if row.startswith("| ")}
+    assert rows["SIPF is above STaR (second run)"] == "+30.0", "60 against 30, and not the first run's 80"
+    assert rows["beta 0.1 is better than 1.0 (after the first round)"] == "+40.0", "50 against 10, and not 40"
+    assert rows["SIPF is above SFT"] == "+70.0"
+    assert "## A second run" in text
+    assert len((tmp_path / "page" / "second.jsonl").read_text().splitlines()) == 8
 
 
 def test_arms_on_other_problems_are_not_compared(run: Path, tmp_path: Path) -> None:
