@@ -163,6 +163,7 @@ def claims(rounds: int) -> list[Claim]:
         Claim("labels without a reward model are above SIOF, at equal pairs", "", ("labels", last), ("siof", last)),
         Claim("the same at equal tokens", "", ("labels", last), ("siof-tokens", last)),
         Claim("open: K = 32 is better than K = 2", "?", ("k-32", last), ("k-2", last)),
+        Claim("open: K = 8 is better than K = 2", "?", sipf, ("k-2", last)),
         Claim("open: labels of more problems help", "?", ("share-0.3", last), ("share-0.1", last)),
         Claim("open: a better reward model helps (true above shuffled scores)", "?", paper, ("shuffled-1.0", last)),
     ]
