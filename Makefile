@@ -78,15 +78,9 @@ fuzz: setup
 demo: setup
 	PATH="$(BIN):$$PATH" bash examples/demo.sh
 
-# The quick benchmarks, each of which runs its sides in turn and prints ratios (docs/performance.md). Ten minutes.
+# The quick benchmarks, each of which runs its sides in turn, and their ratios (docs/performance.md). Ten minutes.
 bench: setup
-	PYTHONPATH=$(CURDIR) HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/decode.py --questions 200 --rows 256
-	PYTHONPATH=$(CURDIR) OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/trainers.py
-	PYTHONPATH=$(CURDIR) $(BIN)/python benchmarks/sampler.py --repeats 3
-	PYTHONPATH=$(CURDIR) HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/beside_others.py --problems 100
-	PYTHONPATH=$(CURDIR) OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/busy.py --problems 100
-	PYTHONPATH=$(CURDIR) $(BIN)/python benchmarks/files.py --lines 2000
-	PYTHONPATH=$(CURDIR) HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/startup.py --runs 3
+	$(BIN)/python benchmarks/quick.py
 
 # What the paper claims, tested: seven arms and more for two seeds and three rounds; FULL=1 takes all. It resumes. Writes
 # docs/claims.md, with the arms of earlier runs that docs/claims keeps beside those that it has run.
