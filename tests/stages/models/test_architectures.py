@@ -55,7 +55,6 @@ COMBINATIONS: list[tuple[Family, bool, bool, bool]] = [
 ]
 CLASSES = {"llama": "Llama", "qwen2": "Qwen2", "gemma2": "Gemma2"}
 Seen = dict[str, list[list[int]]]
-PAD = 0
 TRIAL = list(range(8))
 """What `stages.training.token_scores` tries a model out with, before it trains."""
 
@@ -76,7 +75,8 @@ def watch(monkeypatch: pytest.MonkeyPatch, family: Family, seen: Seen) -> Callab
             if mask is None:
                 rows = ids.tolist()
             elif mask.dim() == 4:
-                rows = [row for line, of_line in zip(ids, mask[:, 0], strict=True) for row in branches(line, of_line)]
+                lines = zip(ids, mask[:, 0], kwargs["position_ids"], strict=True)
+                rows = [row for line in lines for row in branches(*line)]
             else:
                 rows = [r[m].tolist() for r, m in zip(ids, mask.bool(), strict=True)]
             seen[stage[0]] += [row for row in rows if len(row) > 1 and row not in (TRIAL, *TRIED)]
@@ -90,9 +90,10 @@ def watch(monkeypatch: pytest.MonkeyPatch, family: Family, seen: Seen) -> Callab
     return name
 
 
-def branches(ids: Any, mask: Any) -> list[list[int]]:
-    """What each token sees that no other token sees, from a line of (tokens) and its mask; padding aside."""
-    last = [at for at in range(len(ids)) if not mask[at + 1 :, at].any() and ids[at] != PAD]
+def branches(ids: Any, mask: Any, positions: Any) -> list[list[int]]:
+    """What each token sees that no other token sees, from a line of (tokens), its mask and its positions. Padding
+    may be the token that ends a text, so it is told by its position, 0."""
+    last = [at for at in range(len(ids)) if not mask[at + 1 :, at].any() and (at == 0 or positions[at] > 0)]
     return [ids[mask[at]].tolist() for at in last]
 
 
