@@ -365,9 +365,8 @@ def page(
         parts += [SECOND, table(head, accuracy_rows(second, ["sft", *(name for name in second if name != "sft")]))]
     short = sorted(set(first or ()) - set(arms) - set(second or ()))
     if first is not None and short:
-        names = ["sft", "sipf", *(["sipf-paper"] if "sipf-paper" in first else []), *short]
-        shown = dict.fromkeys(names)
-        parts += [FIRST, table(["arm", "round 1", *COST_HEAD], accuracy_rows(first, list(shown)))]
+        shown = list(dict.fromkeys(["sft", "sipf", *(["sipf-paper"] if "sipf-paper" in first else []), *short]))
+        parts += [FIRST, table(["arm", "round 1", *COST_HEAD], accuracy_rows(first, shown))]
         parts.append(table((*MODEL_HEAD, *QUALITY_HEAD), model_rows({name: first[name] for name in shown})))
     for heading, others in ((LONG, long), (CODE, code)):
         if others is not None:
@@ -423,8 +422,8 @@ def main() -> None:
         charts = [(beside / f"{chart.name}.svg", chart) for chart in figures(arms)]
         places = [(file.relative_to(output.parent).as_posix(), chart) for file, chart in charts]
         kept = sorted({one.arm for one in runs if one.earlier})
-        others = {"second": second, "long": long}
-        more: dict[str, Any] = {name: arms_of(of_these) if of_these else None for name, of_these in others.items()}
+        beyond = {"second": second, "long": long}
+        more: dict[str, Any] = {name: arms_of(of_these) if of_these else None for name, of_these in beyond.items()}
         text = page(arms, arms_of(code) if code else None, places, first=first, earlier=kept, **more)
     except SipfError as error:
         parser.exit(2, f"claims.py: {error}\n")
