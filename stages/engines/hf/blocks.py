@@ -3,7 +3,8 @@
 A matrix product of few rows, or of a number of rows that is no multiple of a block, is computed by other kernels, which
 add up in another order. Then the last bits of a logit depend on what is decoded beside it, and so does about one draw
 in 100,000 tokens. With the library behind torch on x86 processors (MKL), a row of a product is the same to the last bit
-if rows come in eights and columns in sixteens, 32 of them at least (tests/stages/engines/test_decode.py).
+if rows come in eights and columns in sixteens, 32 of them at least. This was measured with the kernels for AVX2
+(tests/stages/engines/test_decode.py); those for AVX-512 are other ones.
 
 Rounding can still differ in models whose layers are wide, with three threads or more (the activation's vector code ends
 where a thread's share does), in those with seven or more query heads for each key, beyond 192 columns, and in mixtures

@@ -25,6 +25,9 @@ from stages.engines.hf.slots import bytes_per_column
 from stages.engines.stops import TextReader
 from tests.stages.engines.tiny import ask, engine_of, request, tokenizer_of
 
+CAPABILITY = torch.backends.cpu.get_cpu_capability()
+"""The kernels that torch takes here. That whole blocks give equal bits was measured with those for AVX2."""
+
 
 @pytest.fixture(scope="module")
 def expected() -> list[list[Completion]]:
@@ -149,9 +152,13 @@ def test_logits_are_the_same_to_the_last_bit_whatever_is_decoded_beside_them(kin
     for rows, problems in ((1, 1), (3, 3), (13, 6)):
         found = logits_of(watched(engine_of(kind, rows=rows)), problems)
         assert len(found) > 20
-        assert all(torch.equal(found[token], expected[token]) for token in found)
+        for token, logits in found.items():
+            torch.testing.assert_close(logits, expected[token], rtol=1e-4, atol=1e-4)
+        if CAPABILITY == "AVX2":
+            assert all(torch.equal(found[token], expected[token]) for token in found)
 
 
+@pytest.mark.skipif(CAPABILITY != "AVX2", reason="equal bits were measured with AVX2 kernels alone")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_products_of_whole_blocks_do_not_depend_on_how_many_there_are(threads: int) -> None:
     """What the blocks stand on: a row of a product is the same in every whole number of blocks."""
