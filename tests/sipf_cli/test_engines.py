@@ -100,7 +100,7 @@ def test_compiled_steps_write_what_plain_ones_write(tmp_path: Path) -> None:
     run(tmp_path, *line, "-o", "plain.jsonl")
     own = environment(XDG_CACHE_HOME=str(tmp_path / "cache"))
     own.pop("TORCHINDUCTOR_CACHE_DIR", None)  # torch sets it where it is imported, as here
-    run(tmp_path, *line, "--compile", "-o", "compiled.jsonl", cold=True, env=own)
+    run(tmp_path, *line, "--compile", "-o", "compiled.jsonl", cold=True, env=own, timeout=600)
     assert (tmp_path / "compiled.jsonl").read_bytes() == (tmp_path / "plain.jsonl").read_bytes()
     assert any((tmp_path / "cache/sipf/compiled").rglob("*.so")), "compiled code is kept, and not below /tmp"
 

@@ -47,8 +47,8 @@ class CompiledStep(JoinedStep):
 
     Args:
         backend: what compiles a layer; tests take one that needs no C++ compiler.
-        record: runs a step and records it, giving what runs it again and its result; None: CUDA graphs on CUDA, and no
-            recording elsewhere.
+        record: runs a step and records it; returns a function that runs it again, and the step's result. By default
+            steps are recorded as CUDA graphs on CUDA, and not recorded elsewhere.
 
     Raises:
         ModelError: a model that `JoinedStep` does not compute.

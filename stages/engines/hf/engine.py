@@ -45,7 +45,7 @@ class HFEngine:
         compiled: compile the decode step.
 
     Raises:
-        ModelError: the model's layers keep more than keys and values of their own, or its step cannot be compiled.
+        ModelError: the model's layers keep other state than keys and values, or its step cannot be compiled.
     """
 
     def __init__(
