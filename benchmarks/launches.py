@@ -5,10 +5,10 @@
 A GPU takes 5 to 10 microseconds to start a kernel, however little it computes, so a small model's step lasts at least
 as long as its kernels take to start. Counted are the operations that torch dispatches and that are more than a view of
 a tensor: one kernel each, about. The models have the layers and heads of real ones and random weights a sixteenth as
-wide: the width does not change the count. In the column "generate" a step is what transformers' own loop does for each
-token: a forward pass with a growing cache, then a draw at temperature 1. "Compiled" is the leaner step with `--compile`, counted in the code
-that torch's compiler writes for a CPU; its code for a GPU may join other operations. A CUDA graph starts them
-at once, except the head's.
+wide: the width does not change the count. In the column "generate", a step is what transformers' own loop does for a
+token: a forward pass with a growing cache, and a draw at temperature 1. "Compiled" is the leaner step with `--compile`,
+counted in the code that torch's compiler writes for a CPU; its code for a GPU may join other operations. A CUDA graph
+starts them at once, except the head's.
 """
 
 from __future__ import annotations
